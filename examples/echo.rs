@@ -1,0 +1,64 @@
+//! RFC 862: sends back the bytes that came, as they come; over every transport, under every dispatch.
+//!
+//! ```text
+//! cargo run --example echo -- --listen 127.0.0.1:7007 --dispatch pool
+//! nc 127.0.0.1 7007
+//!
+//! cargo run --example echo -- --transport unix-datagram --listen /tmp/echo.sock
+//! echo hello | socat - UNIX-SENDTO:/tmp/echo.sock,bind=/tmp/me.sock
+//! ```
+
+mod common;
+
+use std::fmt::Debug;
+use std::io::BufRead;
+use std::io::Write;
+
+use socketserver::Datagram;
+use socketserver::Flow;
+use socketserver::Handler;
+use socketserver::HandlerResult;
+use socketserver::Socket;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::Udp;
+use socketserver::UnixDatagram;
+use socketserver::UnixStream;
+
+const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
+            [--dispatch sync|threads|fork|pool] [--workers N]";
+
+/// What has arrived goes back; then the connection waits for more without a thread (under `sync` and `pool`).
+struct Echo;
+
+impl<S: Socket> Handler<Stream<S>> for Echo {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        request.fill_buf()?;
+        let (bytes, writer) = request.split_buffered();
+        let count = bytes.len();
+        writer.write_all(bytes)?;
+        request.consume(count);
+        Ok(Flow::Continue)
+    }
+}
+
+impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Echo {
+    fn handle(&mut self, request: &mut Datagram<A>) -> HandlerResult {
+        let payload = request.take_payload();
+        request.reply_owned(payload)?;
+        Ok(Flow::Close)
+    }
+}
+
+fn main() -> common::Outcome {
+    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    let inet = || flags.listen_or("127.0.0.1:7007");
+    let path = || flags.listen_or("echo.sock");
+    match flags.transport.as_deref().unwrap_or("tcp") {
+        "tcp" => serve_with!(Tcp, flags, "pool", inet(), |_: &_| Echo),
+        "udp" => serve_with!(Udp, flags, "sync", inet(), |_: &_| Echo),
+        "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), |_: &_| Echo),
+        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), |_: &_| Echo),
+        other => Err(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram\n{USAGE}").into()),
+    }
+}

@@ -1,0 +1,300 @@
+//! A process for each request.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Dispatch;
+use super::Process;
+use super::Rejected;
+use super::ServeLoop;
+use super::StartError;
+use super::Task;
+use super::task::Report;
+use super::task::Source;
+use crate::error::BindError;
+use crate::event::Event;
+use crate::handler::End;
+use crate::server::serve_loop::Ready;
+use crate::sys::child::Child;
+use crate::sys::child::Exit;
+use crate::sys::fork::Side;
+use crate::sys::fork::close_in_child;
+use crate::sys::fork::exit;
+use crate::sys::fork::fork;
+use crate::sys::fork::threads;
+
+/// Forks a child for each request, as `ForkingMixIn` did.
+///
+/// The process must have one thread when it serves; the server checks that and says so. A child has neither the listener (of a
+/// stream transport) nor the connections of others, keeps its changes of memory to itself, and exits with 0 if its request ended
+/// well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given. `handle_error` and the other hooks of the request run in the child.
+///
+/// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken. At the limit
+/// of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops, idle children
+/// end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    max_children: usize,
+    child_timeout: Option<Duration>,
+}
+
+impl Default for Fork {
+    fn default() -> Self {
+        Self { max_children: 40, child_timeout: None }
+    }
+}
+
+/// What the child of this process exits with; negative until it is set.
+static EXIT_CODE: AtomicI32 = AtomicI32::new(-1);
+
+impl Fork {
+    /// At most so many children at a time. Default 40.
+    #[must_use]
+    pub fn max_children(mut self, most: usize) -> Self {
+        self.max_children = most;
+        self
+    }
+
+    /// Children that take longer are killed with SIGKILL. Default `None`: they may take for ever.
+    #[must_use]
+    pub fn child_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.child_timeout = timeout.into();
+        self
+    }
+
+    /// Sets the exit code of the child that this is called in; the parent reports it in [`Event::ChildExit`]. Without
+    /// effect in a process that was not forked by this dispatch.
+    pub fn set_exit_code(code: u8) {
+        EXIT_CODE.store(code.into(), Ordering::Relaxed);
+    }
+}
+
+impl Dispatch for Fork {
+    const NAME: &'static str = "Fork";
+
+    fn limit(&self) -> Option<usize> {
+        Some(self.max_children)
+    }
+
+    fn check(&self) -> Result<(), BindError> {
+        if self.max_children > 0 {
+            return Ok(());
+        }
+        Err(BindError::Option {
+            option: "max_children",
+            value: "0".to_owned(),
+            reason: "a server without children serves nobody; it must be at least 1".to_owned(),
+        })
+    }
+}
+
+/// The children, and what they must not keep open.
+pub struct Running<J> {
+    children: HashMap<u32, (Child, J, Option<Instant>)>,
+    close_in_child: Vec<RawFd>,
+    ready: Vec<Ready<J>>,
+}
+
+impl<J> fmt::Debug for Running<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("children", &self.children.len()).finish_non_exhaustive()
+    }
+}
+
+impl<J: Task> Process<J> for Fork {
+    type Running = Running<J>;
+
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+        single_threaded()?;
+        let mut close_in_child = vec![serve_loop.park.poller.raw_descriptor()];
+        if let Some(acceptor) = serve_loop.acceptor.as_ref().filter(|acceptor| !acceptor.source.child_keeps_socket()) {
+            close_in_child.push(acceptor.source.descriptor().as_raw_fd());
+        }
+        Ok(Running { children: HashMap::new(), close_in_child, ready: Vec::new() })
+    }
+
+    fn process_request(
+        &self,
+        running: &mut Running<J>,
+        serve_loop: &mut ServeLoop<J>,
+        mut job: J,
+    ) -> Result<(), Rejected<J>> {
+        // What is buffered would be written twice, by each side.
+        let _ = io::stdout().flush();
+        match fork() {
+            Err(error) => Err(Rejected::new(job, error)),
+            Ok(Side::Child) => {
+                for descriptor in &running.close_in_child {
+                    close_in_child(*descriptor);
+                }
+                run_child(job)
+            }
+            Ok(Side::Parent { pid }) => {
+                job.leave_to_child();
+                let Some(child) = Child::new(pid) else { return Ok(()) };
+                #[cfg(target_os = "linux")]
+                if let Some(descriptor) = child.descriptor() {
+                    // Without it the child is found by the next look at all of them.
+                    let _ = ServeLoop::watch(&serve_loop.park, descriptor, pid);
+                }
+                let until = self.child_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+                running.children.insert(pid, (child, job, until));
+                running.set_pace(serve_loop);
+                Ok(())
+            }
+        }
+    }
+
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+        single_threaded()?;
+        let mut ready = std::mem::take(&mut running.ready);
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = serve_loop.turn(false, &mut ready)?;
+            for event in ready.drain(..) {
+                match event {
+                    Ready::New(job) => {
+                        if let Err(rejected) = self.process_request(running, serve_loop, job) {
+                            rejected.close();
+                        }
+                    }
+                    Ready::Watched(pid) => running.collect(pid, serve_loop),
+                    Ready::Event { .. } | Ready::Expired { .. } => {}
+                }
+            }
+            running.look_after(serve_loop);
+        }
+        Ok(())
+    }
+
+    fn service(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
+        running.collect_all(serve_loop);
+    }
+
+    fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        running.wait(serve_loop, until);
+    }
+
+    fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
+        /// The handlers' reads have been interrupted; then each signal has so long to work.
+        const STEP: Duration = Duration::from_millis(25);
+        for hard in [None, Some(false), Some(true)] {
+            if let Some(hard) = hard {
+                for (child, job, _) in running.children.values_mut() {
+                    // One that has just ended needs no signal.
+                    let _ = child.kill(hard);
+                    job.ended_elsewhere(End::Forced);
+                }
+            }
+            running.wait(serve_loop, Instant::now() + STEP);
+        }
+    }
+}
+
+impl<J: Task> Running<J> {
+    /// Waits for children until none is left or the time is over.
+    fn wait(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.collect_all(serve_loop);
+        while !self.children.is_empty() && Instant::now() < until {
+            serve_loop.wait_ready(until);
+            if serve_loop.turn(false, &mut ready).is_err() {
+                break;
+            }
+            ready.clear();
+            self.collect_all(serve_loop);
+        }
+        self.ready = ready;
+    }
+
+    fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
+        let Some((child, ..)) = self.children.get(&pid) else { return };
+        let Some(Exit { code, signal }) = child.try_wait() else { return };
+        if let Some((_child, mut job, _)) = self.children.remove(&pid) {
+            let end = if code == Some(0) { End::HandlerClosed } else { End::Failed };
+            job.ended_elsewhere(end);
+            serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
+        }
+        self.set_pace(serve_loop);
+    }
+
+    fn collect_all(&mut self, serve_loop: &mut ServeLoop<J>) {
+        let children: Vec<u32> = self.children.keys().copied().collect();
+        for pid in children {
+            self.collect(pid, serve_loop);
+        }
+    }
+
+    /// What no event tells of: children that are overdue, and exits where the system does not report them.
+    fn look_after(&mut self, serve_loop: &mut ServeLoop<J>) {
+        let now = Instant::now();
+        for (child, _, until) in self.children.values() {
+            if until.is_some_and(|until| until <= now) {
+                let _ = child.kill(true);
+            }
+        }
+        if cfg!(not(target_os = "linux")) {
+            self.collect_all(serve_loop);
+        }
+        self.set_pace(serve_loop);
+    }
+
+    /// How often the loop has to look after the children.
+    fn set_pace(&self, serve_loop: &mut ServeLoop<J>) {
+        const WITHOUT_PIDFD: Duration = Duration::from_millis(20);
+        let next = self.children.values().filter_map(|(_, _, until)| *until).min();
+        let sweep = cfg!(not(target_os = "linux")) && !self.children.is_empty();
+        serve_loop.look_again_at(if sweep { Some(Instant::now() + WITHOUT_PIDFD) } else { next });
+    }
+}
+
+impl<J> Drop for Running<J> {
+    /// Whoever is left at the end of a drain has been killed: it is collected, so that no zombie stays.
+    fn drop(&mut self) {
+        for (child, ..) in self.children.values() {
+            let _ = child.kill(true);
+            for _ in 0..100 {
+                if child.try_wait().is_some() {
+                    break;
+                }
+                // A process in an uninterruptible call ends when that does.
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// Serves the request in the child and ends the process: no way leads back into the loop.
+fn run_child<J: Task>(job: J) -> ! {
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run_as_child()));
+    let _ = catch_unwind(AssertUnwindSafe(|| io::stdout().flush()));
+    let code = match (EXIT_CODE.load(Ordering::Relaxed), outcome) {
+        (code @ 0.., _) => code,
+        (_, Ok(true)) => 0,
+        (_, Ok(false) | Err(_)) => 1,
+    };
+    exit(code)
+}
+
+/// A thread that holds a lock while another forks leaves the lock closed in the child for ever.
+fn single_threaded() -> Result<(), StartError> {
+    /// A thread that has been joined may still be listed for an instant.
+    const TRIES: usize = 1000;
+    for _ in 0..TRIES {
+        match threads() {
+            None | Some(0 | 1) => return Ok(()),
+            Some(_) => std::thread::yield_now(),
+        }
+    }
+    Err(StartError::NotSingleThreaded { threads: threads().unwrap_or_default() })
+}

@@ -1,0 +1,149 @@
+//! On what requests run: one thread, a thread each, a process each, or a pool.
+//!
+//! | dispatch | runs handlers on | an idle connection costs | good for | not for |
+//! |---|---|---|---|---|
+//! | [`Sync`] | the serving thread, one at a time | a table entry | quick handlers, any number of connections; handlers that are not `Send` | handlers that block or compute: all others wait meanwhile |
+//! | [`Pool`] | N threads of a private rayon pool | a table entry | almost everything | handlers that block for ever on most workers |
+//! | [`ThreadPerRequest`] | a thread a connection | a thread | long conversations that block inside `handle` | tens of thousands of connections |
+//! | [`Fork`] | a process a connection | a process | isolation, programs that are run per connection, code that leaks or crashes | many short requests; processes with threads |
+//!
+//! # A dispatch of one's own
+//!
+//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it wherever it likes, or gives
+//! it back [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler that is not `Send` does not compile.
+//!
+//! ```
+//! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, StartError, Task};
+//!
+//! /// A fresh thread for each request, and no limit but the builder's.
+//! #[derive(Debug, Default)]
+//! struct Detached;
+//!
+//! impl Dispatch for Detached {
+//!     const NAME: &'static str = "Detached";
+//! }
+//!
+//! impl<J: Task + Send + 'static> Process<J> for Detached {
+//!     type Running = ();
+//!
+//!     fn start(&self, _: &mut ServeLoop<J>) -> Result<(), StartError> {
+//!         Ok(())
+//!     }
+//!
+//!     fn process_request(&self, _: &mut (), _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+//!         std::thread::spawn(move || job.run());
+//!         Ok(())
+//!     }
+//! }
+//! ```
+
+#[cfg(unix)]
+mod fork;
+mod pool;
+mod sync;
+pub(crate) mod task;
+mod thread_per_request;
+
+use std::fmt;
+use std::time::Instant;
+
+#[cfg(unix)]
+pub use fork::Fork;
+pub use pool::Pool;
+pub use sync::Sync;
+pub use task::Task;
+pub use thread_per_request::ThreadPerRequest;
+
+pub use crate::error::ServeError as StartError;
+pub use crate::server::job::Job;
+pub use crate::server::serve_loop::Rejected;
+pub use crate::server::serve_loop::ServeLoop;
+
+/// A way to run requests, chosen by type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a dispatch",
+    note = "dispatches are `Sync`, `ThreadPerRequest`, `Fork`, `Pool`, and your own types that implement `Dispatch` and `Process`"
+)]
+pub trait Dispatch: fmt::Debug {
+    /// What it is called in messages.
+    const NAME: &'static str;
+
+    /// The most requests it can have at a time, if that is less than the builder's `max_connections`.
+    fn limit(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether its settings make sense; checked when the server is bound.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Option`](crate::BindError::Option) names the setting and its value.
+    fn check(&self) -> Result<(), crate::BindError> {
+        Ok(())
+    }
+}
+
+/// A dispatch that can run requests of the type `J`.
+///
+/// What a handler must be (`Send`, `'static`) is asked for here and nowhere else, by the bounds of the implementation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot run these requests",
+    note = "`ThreadPerRequest` and `Pool` move requests to other threads: the factory must be `Send + Sync + 'static` and its handlers `Send`; `Sync` and `Fork` ask for neither"
+)]
+pub trait Process<J: Task>: Dispatch + Sized {
+    /// What there is while it runs: threads, children, queues. Dropping it ends them.
+    type Running;
+
+    /// Starts what is needed before the first request.
+    ///
+    /// # Errors
+    ///
+    /// No threads, no descriptors, or a process in which it cannot work.
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Self::Running, StartError>;
+
+    /// Takes a request over: Python's `process_request`. It must not wait for the peer, unless that is its nature (`Sync`).
+    ///
+    /// # Errors
+    ///
+    /// The request by value, if it could not be taken; it is closed and `handle_error` told.
+    fn process_request(
+        &self,
+        running: &mut Self::Running,
+        serve_loop: &mut ServeLoop<J>,
+        job: J,
+    ) -> Result<(), Rejected<J>>;
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    ///
+    /// The listener is broken, or waiting failed.
+    fn serve(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+        let mut requests = Vec::new();
+        serve_loop.run_with(&mut requests, |serve_loop, job| self.process_request(running, serve_loop, job))
+    }
+
+    /// Looks after what runs, between two calls of `handle_request`; must not wait.
+    fn service(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) {
+        let _ = (running, serve_loop);
+    }
+
+    /// Called after `serve`, when the listener is closed, again and again until no request is left or the deadline is over: waits
+    /// for progress until `until` at the latest.
+    fn drain(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        let _ = running;
+        serve_loop.wait_idle(until);
+    }
+
+    /// The drain's deadline is over: cuts off what is left. Blocked reads and writes have been interrupted already.
+    fn force(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) {
+        let _ = (running, serve_loop);
+    }
+}
+
+/// A dispatch whose server may run on a thread of its own, beside others; `Fork` may not.
+#[diagnostic::on_unimplemented(
+    message = "a server with the dispatch `{Self}` cannot serve in the background",
+    note = "`Fork` needs a process with one thread; use `serve_forever` on the main thread"
+)]
+pub trait ServesInBackground {}

@@ -1,0 +1,228 @@
+//! One thread for everything: the classic multiplexing server.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Instant;
+
+use super::Dispatch;
+use super::Process;
+use super::Rejected;
+use super::ServeLoop;
+use super::ServesInBackground;
+use super::StartError;
+use super::Task;
+use super::task::Report;
+use super::task::Turn;
+use super::task::Worker;
+use crate::handler::End;
+use crate::park::ParkingPlace;
+use crate::park::table::Token;
+use crate::server::serve_loop::Ready;
+
+/// Runs every handler on the serving thread, one at a time.
+///
+/// Connections whose handlers return [`Flow::Continue`](crate::Flow::Continue) wait in the poller between messages, so one thread serves thousands. A
+/// handler that blocks or loops inside `handle` keeps all others waiting. Nothing has to be `Send`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sync;
+
+impl Dispatch for Sync {
+    const NAME: &'static str = "Sync";
+}
+
+impl ServesInBackground for Sync {}
+
+/// What `Sync` has between two turns of the loop.
+pub struct Running<J> {
+    worker: Worker,
+    again: VecDeque<(Token, Box<J>)>,
+    ready: Vec<Ready<J>>,
+}
+
+impl<J> std::fmt::Debug for Running<J> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+impl<J: Task> Process<J> for Sync {
+    type Running = Running<J>;
+
+    fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+        Ok(Running { worker: Worker::new(), again: VecDeque::new(), ready: Vec::new() })
+    }
+
+    /// Runs the request to its end: `handle_request` returns when it has been served, as in Python.
+    fn process_request(&self, _: &mut Running<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+        job.run();
+        Ok(())
+    }
+
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+        while running.turn(serve_loop)? {}
+        Ok(())
+    }
+
+    fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        // Each takes in what has arrived and ends; those that still have to send or to linger park again.
+        let parked: Vec<_> = serve_loop.park.take_all().collect();
+        for (token, job) in parked {
+            running.run(&serve_loop.park, token, job);
+        }
+        running.flush(serve_loop);
+        while serve_loop.in_use() > 0 && Instant::now() < until {
+            let wait = until.min(Instant::now() + std::time::Duration::from_millis(10));
+            if running.turn_until(serve_loop, wait).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
+        let parked: Vec<_> = serve_loop.park.take_all().collect();
+        for (token, mut job) in parked.into_iter().chain(running.again.drain(..)) {
+            job.cut(End::Forced);
+            serve_loop.park.remove(token, &job);
+        }
+    }
+}
+
+impl<J: Task> Running<J> {
+    /// One turn of the loop with everything it brings; false once the server has been told to stop.
+    fn turn(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+        let mut ready = std::mem::take(&mut self.ready);
+        let goes_on = serve_loop.turn(!self.again.is_empty(), &mut ready)?;
+        self.worker.set_now(Instant::now());
+        // Those that had more to do when their turn was over come before what is new: they have waited a round.
+        for _ in 0..self.again.len() {
+            let Some((token, job)) = self.again.pop_front() else { break };
+            self.run(&serve_loop.park, token, job);
+        }
+        for event in ready.drain(..) {
+            self.process(&serve_loop.park, event);
+        }
+        self.ready = ready;
+        self.flush(serve_loop);
+        Ok(goes_on)
+    }
+
+    fn turn_until(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) -> Result<(), StartError> {
+        if self.again.is_empty() {
+            serve_loop.wait_ready(until);
+        }
+        self.turn(serve_loop).map(drop)
+    }
+
+    fn process(&mut self, park: &ParkingPlace<Box<J>>, event: Ready<J>) {
+        match event {
+            Ready::Event { token, hangup } => {
+                if let Some(mut job) = park.wake(token, hangup) {
+                    if hangup {
+                        job.set_hangup();
+                    }
+                    self.run(park, token, job);
+                }
+            }
+            Ready::New(job) => self.begin(park, job),
+            Ready::Expired { token, class, mut job } => {
+                job.expire(class);
+                self.run(park, token, job);
+            }
+            Ready::Watched(_) => {}
+        }
+    }
+
+    /// A new request: a connection is registered, a message handled at once.
+    fn begin(&mut self, park: &ParkingPlace<Box<J>>, mut job: J) {
+        if !job.parks() {
+            while matches!(job.turn(&mut self.worker), Turn::Again | Turn::Park(_)) {}
+            return;
+        }
+        match start(park, job, self.worker.now()) {
+            Ok(Started::Waits) => {}
+            Ok(Started::Runs(token, job)) => self.run(park, token, job),
+            Err(rejected) => rejected.close(),
+        }
+    }
+
+    fn run(&mut self, park: &ParkingPlace<Box<J>>, token: Token, job: Box<J>) {
+        if let Some(job) = run_turn(park, token, job, &mut self.worker) {
+            self.again.push_back((token, job));
+        }
+    }
+
+    fn flush(&mut self, serve_loop: &ServeLoop<J>) {
+        self.worker.flush(|error| serve_loop.reporter.error(error));
+    }
+}
+
+/// What became of a new connection.
+pub(super) enum Started<J> {
+    Waits,
+    Runs(Token, Box<J>),
+}
+
+/// Registers a new connection with the poller, where it waits for its first bytes unless its handler speaks first.
+pub(super) fn start<J: Task>(park: &ParkingPlace<Box<J>>, job: J, now: Instant) -> Result<Started<J>, Rejected<J>> {
+    let Some(descriptor) = job.descriptor() else {
+        return Err(Rejected::new(job, io::ErrorKind::Unsupported.into()));
+    };
+    let token = match park.insert(descriptor) {
+        Ok(token) => token,
+        Err(error) => return Err(Rejected::new(job, error)),
+    };
+    let Some(wait) = job.first_wait() else { return Ok(Started::Runs(token, Box::new(job))) };
+    match park.park(token, Box::new(job), wait, now) {
+        Ok(None) => Ok(Started::Waits),
+        Ok(Some((mut job, hangup))) => {
+            if hangup {
+                job.set_hangup();
+            }
+            Ok(Started::Runs(token, job))
+        }
+        Err((job, error)) => {
+            park.remove(token, &job);
+            Err(Rejected::new(*job, error))
+        }
+    }
+}
+
+/// Runs one turn of a connection and does what it asks for; gives it back if it has more to do at once.
+pub(super) fn run_turn<J: Task>(
+    park: &ParkingPlace<Box<J>>,
+    token: Token,
+    mut job: Box<J>,
+    worker: &mut Worker,
+) -> Option<Box<J>> {
+    loop {
+        match job.turn(worker) {
+            Turn::Again => return Some(job),
+            Turn::Done => {
+                park.remove(token, &job);
+                return None;
+            }
+            Turn::Detach => {
+                if let Some(descriptor) = Task::descriptor(&*job) {
+                    // The new owner's registration is his; ours must not wake us for it.
+                    let _ = park.release(token, descriptor);
+                }
+                job.detach();
+                return None;
+            }
+            Turn::Park(wait) => match park.park(token, job, wait, worker.now()) {
+                Ok(None) => return None,
+                Ok(Some((news, hangup))) => {
+                    job = news;
+                    if hangup {
+                        job.set_hangup();
+                    }
+                }
+                Err((mut failed, _)) => {
+                    failed.cut(End::Forced);
+                    park.remove(token, &failed);
+                    return None;
+                }
+            },
+        }
+    }
+}

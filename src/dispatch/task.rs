@@ -1,0 +1,203 @@
+//! What a dispatch sees of a request, whatever its transport and its handler are.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::event::Event;
+use crate::handler::End;
+use crate::limits::permit::Permit;
+use crate::park::Wait;
+use crate::park::Waits;
+use crate::park::timers::Class;
+use crate::request::Outbox;
+use crate::request::buffer::SIZE;
+use crate::server::core::Core;
+use crate::sys::Descriptor;
+
+/// Keeps the traits of this module to this crate: they are the server's side of the contract.
+pub trait Sealed {}
+
+/// One request with its handler, ready to run: what a dispatch is given.
+///
+/// A dispatch of one's own calls [`run`](Self::run) on whatever thread it likes. Dropping a task closes its connection.
+pub trait Task: Sealed + Sized {
+    /// Where such tasks come from.
+    #[doc(hidden)]
+    type Source: Source<Task = Self>;
+
+    /// Who is told what happens.
+    #[doc(hidden)]
+    type Reporter: Report + Clone;
+
+    /// Serves the request to its end on this thread, waiting for the peer as long as the timeouts allow. Does not panic.
+    fn run(self);
+
+    /// Serves it as far as that goes without waiting for the peer.
+    #[doc(hidden)]
+    fn turn(&mut self, worker: &mut Worker) -> Turn;
+
+    /// What a poller can wait on.
+    #[doc(hidden)]
+    fn descriptor(&self) -> Option<Descriptor<'_>>;
+
+    /// Whether it can wait in a poller at all.
+    #[doc(hidden)]
+    fn parks(&self) -> bool;
+
+    /// What to wait for before the first turn, if there is anything.
+    #[doc(hidden)]
+    fn first_wait(&self) -> Option<Wait>;
+
+    /// The poller says that the peer may have closed.
+    #[doc(hidden)]
+    fn set_hangup(&mut self);
+
+    /// The deadline of a wait has passed.
+    #[doc(hidden)]
+    fn expire(&mut self, class: Class);
+
+    /// Ends the conversation from outside; the closing may need more turns.
+    #[doc(hidden)]
+    fn cut(&mut self, end: End);
+
+    /// After [`Turn::Detach`]: hands the connection over.
+    #[doc(hidden)]
+    fn detach(self);
+
+    /// Could not be dispatched.
+    #[doc(hidden)]
+    fn reject(self, error: RequestError);
+
+    /// Turned away: closed as gracefully as that goes without waiting.
+    #[doc(hidden)]
+    fn refuse(&mut self);
+
+    /// In a forked child: as [`run`](Self::run), but the parent does the accounts. True if it ended well.
+    #[doc(hidden)]
+    fn run_as_child(self) -> bool;
+
+    /// In the parent of a forked child: closes the connection here, and keeps what has to be accounted for.
+    #[doc(hidden)]
+    fn leave_to_child(&mut self);
+
+    /// How it ended where it was left to; the first word counts.
+    #[doc(hidden)]
+    fn ended_elsewhere(&mut self, end: End);
+
+    /// As [`refuse`](Self::refuse), after these bytes.
+    #[doc(hidden)]
+    fn refuse_with(&mut self, farewell: &[u8]);
+
+    #[doc(hidden)]
+    fn reporter(&self) -> Self::Reporter;
+}
+
+impl<J: Task> Waits for Box<J> {
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        Task::descriptor(&**self)
+    }
+}
+
+/// Where tasks come from.
+#[doc(hidden)]
+pub trait Source: Sealed {
+    type Task: Task<Source = Self>;
+
+    /// Takes the next request, without waiting.
+    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Self::Task>;
+    fn has_buffered(&self) -> bool;
+    fn descriptor(&self) -> Descriptor<'_>;
+    fn address(&self) -> String;
+    fn reporter(&self) -> <Self::Task as Task>::Reporter;
+    fn child_keeps_socket(&self) -> bool;
+}
+
+/// Who is told what happens.
+#[doc(hidden)]
+pub trait Report: Sealed {
+    fn error(&self, error: RequestError);
+    fn observe(&self, event: &Event<'_>);
+    fn service_actions(&self);
+    fn core(&self) -> &Core;
+}
+
+/// What a task wants after a turn.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// More to do at once, when others have had their turn.
+    Again,
+    /// It leaves the server: release its descriptor, then call [`Task::detach`].
+    Detach,
+    /// It is over: drop it.
+    Done,
+    /// It waits for its peer.
+    Park(Wait),
+}
+
+/// What a thread that runs tasks has for them: a read buffer, replies on their way out, and the time.
+#[doc(hidden)]
+pub struct Worker {
+    buffer: Option<Box<[u8]>>,
+    pub(crate) outbox: Outbox,
+    now: Instant,
+}
+
+impl Worker {
+    pub(crate) fn new() -> Self {
+        Self { buffer: None, outbox: Outbox::default(), now: Instant::now() }
+    }
+
+    /// The worker of this thread, for tasks that run to their end here.
+    pub(crate) fn with_local<T>(run: impl FnOnce(&mut Self) -> T) -> T {
+        thread_local! {
+            static LOCAL: RefCell<Option<Worker>> = const { RefCell::new(None) };
+        }
+        // Taken out meanwhile: a handler may run another task on its thread, which gets a worker of its own.
+        let mut worker = LOCAL.with(|local| local.borrow_mut().take()).unwrap_or_else(Self::new);
+        let outcome = run(&mut worker);
+        LOCAL.with(|local| *local.borrow_mut() = Some(worker));
+        outcome
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    pub(crate) fn take_buffer(&mut self) -> Option<Box<[u8]>> {
+        Some(self.buffer.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
+    }
+
+    pub(crate) fn put_buffer(&mut self, buffer: Box<[u8]>) {
+        if buffer.len() == SIZE {
+            self.buffer = Some(buffer);
+        }
+    }
+
+    /// Sends the replies that wait; `report` is told of each that could not be sent.
+    pub(crate) fn flush(&mut self, mut report: impl FnMut(RequestError)) {
+        if self.outbox.replies.is_empty() {
+            return;
+        }
+        #[cfg(unix)]
+        for error in crate::sys::datagram::send_all(&mut self.outbox.replies) {
+            report(RequestError::failed(Stage::Close, error));
+        }
+        #[cfg(not(unix))]
+        let _ = (&mut report, Stage::Close);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}

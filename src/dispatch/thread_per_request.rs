@@ -1,0 +1,250 @@
+//! A thread for each request, reused for a while when it is done.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+
+use super::Dispatch;
+use super::Process;
+use super::Rejected;
+use super::ServeLoop;
+use super::ServesInBackground;
+use super::StartError;
+use super::Task;
+use crate::error::BindError;
+
+/// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside `handle`.
+///
+/// A thread that is done waits a little ([`idle_timeout`](Self::idle_timeout), 2 s) for another request before it ends, so that short
+/// connections do not pay for a new thread each; [`fresh_threads`](Self::fresh_threads) gives each request a new one. There are never more threads
+/// than [`max_threads`](Self::max_threads) or the builder's `max_connections`.
+#[derive(Clone, Debug)]
+pub struct ThreadPerRequest {
+    max_threads: Option<usize>,
+    idle_timeout: Duration,
+    stack_size: Option<usize>,
+}
+
+impl Default for ThreadPerRequest {
+    fn default() -> Self {
+        Self { max_threads: None, idle_timeout: Duration::from_secs(2), stack_size: None }
+    }
+}
+
+impl ThreadPerRequest {
+    /// At most so many threads, and so requests, at a time; others wait in the backlog. Default: the builder's `max_connections`.
+    #[must_use]
+    pub fn max_threads(mut self, most: usize) -> Self {
+        self.max_threads = Some(most);
+        self
+    }
+
+    /// How long a thread waits for another request before it ends. Default 2 s.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// A new thread for each request, for handlers that leave something behind in their thread.
+    #[must_use]
+    pub fn fresh_threads(self) -> Self {
+        self.idle_timeout(Duration::ZERO)
+    }
+
+    /// The stack of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+}
+
+impl Dispatch for ThreadPerRequest {
+    const NAME: &'static str = "ThreadPerRequest";
+
+    fn limit(&self) -> Option<usize> {
+        self.max_threads
+    }
+
+    fn check(&self) -> Result<(), BindError> {
+        if self.max_threads != Some(0) {
+            return Ok(());
+        }
+        Err(BindError::Option {
+            option: "max_threads",
+            value: "0".to_owned(),
+            reason: "a server without threads serves nobody; it must be at least 1".to_owned(),
+        })
+    }
+}
+
+impl ServesInBackground for ThreadPerRequest {}
+
+impl<J: Task + Send + 'static> Process<J> for ThreadPerRequest {
+    type Running = Threads<J>;
+
+    fn start(&self, _: &mut ServeLoop<J>) -> Result<Threads<J>, StartError> {
+        Ok(Threads { settings: self.clone(), shared: Arc::default() })
+    }
+
+    fn process_request(&self, threads: &mut Threads<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+        threads.run(job)
+    }
+}
+
+/// The threads of one server.
+pub struct Threads<J> {
+    settings: ThreadPerRequest,
+    shared: Arc<Shared<J>>,
+}
+
+impl<J> fmt::Debug for Threads<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+struct Shared<J> {
+    state: Mutex<State<J>>,
+    /// Told when a thread has ended.
+    ended: Condvar,
+}
+
+struct State<J> {
+    /// Threads without work; the one that was used last is used next, so that the others may end.
+    idle: Vec<Arc<Seat<J>>>,
+    /// Handles by number; those that have ended are joined by whoever comes next.
+    handles: HashMap<u64, JoinHandle<()>>,
+    ended: Vec<JoinHandle<()>>,
+    next_number: u64,
+    /// Threads that run a request.
+    busy: usize,
+    closed: bool,
+}
+
+/// Where one thread gets its work.
+struct Seat<J> {
+    job: Mutex<Option<J>>,
+    filled: Condvar,
+}
+
+impl<J> Default for Shared<J> {
+    fn default() -> Self {
+        let state = State {
+            idle: Vec::new(),
+            handles: HashMap::new(),
+            ended: Vec::new(),
+            next_number: 1,
+            busy: 0,
+            closed: false,
+        };
+        Self { state: Mutex::new(state), ended: Condvar::new() }
+    }
+}
+
+impl<J: Task + Send + 'static> Threads<J> {
+    fn run(&self, job: J) -> Result<(), Rejected<J>> {
+        let mut state = self.shared.state.lock();
+        for ended in state.ended.drain(..) {
+            // It has nothing left to do but to vanish; a task does not panic.
+            let _ = ended.join();
+        }
+        state.busy += 1;
+        if let Some(seat) = state.idle.pop() {
+            *seat.job.lock() = Some(job);
+            drop(state);
+            seat.filled.notify_one();
+            return Ok(());
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        let seat = Arc::new(Seat { job: Mutex::new(Some(job)), filled: Condvar::new() });
+        match self.spawn(number, &seat) {
+            Ok(handle) => {
+                state.handles.insert(number, handle);
+                Ok(())
+            }
+            Err(error) => {
+                state.busy -= 1;
+                let job = seat.job.lock().take().expect("only the thread that did not start takes it");
+                Err(Rejected::new(job, error))
+            }
+        }
+    }
+
+    fn spawn(&self, number: u64, seat: &Arc<Seat<J>>) -> io::Result<JoinHandle<()>> {
+        let mut builder = std::thread::Builder::new().name(format!("request-{number}"));
+        if let Some(bytes) = self.settings.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let shared = Arc::clone(&self.shared);
+        let seat = Arc::clone(seat);
+        let idle_timeout = self.settings.idle_timeout;
+        builder.spawn(move || {
+            while let Some(job) = take(&shared, &seat, idle_timeout) {
+                job.run();
+                let mut state = shared.state.lock();
+                state.busy -= 1;
+                if !state.closed && !idle_timeout.is_zero() {
+                    state.idle.push(Arc::clone(&seat));
+                }
+            }
+            let mut state = shared.state.lock();
+            if let Some(handle) = state.handles.remove(&number) {
+                state.ended.push(handle);
+            }
+            shared.ended.notify_all();
+        })
+    }
+}
+
+/// The next request of a thread; `None` to end it. Everything is decided under the one lock, so no request is handed to a thread that ends.
+fn take<J>(shared: &Shared<J>, seat: &Arc<Seat<J>>, idle_timeout: Duration) -> Option<J> {
+    let until = Instant::now() + idle_timeout;
+    let mut state = shared.state.lock();
+    loop {
+        if let Some(job) = seat.job.lock().take() {
+            return Some(job);
+        }
+        if state.closed || Instant::now() >= until {
+            state.idle.retain(|idle| !Arc::ptr_eq(idle, seat));
+            return None;
+        }
+        seat.filled.wait_until(&mut state, until);
+    }
+}
+
+impl<J> Drop for Threads<J> {
+    /// Waits for every thread but those whose handlers would not end in the drain: they end when their handlers return.
+    fn drop(&mut self) {
+        const GRACE: Duration = Duration::from_millis(20);
+        let until = Instant::now() + GRACE;
+        let mut state = self.shared.state.lock();
+        state.closed = true;
+        for idle in &state.idle {
+            idle.filled.notify_one();
+        }
+        while !state.handles.is_empty() {
+            let only_stuck = state.handles.len() == state.busy;
+            if only_stuck && self.shared.ended.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+            if !only_stuck {
+                self.shared.ended.wait(&mut state);
+            }
+        }
+        let ended = std::mem::take(&mut state.ended);
+        drop(state);
+        for handle in ended {
+            let _ = handle.join();
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The errors of each operation: what was tried, on what, and why it failed.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Any error a handler or a hook may return; `?` works on every error type.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a server could not be bound.
+///
+/// Each message names the address or the option, its value, and the way out where there is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The system refused the address: in use, not local, no permission, a missing folder.
+    #[error("cannot bind to {address}: {source}{}", hint(.source))]
+    Bind {
+        /// The address that was tried.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something that is not a socket stands at the path.
+    #[error("cannot bind to {path}: a file that is not a socket is there; move it away or choose another path")]
+    NotASocket {
+        /// The path that was tried.
+        path: String,
+    },
+    /// An option has a value that cannot work, or does not go with the others.
+    #[error("option {option} = {value}: {reason}")]
+    Option {
+        /// The builder method.
+        option: &'static str,
+        /// The value it was given.
+        value: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// The name stands for no address, or the text is not one.
+    #[error("cannot resolve {address}: {source}")]
+    Resolve {
+        /// The text that was given.
+        address: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The socket was made, but an option of it could not be set.
+    #[error("cannot set up the socket for {address}: {step}: {source}")]
+    SetUp {
+        /// The address that was tried.
+        address: String,
+        /// The call that failed.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another server answers at the path.
+    #[error("cannot bind to {path}: another server is listening there; stop it or choose another path")]
+    UnixPathInUse {
+        /// The path that was tried.
+        path: String,
+    },
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => "; another socket has it: choose another, or port 0 for a free one",
+        io::ErrorKind::AddrNotAvailable => "; it is not an address of this machine",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 and protected folders need more rights",
+        io::ErrorKind::NotFound => "; the folder does not exist",
+        _ => "",
+    }
+}
+
+/// Why serving ended, or never began.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The listener is unusable (`EBADF`, `EINVAL`, `ENOTSOCK`, ...): trying again cannot help.
+    #[error("cannot accept on {address}: {source}")]
+    Accept {
+        /// Where the server listens.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `Fork` needs a process with one thread: a lock held by another thread would stay locked in the child for ever.
+    #[error("cannot fork: this process has {threads} threads and the dispatch Fork needs exactly one; serve before any thread is started, or use ThreadPerRequest or Pool")]
+    NotSingleThreaded {
+        /// How many threads there were.
+        threads: usize,
+    },
+    /// A handler panicked and the policy is to stop.
+    #[error("a handler panicked and the policy is PanicPolicy::Stop: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// The dispatch could not be started: no threads, no descriptors.
+    #[error("cannot start the dispatch {dispatch}: {source}")]
+    Start {
+        /// The dispatch.
+        dispatch: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Waiting for events failed.
+    #[error("cannot wait for events on {address}: {source}")]
+    Wait {
+        /// Where the server listens.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Where in the life of a request something went wrong.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Taking a request from the transport (`get_request`).
+    Accept,
+    /// Closing the connection (`shutdown_request`, `close_request`).
+    Close,
+    /// Handing the request to its thread, process or worker (`process_request`).
+    Dispatch,
+    /// The second phase of the transport: handshakes, headers.
+    Establish,
+    /// [`Handler::finish`](crate::Handler::finish).
+    Finish,
+    /// [`Handler::handle`](crate::Handler::handle).
+    Handle,
+    /// [`HandlerFactory::service_actions`](crate::HandlerFactory::service_actions).
+    ServiceActions,
+    /// Making the handler, or [`Handler::setup`](crate::Handler::setup).
+    Setup,
+    /// [`HandlerFactory::verify_request`](crate::HandlerFactory::verify_request).
+    Verify,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Close => "close",
+            Self::Dispatch => "dispatch",
+            Self::Establish => "establish",
+            Self::Finish => "finish",
+            Self::Handle => "handle",
+            Self::ServiceActions => "service_actions",
+            Self::Setup => "setup",
+            Self::Verify => "verify",
+        })
+    }
+}
+
+/// What [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error) is given: the error as a value, with its stage.
+#[derive(Debug)]
+pub struct RequestError {
+    stage: Stage,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Failed(BoxError),
+    Panicked(String),
+}
+
+impl RequestError {
+    /// An error returned at `stage`.
+    #[must_use]
+    pub fn failed(stage: Stage, source: impl Into<BoxError>) -> Self {
+        Self { stage, cause: Cause::Failed(source.into()) }
+    }
+
+    /// A panic caught at `stage`; `payload` is what `catch_unwind` returned.
+    pub(crate) fn panicked(stage: Stage, payload: &(dyn std::any::Any + Send)) -> Self {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a value that is not text".to_owned());
+        Self { stage, cause: Cause::Panicked(message) }
+    }
+
+    /// The step that failed.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether the peer simply went away (reset, broken pipe, end of input in mid-message): rarely worth a log line.
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+        self.io_kind().is_some_and(|kind| {
+            matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+        })
+    }
+
+    /// Whether a deadline passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.io_kind() == Some(io::ErrorKind::TimedOut)
+    }
+
+    /// Whether it was a panic.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panicked(_))
+    }
+
+    /// Whether a blocked read or write was interrupted because the server stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        match &self.cause {
+            Cause::Failed(source) => source
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::get_ref)
+                .is_some_and(<dyn Error + Send + Sync>::is::<Stopping>),
+            Cause::Panicked(_) => false,
+        }
+    }
+
+    /// The error itself; a panic's message for a panic.
+    #[must_use]
+    pub fn into_source(self) -> BoxError {
+        match self.cause {
+            Cause::Failed(source) => source,
+            Cause::Panicked(message) => message.into(),
+        }
+    }
+
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        match &self.cause {
+            Cause::Failed(source) => source.downcast_ref::<io::Error>().map(io::Error::kind),
+            Cause::Panicked(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Failed(source) => write!(f, "{}: {source}", self.stage),
+            Cause::Panicked(message) => write!(f, "{}: panicked: {message}", self.stage),
+        }
+    }
+}
+
+impl Error for RequestError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.cause {
+            Cause::Failed(source) => Some(&**source),
+            Cause::Panicked(_) => None,
+        }
+    }
+}
+
+/// The inner error of a read or write that was interrupted at the drain's deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is stopping")]
+pub(crate) struct Stopping;
+
+impl Stopping {
+    pub(crate) fn into_io(self) -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionAborted, self)
+    }
+}
+
+/// A deadline that passed, as an `io::Error`.
+pub(crate) fn timed_out(what: &str, limit: std::time::Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{what} took longer than {limit:?}"))
+}

@@ -1,0 +1,136 @@
+//! What happens in a server, for whoever wants to know: the library itself never logs.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::error::RequestError;
+use crate::handler::End;
+
+/// Receives events; see [`HandlerFactory::observer`](crate::HandlerFactory::observer) and [`Builder::observed`](crate::Builder::observed).
+///
+/// It is called on the thread on which the event happens and should return soon. A server without an observer does not
+/// even build its events. A panic of an observer is ignored.
+pub trait Observer {
+    /// Something has happened.
+    fn observe(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>)> Observer for F {
+    fn observe(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+/// Names a connection or message, once in the life of a server.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub(crate) u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a connection was turned away.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// `max_connections` was reached, and the policy is to refuse.
+    AtLimit,
+    /// The dispatch could not take it: no thread, no process.
+    Rejected,
+    /// It was in the backlog when the server stopped.
+    Stopping,
+    /// `verify_request` said no.
+    Unverified,
+}
+
+/// Something that has happened.
+///
+/// Every [`Start`](Self::Start) is followed by exactly one [`Stop`](Self::Stop) of the same id, on every path.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The machine is out of descriptors or memory; accepting backs off. Once an episode.
+    AcceptFailing {
+        /// What the system said.
+        error: &'a io::Error,
+    },
+    /// Accepting works again.
+    AcceptRecovered {
+        /// How often it had failed.
+        failures: u64,
+    },
+    /// A single connection was lost before it could be accepted.
+    AcceptLost {
+        /// What the system said.
+        error: &'a io::Error,
+    },
+    /// A child process has ended.
+    ChildExit {
+        /// Its process ID.
+        pid: u32,
+        /// Its exit code, or `None` if a signal ended it.
+        code: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+    /// The drain has begun.
+    DrainStart {
+        /// How many connections are open.
+        active: usize,
+    },
+    /// The drain's deadline has passed; what is left is cut off.
+    DrainForce {
+        /// How many connections are left.
+        active: usize,
+    },
+    /// A step failed; what [`handle_error`](crate::HandlerFactory::handle_error) is told, too.
+    Error {
+        /// The connection or message, if there is one yet.
+        id: Option<RequestId>,
+        /// What went wrong.
+        error: &'a RequestError,
+    },
+    /// The server accepts.
+    ListenStart {
+        /// Where.
+        address: &'a str,
+    },
+    /// The server has stopped accepting.
+    ListenStop {
+        /// Where.
+        address: &'a str,
+    },
+    /// A connection or message was turned away.
+    Refused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// A handler sits in one call: its connection waits with the slow ones from now on.
+    Slow {
+        /// How many slow connections wait for a worker.
+        waiting: usize,
+    },
+    /// A connection or message was accepted.
+    Start {
+        /// Its name.
+        id: RequestId,
+        /// Where it comes from, if that is known.
+        peer: Option<&'a dyn fmt::Debug>,
+    },
+    /// A connection or message is over and its socket closed.
+    Stop {
+        /// Its name.
+        id: RequestId,
+        /// Why it ended.
+        end: End,
+        /// Time since it was accepted.
+        duration: Duration,
+        /// Bytes received and sent.
+        transferred: (u64, u64),
+        /// How often `handle` was called.
+        calls: u64,
+    },
+}

@@ -1,0 +1,179 @@
+//! What is done with requests: handlers, and the factory that makes them and carries the hooks.
+
+mod function;
+mod wrappers;
+
+pub use function::Function;
+pub use function::function;
+pub use wrappers::HandlerFactoryExt;
+pub use wrappers::Observed;
+pub use wrappers::OnError;
+pub use wrappers::OnService;
+pub use wrappers::OnTimeout;
+pub use wrappers::SpeaksFirst;
+pub use wrappers::Verify;
+
+use crate::error::BoxError;
+use crate::error::RequestError;
+use crate::event::Observer;
+use crate::request::Request;
+
+/// What a handler returns.
+pub type HandlerResult<T = Flow> = Result<T, BoxError>;
+
+/// What is next for a connection. Messages are over after one `handle`, whatever it returns.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Flow {
+    /// The conversation is over: send what is left, close gracefully.
+    Close,
+    /// Call `handle` again when the client has sent more. Until then the connection costs no thread (under `Sync` and `Pool`).
+    Continue,
+    /// Take the connection out of the server: [`Handler::detached`] gets it.
+    Detach,
+}
+
+/// Why a connection or message ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum End {
+    /// The handler took it out of the server.
+    Detached,
+    /// The server stops, and it was idle.
+    Drained,
+    /// A step returned an error.
+    Failed,
+    /// The server stops, and it was still busy at the deadline.
+    Forced,
+    /// The handler returned [`Flow::Close`].
+    HandlerClosed,
+    /// The client sent nothing for too long.
+    IdleTimeout,
+    /// A step panicked.
+    Panicked,
+    /// The client closed its side.
+    PeerClosed,
+    /// It never reached a handler: not verified, over a limit, not dispatched.
+    Refused,
+    /// It was the longest idle when a new one needed its place.
+    Shed,
+    /// The client was too slow to send the rest of a message, or to take the answer.
+    TimedOut,
+}
+
+/// Serves one connection or message: Python's `BaseRequestHandler`.
+///
+/// The order is `setup`, `handle` (again and again for [`Flow::Continue`]), `finish`. `setup` runs when the first bytes are there
+/// (or at once, see [`HandlerFactory::speaks_first`]); `finish` runs exactly once if `setup` has succeeded, also after an error
+/// or a panic. All three run on one thread at a time, but not always the same one under `Pool`.
+///
+/// ```
+/// use std::io::{BufRead, Write};
+/// use socketserver::{Flow, Handler, HandlerResult, Socket, Stream};
+///
+/// struct Upper;
+///
+/// // For TCP, Unix sockets, and whatever else is a stream.
+/// impl<S: Socket> Handler<Stream<S>> for Upper {
+///     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+///         let mut line = String::new();
+///         request.read_line(&mut line)?;
+///         request.write_all(line.to_uppercase().as_bytes())?;
+///         Ok(Flow::Continue)
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot handle requests of `{R}`",
+    label = "not a handler for `{R}`",
+    note = "stream transports (`Tcp`, `UnixStream`) need a `Handler<Stream<_>>`, datagram transports (`Udp`, `UnixDatagram`) a `Handler<Datagram<_>>`"
+)]
+pub trait Handler<R> {
+    /// Prepares the conversation. If it fails, neither `handle` nor `finish` is called.
+    ///
+    /// # Errors
+    ///
+    /// Any error; it goes to [`HandlerFactory::handle_error`] and the connection is closed.
+    fn setup(&mut self, request: &mut R) -> HandlerResult<()> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// Serves what has arrived. It may read on and wait for more, holding its thread meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Any error; it goes to [`HandlerFactory::handle_error`] and the connection is closed.
+    fn handle(&mut self, request: &mut R) -> HandlerResult;
+
+    /// Ends the conversation, told why. What it writes is sent before the connection is closed, where there is still somebody to read it.
+    ///
+    /// # Errors
+    ///
+    /// Any error; it goes to [`HandlerFactory::handle_error`].
+    fn finish(&mut self, request: &mut R, end: End) -> HandlerResult<()> {
+        let _ = (request, end);
+        Ok(())
+    }
+
+    /// Receives the request after [`Flow::Detach`], to own it from here on: it counts no more, has no deadlines, and is not closed by
+    /// the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of its own.
+    fn detached(self, request: R)
+    where
+        Self: Sized,
+    {
+        drop(request);
+    }
+}
+
+/// Makes a handler for each request, and carries the hooks that were overridden on a Python server.
+///
+/// Closures `Fn(&R) -> impl Handler<R>` are factories without hooks; [`HandlerFactoryExt`] adds hooks to any factory; a type of one's own
+/// overrides what it needs. A hook that panics ends neither the server nor another request.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make handlers for requests of `{R}`",
+    label = "not a handler factory for `{R}`",
+    note = "pass a closure that makes a handler, `|_: &_| MyHandler`, or use `bind_fn(address, |request| ..)` for a handler that is a function"
+)]
+pub trait HandlerFactory<R: Request> {
+    /// The handler of one request.
+    type Handler: Handler<R>;
+
+    /// Makes the handler, just before its `setup`: Python's `finish_request`.
+    fn make(&self, request: &R) -> Self::Handler;
+
+    /// Whether to serve the request; if not, it is closed and counted as refused.
+    fn verify_request(&self, request: &R) -> bool {
+        let _ = request;
+        true
+    }
+
+    /// An error or a panic of a step, as a value with its [`Stage`](crate::Stage), and the peer where there is one.
+    fn handle_error(&self, error: RequestError, peer: Option<&R::Addr>) {
+        let _ = (error, peer);
+    }
+
+    /// [`Server::handle_request`](crate::Server::handle_request) has waited for its timeout in vain.
+    fn handle_timeout(&self) {}
+
+    /// Called by the serve loop after each wake-up, and at the builder's `service_interval`. Never twice at a time.
+    fn service_actions(&self) {}
+
+    /// Whether handlers greet before the client has sent anything. If not, a connection costs no worker before its first byte.
+    fn speaks_first(&self) -> bool {
+        false
+    }
+
+    /// Who is told of events.
+    fn observer(&self) -> Option<&dyn Observer> {
+        None
+    }
+}
+
+impl<R: Request, F: Fn(&R) -> K, K: Handler<R>> HandlerFactory<R> for F {
+    type Handler = K;
+
+    fn make(&self, request: &R) -> K {
+        self(request)
+    }
+}

@@ -1,0 +1,182 @@
+//! Where idle connections wait: a poller, a table with a state machine for each connection, and timers.
+//!
+//! `Sync` and `Pool` use the same place. A connection is in one of three states (see [`table`]): vacant, parked (the table owns its job) or
+//! running (a worker does). Whoever takes a job out of the table must park or remove it again; there is no other way in or out:
+//!
+//! - [`insert`](ParkingPlace::insert) registers a connection; it is running until parked.
+//! - [`wake`](ParkingPlace::wake) answers an event: the job, or a note for the worker that runs it.
+//! - [`park`](ParkingPlace::park) lets it wait, or gives it back at once if there was news while it ran.
+//! - [`remove`](ParkingPlace::remove) frees the slot; events still on their way find its generation gone.
+//! - [`expired`](ParkingPlace::expired), [`take_all`](ParkingPlace::take_all), [`take_longest_idle`](ParkingPlace::take_longest_idle)
+//!   take parked ones out for the timer, the drain, and shedding.
+
+use std::io;
+use std::time::Duration;
+use std::time::Instant;
+
+pub(crate) mod sync;
+pub(crate) mod table;
+pub(crate) mod timers;
+
+use sync::Mutex;
+use table::Found;
+use table::Parked;
+use table::Parking;
+use table::Table;
+use table::Token;
+use timers::Class;
+use timers::Timers;
+
+use crate::sys::Descriptor;
+use crate::sys::poller::EDGE;
+use crate::sys::poller::Poller;
+use crate::sys::poller::Watch;
+
+/// What a job that wants to wait, waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wait {
+    pub(crate) class: Class,
+    /// From now, or what is left of an older deadline; `None` for ever.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) watch: Watch,
+}
+
+/// The poller, the table and the timers of one server.
+#[derive(Debug)]
+pub(crate) struct ParkingPlace<J> {
+    pub(crate) poller: Poller,
+    table: Table<J>,
+    timers: Timers,
+    /// Candidates for shedding from the last look at the table, the longest idle last.
+    sheddable: Mutex<Vec<Token>>,
+}
+
+/// A job that can wait on a descriptor.
+pub(crate) trait Waits {
+    /// What its poller watches.
+    fn descriptor(&self) -> Option<Descriptor<'_>>;
+}
+
+impl<J: Waits> ParkingPlace<J> {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            poller: Poller::new()?,
+            table: Table::new(),
+            timers: Timers::new(),
+            sheddable: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Registers a connection; it counts as running until it is parked or removed.
+    pub(crate) fn insert(&self, descriptor: Descriptor<'_>) -> io::Result<Token> {
+        let token = self.table.insert();
+        match self.poller.add(descriptor, token.raw()) {
+            Ok(()) => Ok(token),
+            Err(error) => {
+                self.table.remove(token);
+                Err(error)
+            }
+        }
+    }
+
+    /// An event for `token`: its job if it was parked.
+    pub(crate) fn wake(&self, token: Token, hangup: bool) -> Option<J> {
+        match self.table.wake(token, hangup) {
+            Found::Job(job) => Some(job),
+            Found::Told | Found::Gone => None,
+        }
+    }
+
+    /// Lets a job wait. `Some` gives it back: there is news already, and the flag says whether the peer may have closed.
+    ///
+    /// # Errors
+    ///
+    /// The job with what the poller said, if its registration could not be changed.
+    pub(crate) fn park(
+        &self,
+        token: Token,
+        job: J,
+        wait: Wait,
+        now: Instant,
+    ) -> Result<Option<(J, bool)>, (J, io::Error)> {
+        if let Err(error) = self.arm(token, &job, wait.watch) {
+            return Err((job, error));
+        }
+        let parking =
+            Parking { deadline: self.timers.deadline(wait.timeout, now), class: wait.class, watch: wait.watch };
+        match self.table.park(token, job, parking) {
+            Parked::Waits { queue_timer } => {
+                if queue_timer {
+                    self.timers.push(parking.deadline, token);
+                }
+                Ok(None)
+            }
+            Parked::News(job, hangup) => Ok(Some((job, hangup))),
+        }
+    }
+
+    /// Done before the job is in the table: an event that comes first finds it running and leaves a note.
+    fn arm(&self, token: Token, job: &J, watch: Watch) -> io::Result<()> {
+        let Some(descriptor) = job.descriptor() else { return Ok(()) };
+        if self.table.watch(token) != watch {
+            return self.poller.modify(descriptor, token.raw(), watch);
+        }
+        if EDGE { Ok(()) } else { self.poller.rearm(descriptor, token.raw(), watch) }
+    }
+
+    /// Frees the slot of a running job, before its descriptor is closed.
+    pub(crate) fn remove(&self, token: Token, job: &J) {
+        if let Some(descriptor) = job.descriptor() {
+            self.poller.forget(descriptor);
+        }
+        self.table.remove(token);
+    }
+
+    /// As [`remove`](Self::remove) for a descriptor that stays open elsewhere.
+    pub(crate) fn release(&self, token: Token, descriptor: Descriptor<'_>) -> io::Result<()> {
+        self.table.remove(token);
+        self.poller.delete(descriptor)
+    }
+
+    /// How long the poller may wait before a deadline has to be looked at.
+    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Duration> {
+        self.timers.next(now)
+    }
+
+    /// Takes out every job whose deadline has passed.
+    pub(crate) fn expired(&self, now: Instant, each: impl FnMut(Token, Class, J)) {
+        self.timers.expire(now, |token, entry, now| self.table.expire(token, entry, now), each);
+    }
+
+    /// Takes out every job that is parked now.
+    pub(crate) fn take_all(&self) -> impl Iterator<Item = (Token, J)> + '_ {
+        self.table.parked().into_iter().filter_map(|token| Some((token, self.table.take_parked(token)?)))
+    }
+
+    /// Takes out the job that has waited longest for its next message.
+    pub(crate) fn take_longest_idle(&self) -> Option<(Token, J)> {
+        /// One look at the table serves so many.
+        const LOOK: usize = 64;
+        let mut candidates = self.sheddable.lock();
+        for fresh in [false, true] {
+            if fresh {
+                *candidates = self.table.longest_idle(LOOK);
+                candidates.reverse();
+            }
+            while let Some(token) = candidates.pop() {
+                if let Some(job) = self.table.take_parked_idle(token) {
+                    return Some((token, job));
+                }
+            }
+        }
+        None
+    }
+
+    pub(crate) fn is_slow(&self, token: Token) -> bool {
+        self.table.is_slow(token)
+    }
+
+    pub(crate) fn set_slow(&self, token: Token, slow: bool) {
+        self.table.set_slow(token, slow);
+    }
+}

@@ -1,0 +1,376 @@
+//! The table of parked connections, and the state machine that keeps each on one worker at a time.
+//!
+//! ```text
+//!            insert                    event, expire, drain
+//! Vacant ------------> Parked(job) --------------------------> Running { news: false }
+//!    ^                   ^   |                                   |      | event
+//!    |                   |   +-- (a second event: ignored, the   |      v
+//!    |                   |        job is not here any more)      |   Running { news: true }
+//!    |                   +---------- park, without news ---------+      |
+//!    |                                (with news: run again) <----------+
+//!    +----------------------------- remove ----------------------+
+//! ```
+//!
+//! A slot's generation is in its token: an event for a connection that has gone, or whose slot has a new tenant, finds nothing.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use super::sync::Mutex;
+use super::timers::Class;
+use crate::sys::poller::Watch;
+
+/// Names a connection in the table, once: index and generation.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Token(u64);
+
+impl Token {
+    fn new(index: usize, generation: u32) -> Self {
+        Self(((generation as u64) << 32) | index as u64)
+    }
+
+    pub(crate) fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) fn raw(self) -> u64 {
+        self.0
+    }
+
+    fn index(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// Where a parked connection stands, beside its job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Parking {
+    /// Milliseconds on the timers' clock.
+    pub(crate) deadline: u64,
+    pub(crate) class: Class,
+    pub(crate) watch: Watch,
+}
+
+#[derive(Debug)]
+enum State<J> {
+    Vacant,
+    Parked(J),
+    Running { news: bool, hangup: bool },
+}
+
+#[derive(Debug)]
+struct Slot<J> {
+    state: State<J>,
+    generation: u32,
+    /// The time of this slot's entry in the wheel; `u64::MAX` if it has none. Entries with another time are stale.
+    entry: u64,
+    slow: bool,
+    parking: Parking,
+}
+
+/// What an event, a timer or the drain found.
+#[derive(Debug)]
+pub(crate) enum Found<J> {
+    /// The job; the slot is now running.
+    Job(J),
+    /// It runs, and has been told that there is news.
+    Told,
+    /// Nobody is there any more.
+    Gone,
+}
+
+/// What a timer found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Expiry<J> {
+    /// The deadline has passed: what it waited for and the job; the slot is now running.
+    Job(Class, J),
+    /// Not yet: look again at this time.
+    Later(u64),
+    /// The entry has nothing to wait for any more.
+    Drop,
+}
+
+/// What became of a job that wanted to park.
+#[derive(Debug)]
+pub(crate) enum Parked<J> {
+    /// It waits; a timer has to be queued if `queue_timer`.
+    Waits { queue_timer: bool },
+    /// There was news meanwhile: run it again; the flag says whether the peer may have closed.
+    News(J, bool),
+}
+
+/// Slots in segments that double in size and never move, so that workers look them up without a common lock.
+#[derive(Debug)]
+pub(crate) struct Table<J> {
+    segments: [OnceLock<Box<[Mutex<Slot<J>>]>>; SEGMENTS],
+    free: Mutex<Vec<u32>>,
+    /// How many slots have ever been used.
+    used: AtomicUsize,
+}
+
+/// The first segment has 64 slots, each next one as many as all before it: 2^31 in all.
+const FIRST: usize = 64;
+const SEGMENTS: usize = 26;
+
+impl<J> Table<J> {
+    pub(crate) fn new() -> Self {
+        Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            free: Mutex::new(Vec::new()),
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    /// A slot for a connection that is running already.
+    pub(crate) fn insert(&self) -> Token {
+        let recycled = self.free.lock().pop();
+        let index = recycled.map_or_else(|| self.used.fetch_add(1, Ordering::Relaxed), |index| index as usize);
+        let mut slot = self.slot(index).lock();
+        slot.state = State::Running { news: false, hangup: false };
+        slot.slow = false;
+        slot.parking = Parking { deadline: u64::MAX, class: Class::Idle, watch: Watch::Read };
+        Token::new(index, slot.generation)
+    }
+
+    /// An event: takes the job out to run it, or tells the one who runs it.
+    pub(crate) fn wake(&self, token: Token, hangup: bool) -> Found<J> {
+        let Some(mut slot) = self.tenant(token) else { return Found::Gone };
+        match &mut slot.state {
+            State::Vacant => Found::Gone,
+            State::Running { news, hangup: ended } => {
+                *news = true;
+                *ended |= hangup;
+                Found::Told
+            }
+            state @ State::Parked(_) => {
+                let State::Parked(job) = std::mem::replace(state, State::Running { news: false, hangup: false }) else {
+                    unreachable!("matched above");
+                };
+                Found::Job(job)
+            }
+        }
+    }
+
+    /// As [`wake`](Self::wake), but leaves a running one alone.
+    pub(crate) fn take_parked(&self, token: Token) -> Option<J> {
+        let mut slot = self.tenant(token)?;
+        slot.take_parked()
+    }
+
+    /// As [`take_parked`](Self::take_parked), if it waits for its next message.
+    pub(crate) fn take_parked_idle(&self, token: Token) -> Option<J> {
+        let mut slot = self.tenant(token)?;
+        if slot.parking.class == Class::Idle { slot.take_parked() } else { None }
+    }
+
+    /// Puts a job back to wait, unless there was news while it ran.
+    pub(crate) fn park(&self, token: Token, job: J, parking: Parking) -> Parked<J> {
+        let mut guard = self.slot(token.index()).lock();
+        let slot = &mut *guard;
+        match &mut slot.state {
+            State::Running { news: true, hangup } => {
+                let ended = std::mem::take(hangup);
+                slot.state = State::Running { news: false, hangup: false };
+                Parked::News(job, ended)
+            }
+            state => {
+                *state = State::Parked(job);
+                slot.parking = parking;
+                // An entry that comes too early looks again; only one that would come too late has to be replaced.
+                let queue_timer = parking.deadline < slot.entry;
+                if queue_timer {
+                    slot.entry = parking.deadline;
+                }
+                Parked::Waits { queue_timer }
+            }
+        }
+    }
+
+    /// Frees the slot of a running connection; later events for it find nothing.
+    pub(crate) fn remove(&self, token: Token) {
+        {
+            let mut slot = self.slot(token.index()).lock();
+            slot.state = State::Vacant;
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.entry = u64::MAX;
+        }
+        self.free.lock().push(token.index() as u32);
+    }
+
+    /// The timer queued for the time `entry` has come to `token`.
+    pub(crate) fn expire(&self, token: Token, entry: u64, now: u64) -> Expiry<J> {
+        let Some(mut slot) = self.tenant(token) else { return Expiry::Drop };
+        if slot.entry != entry {
+            return Expiry::Drop;
+        }
+        if matches!(slot.state, State::Parked(_)) && slot.parking.deadline > now {
+            slot.entry = slot.parking.deadline;
+            return if slot.entry == u64::MAX { Expiry::Drop } else { Expiry::Later(slot.entry) };
+        }
+        // One that is running queues a timer anew when it parks.
+        slot.entry = u64::MAX;
+        let class = slot.parking.class;
+        slot.take_parked().map_or(Expiry::Drop, |job| Expiry::Job(class, job))
+    }
+
+    /// What the connection waits for, to tell whether the poller must be told otherwise.
+    pub(crate) fn watch(&self, token: Token) -> Watch {
+        self.slot(token.index()).lock().parking.watch
+    }
+
+    pub(crate) fn is_slow(&self, token: Token) -> bool {
+        self.tenant(token).is_some_and(|slot| slot.slow)
+    }
+
+    pub(crate) fn set_slow(&self, token: Token, slow: bool) {
+        if let Some(mut slot) = self.tenant(token) {
+            slot.slow = slow;
+        }
+    }
+
+    /// Up to `count` connections that have waited longest for a message, the longest first.
+    pub(crate) fn longest_idle(&self, count: usize) -> Vec<Token> {
+        let used = self.used.load(Ordering::Relaxed);
+        let mut idle: Vec<_> = (0..used)
+            .filter_map(|index| {
+                let slot = self.slot(index).lock();
+                let idle = matches!(slot.state, State::Parked(_)) && slot.parking.class == Class::Idle;
+                idle.then(|| (slot.parking.deadline, Token::new(index, slot.generation)))
+            })
+            .collect();
+        idle.sort_unstable_by_key(|entry| entry.0);
+        idle.truncate(count);
+        idle.into_iter().map(|entry| entry.1).collect()
+    }
+
+    /// The tokens of all that were parked at some moment of the call.
+    pub(crate) fn parked(&self) -> Vec<Token> {
+        let used = self.used.load(Ordering::Relaxed);
+        (0..used)
+            .filter_map(|index| {
+                let slot = self.slot(index).lock();
+                matches!(slot.state, State::Parked(_)).then(|| Token::new(index, slot.generation))
+            })
+            .collect()
+    }
+
+    fn tenant(&self, token: Token) -> Option<impl std::ops::DerefMut<Target = Slot<J>> + '_> {
+        let slot = self.slot(token.index()).lock();
+        (slot.generation == token.generation()).then_some(slot)
+    }
+
+    fn slot(&self, index: usize) -> &Mutex<Slot<J>> {
+        let (segment, place) = locate(index);
+        let slots = self.segments[segment].get_or_init(|| (0..size(segment)).map(|_| Mutex::new(Slot::vacant())).collect());
+        &slots[place]
+    }
+}
+
+impl<J> Slot<J> {
+    fn vacant() -> Self {
+        Self {
+            state: State::Vacant,
+            generation: 0,
+            entry: u64::MAX,
+            slow: false,
+            parking: Parking { deadline: u64::MAX, class: Class::Idle, watch: Watch::Read },
+        }
+    }
+
+    fn take_parked(&mut self) -> Option<J> {
+        if !matches!(self.state, State::Parked(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Running { news: false, hangup: false }) {
+            State::Parked(job) => Some(job),
+            _ => None,
+        }
+    }
+}
+
+fn size(segment: usize) -> usize {
+    if segment == 0 { FIRST } else { FIRST << (segment - 1) }
+}
+
+fn locate(index: usize) -> (usize, usize) {
+    let segment = (usize::BITS - (index / FIRST).leading_zeros()) as usize;
+    let start = if segment == 0 { 0 } else { FIRST << (segment - 1) };
+    (segment, index - start)
+}
+
+#[cfg(all(test, not(socketserver_shuttle)))]
+mod tests {
+    use super::*;
+
+    const PARKING: Parking = Parking { deadline: 100, class: Class::Idle, watch: Watch::Read };
+
+    #[test]
+    fn every_index_has_a_place_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for index in 0..100_000 {
+            let (segment, place) = locate(index);
+            assert!(place < size(segment), "index {index}");
+            assert!(seen.insert((segment, place)), "index {index}");
+        }
+    }
+
+    #[test]
+    fn an_event_for_a_former_tenant_finds_nothing() {
+        let table = Table::new();
+        let old = table.insert();
+        assert!(matches!(table.park(old, "old", PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(old, false), Found::Job("old")));
+        table.remove(old);
+        let new = table.insert();
+        assert_eq!(new.index(), old.index());
+        assert!(matches!(table.wake(old, false), Found::Gone));
+        assert!(matches!(table.park(new, "new", PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(old, false), Found::Gone));
+        assert!(table.take_parked(old).is_none());
+        assert_eq!(table.expire(old, 100, 1_000), Expiry::Drop);
+        assert!(matches!(table.wake(new, false), Found::Job("new")));
+    }
+
+    #[test]
+    fn news_while_running_makes_it_run_again() {
+        let table = Table::new();
+        let token = table.insert();
+        assert!(matches!(table.wake(token, true), Found::Told));
+        assert!(matches!(table.park(token, 1, PARKING), Parked::News(1, true)));
+        assert!(matches!(table.park(token, 1, PARKING), Parked::Waits { .. }));
+        assert!(matches!(table.wake(token, false), Found::Job(1)));
+        assert!(matches!(table.wake(token, false), Found::Told));
+        assert!(matches!(table.park(token, 1, PARKING), Parked::News(1, false)));
+    }
+
+    #[test]
+    fn a_timer_waits_for_the_newest_deadline_and_fires_once() {
+        let table = Table::new();
+        let token = table.insert();
+        assert!(matches!(table.park(token, 7, PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(token, false), Found::Job(7)));
+        let later = Parking { deadline: 200, ..PARKING };
+        assert!(matches!(table.park(token, 7, later), Parked::Waits { queue_timer: false }));
+        assert_eq!(table.expire(token, 100, 100), Expiry::Later(200));
+        assert_eq!(table.expire(token, 100, 250), Expiry::Drop, "replaced by the entry for 200");
+        assert_eq!(table.expire(token, 200, 200), Expiry::Job(Class::Idle, 7));
+        assert_eq!(table.expire(token, 200, 300), Expiry::Drop);
+    }
+
+    #[test]
+    fn an_earlier_deadline_gets_a_timer_of_its_own() {
+        let table = Table::new();
+        let token = table.insert();
+        assert!(matches!(table.park(token, 7, PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(token, false), Found::Job(7)));
+        let sooner = Parking { deadline: 20, class: Class::Linger, watch: Watch::Read };
+        assert!(matches!(table.park(token, 7, sooner), Parked::Waits { queue_timer: true }));
+        assert_eq!(table.expire(token, 20, 20), Expiry::Job(Class::Linger, 7));
+        assert_eq!(table.expire(token, 100, 100), Expiry::Drop);
+    }
+}

@@ -1,0 +1,121 @@
+//! The read buffer of a connection: lent by the worker for a turn, kept only while it holds unread bytes.
+
+/// `data[start..end]` is unread.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    data: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// The size of a worker's buffer; one system call reads at most so much.
+pub(crate) const SIZE: usize = 64 * 1024;
+
+impl Buffer {
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.data[self.start..self.end]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = self.end.min(self.start + count);
+        if self.is_empty() {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Takes the worker's buffer, with the unread bytes at its front; gives back one that is not needed.
+    pub(crate) fn lend(&mut self, mut lent: Box<[u8]>) -> Option<Box<[u8]>> {
+        if self.data.len() >= lent.len() {
+            return Some(lent);
+        }
+        let length = self.len();
+        lent[..length].copy_from_slice(self.unread());
+        self.data = lent;
+        self.start = 0;
+        self.end = length;
+        None
+    }
+
+    /// Gives the large buffer back and keeps a copy of what is unread.
+    pub(crate) fn reclaim(&mut self) -> Box<[u8]> {
+        let kept: Box<[u8]> = self.unread().into();
+        self.start = 0;
+        self.end = kept.len();
+        std::mem::replace(&mut self.data, kept)
+    }
+
+    /// Room for at least a byte behind what is unread; empty if `limit` bytes are unread.
+    pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
+        if self.end == self.data.len() {
+            self.make_room(limit);
+        }
+        &mut self.data[self.end..]
+    }
+
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    fn make_room(&mut self, limit: usize) {
+        let length = self.len();
+        if self.start > 0 {
+            self.data.copy_within(self.start..self.end, 0);
+            self.start = 0;
+            self.end = length;
+        } else if length < limit || self.data.is_empty() {
+            let size = if length == 0 { SIZE } else { (length * 2).min(limit.max(length + 1)).max(4096) };
+            let mut larger = vec![0; size].into_boxed_slice();
+            larger[..length].copy_from_slice(&self.data[..length]);
+            self.data = larger;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(buffer: &mut Buffer, bytes: &[u8]) {
+        let room = buffer.room(1 << 20);
+        room[..bytes.len()].copy_from_slice(bytes);
+        buffer.filled(bytes.len());
+    }
+
+    #[test]
+    fn unread_bytes_survive_being_lent_and_reclaimed() {
+        let mut buffer = Buffer::default();
+        assert!(buffer.lend(vec![0; SIZE].into()).is_none());
+        fill(&mut buffer, b"hello world");
+        buffer.consume(6);
+        let large = buffer.reclaim();
+        assert_eq!(large.len(), SIZE);
+        assert_eq!(buffer.unread(), b"world");
+        assert_eq!(buffer.data.len(), 5, "an idle connection keeps what is unread and no more");
+        assert!(buffer.lend(large).is_none());
+        fill(&mut buffer, b"!");
+        assert_eq!(buffer.unread(), b"world!");
+    }
+
+    #[test]
+    fn room_ends_at_the_limit() {
+        let mut buffer = Buffer::default();
+        assert!(buffer.lend(vec![0; 8].into()).is_none());
+        for _ in 0..100 {
+            let room = buffer.room(100).len();
+            buffer.filled(room);
+        }
+        assert!(buffer.len() >= 100);
+        assert!(buffer.room(100).is_empty());
+        buffer.consume(10);
+        assert_eq!(buffer.room(100).len(), 10);
+    }
+}

@@ -1,0 +1,233 @@
+//! A message: its payload, who sent it, where it was sent to, and a way to answer.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::Outbox;
+use super::Request;
+use super::Session;
+use crate::stop::StopHandle;
+
+/// What sends the replies of a datagram transport.
+pub trait ReplySocket<A>: Send + Sync {
+    /// Sends one datagram to `peer`, from the local address `from` where the platform allows to choose it.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    fn send_to(&self, payload: &[u8], peer: &A, from: Option<IpAddr>) -> io::Result<()>;
+
+    /// The address in the form in which many can be sent with one call; `None` where that is not offered.
+    #[doc(hidden)]
+    fn batch(&self, peer: &A) -> Option<BatchTarget> {
+        let _ = peer;
+        None
+    }
+
+    /// The longest payload, in bytes.
+    fn max_payload(&self) -> usize {
+        65_507
+    }
+}
+
+/// Where a batched reply goes.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct BatchTarget {
+    #[cfg(unix)]
+    pub(crate) socket: Arc<crate::sys::datagram::DatagramSocket>,
+    pub(crate) address: socket2::SockAddr,
+}
+
+/// A reply that waits to be sent with others.
+#[derive(Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "batches are sent on Unix"))]
+pub(crate) struct Reply {
+    pub(crate) target: BatchTarget,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) from: Option<IpAddr>,
+}
+
+/// A message, as handlers see it. It dereferences to its payload.
+///
+/// Nothing is sent that was not asked for: a handler answers with [`reply`](Self::reply), as often as it wants or not at all.
+pub struct Datagram<A> {
+    payload: Vec<u8>,
+    peer: Option<A>,
+    local: Option<IpAddr>,
+    truncated: bool,
+    socket: Arc<dyn ReplySocket<A>>,
+    replies: Vec<Vec<u8>>,
+    session: Option<Arc<Session>>,
+}
+
+impl<A> Datagram<A> {
+    /// A message of `payload` from `peer`, answered through `socket`.
+    pub fn new(payload: Vec<u8>, peer: Option<A>, socket: Arc<dyn ReplySocket<A>>) -> Self {
+        Self { payload, peer, local: None, truncated: false, socket, replies: Vec::new(), session: None }
+    }
+
+    /// Notes the local address the message was sent to; replies leave from it.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<IpAddr>) -> Self {
+        self.local = local;
+        self
+    }
+
+    /// Notes that the message was longer than the buffer.
+    #[must_use]
+    pub fn with_truncated(mut self, truncated: bool) -> Self {
+        self.truncated = truncated;
+        self
+    }
+
+    /// The bytes that came; empty for an empty message, which is a valid request.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Takes the payload out, without a copy.
+    #[must_use]
+    pub fn take_payload(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
+    }
+
+    /// Who sent it; `None` for an unbound Unix socket, which cannot be answered.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<&A> {
+        self.peer.as_ref()
+    }
+
+    /// The local address it was sent to, where the platform tells (UDP on Unix).
+    #[must_use]
+    pub fn local_addr(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    /// Whether the message was longer than the builder's `max_datagram_size`: the rest is lost.
+    #[must_use]
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Whether the server has been told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.stop.is_stopping())
+    }
+
+    /// A handle that stops the server, if one serves this message.
+    #[must_use]
+    pub fn stop_handle(&self) -> Option<StopHandle> {
+        self.session.as_ref().map(|session| session.stop.clone())
+    }
+
+    /// Sends one datagram to the sender, from the address it was sent to. It leaves when `handle` has returned, with other replies in one
+    /// system call where the platform can; what goes wrong then is told to [`handle_error`](crate::HandlerFactory::handle_error).
+    /// [`reply_now`](Self::reply_now) does not wait.
+    ///
+    /// # Errors
+    ///
+    /// - `NotConnected`: the sender has no address.
+    /// - `InvalidInput`: the payload is longer than a datagram can be.
+    pub fn reply(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.reply_owned(payload.to_vec())
+    }
+
+    /// As [`reply`](Self::reply), without copying the payload.
+    ///
+    /// # Errors
+    ///
+    /// As [`reply`](Self::reply).
+    pub fn reply_owned(&mut self, payload: Vec<u8>) -> io::Result<()> {
+        self.check(&payload)?;
+        self.replies.push(payload);
+        Ok(())
+    }
+
+    /// As [`reply`](Self::reply), but sent before this returns; it may overtake replies that wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`reply`](Self::reply), and what the system said.
+    pub fn reply_now(&self, payload: &[u8]) -> io::Result<()> {
+        let peer = self.check(payload)?;
+        self.socket.send_to(payload, peer, self.local)
+    }
+
+    /// Sends one datagram to anybody, at once.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn send_to(&self, payload: &[u8], address: &A) -> io::Result<()> {
+        self.socket.send_to(payload, address, None)
+    }
+
+    fn check(&self, payload: &[u8]) -> io::Result<&A> {
+        let most = self.socket.max_payload();
+        if payload.len() > most {
+            let message = format!("a reply of {} bytes: a datagram holds at most {most}", payload.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.peer.as_ref().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotConnected, "the sender has no address to reply to: it must bind its socket")
+        })
+    }
+}
+
+impl<A> Deref for Datagram<A> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
+    type Addr = A;
+
+    fn client_address(&self) -> Option<&A> {
+        self.peer.as_ref()
+    }
+
+    fn attach(&mut self, session: &Arc<Session>) {
+        self.session = Some(Arc::clone(session));
+    }
+
+    fn flush_output(&mut self) -> io::Result<bool> {
+        // What could not be batched is sent here, in order.
+        let replies = std::mem::take(&mut self.replies);
+        let mut outcome = Ok(true);
+        for payload in replies {
+            if let Err(error) = self.check(&payload).and_then(|peer| self.socket.send_to(&payload, peer, self.local)) {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    fn take_replies(&mut self, outbox: &mut Outbox) {
+        let Some(peer) = &self.peer else { return };
+        while !self.replies.is_empty() {
+            // Without a batch they stay here, for `flush_output`.
+            let Some(target) = self.socket.batch(peer) else { return };
+            outbox.replies.push(Reply { target, payload: self.replies.remove(0), from: self.local });
+        }
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for Datagram<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagram")
+            .field("length", &self.payload.len())
+            .field("peer", &self.peer)
+            .field("local", &self.local)
+            .field("truncated", &self.truncated)
+            .finish_non_exhaustive()
+    }
+}

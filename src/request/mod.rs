@@ -1,0 +1,179 @@
+//! What handlers are given: a connection ([`Stream`]) or a message ([`Datagram`]).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+pub(crate) mod buffer;
+pub(crate) mod datagram;
+pub(crate) mod stream;
+mod writer;
+
+pub use datagram::Datagram;
+pub use datagram::ReplySocket;
+pub use stream::Socket;
+pub use stream::Stream;
+pub use writer::Writer;
+
+use crate::stop::StopHandle;
+use crate::sys::Descriptor;
+
+/// What a transport hands to a handler.
+///
+/// [`Stream`] and [`Datagram`] implement it, and most transports use one of them. A transport whose requests are neither (rows of a
+/// table, messages of a queue) implements the two methods that have no default: such a request is set up, handled once and finished.
+pub trait Request {
+    /// The address of a peer.
+    type Addr: Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Who sent the request, if it has an address (an unbound Unix datagram socket has none).
+    fn client_address(&self) -> Option<&Self::Addr>;
+
+    /// Told once, before any other step: the server's stop handle and timeouts.
+    fn attach(&mut self, session: &Arc<Session>) {
+        let _ = session;
+    }
+
+    /// Told when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): no stop and no timeouts from here on.
+    fn release(&mut self) {}
+
+    /// What the poller waits on between messages; `None` for a request that is handled once.
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        None
+    }
+
+    /// Takes the worker's read buffer for one turn.
+    fn lend_buffer(&mut self, buffer: Box<[u8]>) -> Option<Box<[u8]>> {
+        Some(buffer)
+    }
+
+    /// Gives the worker's buffer back, keeping only bytes that are unread.
+    fn reclaim_buffer(&mut self) -> Option<Box<[u8]>> {
+        None
+    }
+
+    /// Takes in what has arrived, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the socket.
+    fn fill(&mut self) -> io::Result<Fill> {
+        Ok(Fill::Data)
+    }
+
+    /// The poller says that the peer may have closed.
+    fn set_hangup(&mut self) {}
+
+    /// Where the request stands between two calls of `handle`.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    /// Sends what is still to be sent, without waiting; true once nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the socket.
+    fn flush_output(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Says that nothing more will be sent (`SHUT_WR`); Python's `shutdown_request`.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the socket.
+    fn shutdown_request(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Sends a last word to a peer that is turned away, as far as that goes without waiting.
+    fn farewell(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// Throws away what the peer still sends, without waiting.
+    fn discard_input(&mut self) -> Discard {
+        Discard::End
+    }
+
+    /// Moves the replies of a datagram to where they are sent in batches.
+    fn take_replies(&mut self, outbox: &mut Outbox) {
+        let _ = outbox;
+    }
+}
+
+/// What [`Request::fill`] found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fill {
+    /// New bytes, or a whole request.
+    Data,
+    /// The peer has ended its side.
+    End,
+    /// More unread bytes than the limit allows: the handler has to take some first.
+    Full,
+    /// Nothing yet.
+    NotReady,
+}
+
+/// What [`Request::discard_input`] found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Discard {
+    /// The peer has closed too: nothing can be lost by closing.
+    End,
+    /// The peer may still send.
+    More {
+        /// How many bytes this call threw away.
+        discarded: usize,
+    },
+}
+
+/// Where a request stands between two calls of `handle`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Whether `handle` may be called again at all.
+    pub repeats: bool,
+    /// Unread bytes in the buffer.
+    pub unread: usize,
+    /// How many bytes the handler has taken so far.
+    pub consumed: u64,
+    /// How many bytes have come from and gone to the peer so far.
+    pub transferred: (u64, u64),
+    /// Whether the socket may have more than has been taken in.
+    pub maybe_more: bool,
+}
+
+/// What a request may know of the server that serves it: its timeouts, and whether it stops.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) stop: StopHandle,
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) max_buffered: usize,
+    pub(crate) write_buffer: usize,
+    pub(crate) max_pending_output: usize,
+}
+
+impl Session {
+    /// Stops the server; see [`StopHandle`].
+    #[must_use]
+    pub fn stop_handle(&self) -> &StopHandle {
+        &self.stop
+    }
+}
+
+/// The time at which something that began now is given up; `None` for never.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+/// Replies of datagrams on their way out, sent many at a time.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pub(crate) replies: Vec<datagram::Reply>,
+}

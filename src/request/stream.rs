@@ -1,0 +1,385 @@
+//! A connection: `BufRead + Write` over any socket, with deadlines, that can wait in the poller between messages.
+
+use std::fmt;
+use std::io;
+use std::io::BufRead;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Discard;
+use super::Fill;
+use super::Progress;
+use super::Request;
+use super::Session;
+use super::buffer::Buffer;
+use super::deadline;
+use super::writer::Writer;
+use super::writer::send;
+use crate::stop::StopHandle;
+use crate::sys::Descriptor;
+use crate::sys::wait::Interest;
+
+/// A non-blocking socket, or something like one: what [`Stream`] is made over.
+///
+/// `read` and `write` return [`ErrorKind::WouldBlock`] instead of waiting, and the descriptor tells when to try again. Implement it to
+/// bring a transport of your own; `TcpStream` and `UnixStream` of the standard library have it (set to non-blocking by the transports).
+pub trait Socket: Read + Write {
+    /// The address of a peer.
+    type Addr: Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Whether a read that returns less than was asked for has emptied the socket, as it has for the kernel's sockets
+    /// (epoll(7), Q9). Where it may not have (TLS records, say), a second read makes sure.
+    const SHORT_READ_DRAINS: bool = false;
+
+    /// Readable when a read may make progress, writable when a write may.
+    fn descriptor(&self) -> Descriptor<'_>;
+
+    /// Tells the peer that nothing more will be sent: `shutdown(SHUT_WR)`.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; a peer that has gone already is no error that matters.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+/// A connection, as handlers see it.
+///
+/// Reading is buffered ([`BufRead`]: `read_line` and its kin work); writing is direct and complete: `write` takes all
+/// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for at once (up to the builder's
+/// `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader holds no worker.
+///
+/// A read or write that has to wait does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted for the
+/// operation and not for each system call: a `read_line` whose bytes trickle in fails with [`ErrorKind::TimedOut`] when the
+/// time is over. At the deadline of a drain it fails with [`ErrorKind::ConnectionAborted`].
+pub struct Stream<S: Socket> {
+    writer: Writer<S>,
+    peer: Option<S::Addr>,
+    buffer: Buffer,
+    read_deadline: Option<Option<Instant>>,
+    ended: bool,
+    hangup: bool,
+    maybe_more: bool,
+    consumed: u64,
+    received: u64,
+}
+
+impl<S: Socket> Stream<S> {
+    /// A connection over `socket`, which must not block, from `peer`.
+    pub fn new(socket: S, peer: Option<S::Addr>) -> Self {
+        Self {
+            writer: Writer::new(socket),
+            peer,
+            buffer: Buffer::default(),
+            read_deadline: None,
+            ended: false,
+            hangup: false,
+            maybe_more: true,
+            consumed: 0,
+            received: 0,
+        }
+    }
+
+    /// Who is at the other end, as `accept` told; `None` for a peer without an address.
+    pub fn peer_addr(&self) -> Option<&S::Addr> {
+        self.peer.as_ref()
+    }
+
+    /// The socket. It is non-blocking; bytes that are [buffered](Self::buffered) are not in it any more.
+    pub fn get_ref(&self) -> &S {
+        &self.writer.socket
+    }
+
+    /// As [`get_ref`](Self::get_ref), mutably: reading or writing here goes past the buffers.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.writer.socket
+    }
+
+    /// The unread bytes that have arrived, without waiting for more.
+    pub fn buffered(&self) -> &[u8] {
+        self.buffer.unread()
+    }
+
+    /// Whether the peer has ended its side: once [`buffered`](Self::buffered) is consumed, reads return nothing.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the server has been told to stop: a handler that loops should end its conversation.
+    pub fn is_stopping(&self) -> bool {
+        self.writer.session.as_ref().is_some_and(|session| session.stop.is_stopping())
+    }
+
+    /// A handle that stops the server, if one serves this connection.
+    pub fn stop_handle(&self) -> Option<StopHandle> {
+        self.writer.session.as_ref().map(|session| session.stop.clone())
+    }
+
+    /// Bytes received from and sent to the peer so far.
+    pub fn transferred(&self) -> (u64, u64) {
+        (self.received, self.writer.total)
+    }
+
+    /// The unread bytes that have arrived beside the sending side, to answer from the buffer without a copy.
+    ///
+    /// ```
+    /// # use std::io::{BufRead, Write};
+    /// # fn echo<S: socketserver::Socket>(request: &mut socketserver::Stream<S>) -> std::io::Result<()> {
+    /// request.fill_buf()?;
+    /// let (bytes, writer) = request.split_buffered();
+    /// writer.write_all(bytes)?;
+    /// let count = bytes.len();
+    /// request.consume(count);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn split_buffered(&mut self) -> (&[u8], &mut Writer<S>) {
+        (self.buffer.unread(), &mut self.writer)
+    }
+
+    /// Takes the connection apart: the socket, and the bytes that were received but not read.
+    pub fn into_parts(mut self) -> (S, Vec<u8>) {
+        // Whoever takes the socket sends on it himself; what the kernel has no room for now is lost with the rest.
+        let _ = self.writer.send_output();
+        (self.writer.socket, self.buffer.unread().to_vec())
+    }
+
+    /// One deadline over all the reads of an operation.
+    fn read_operation<T>(&mut self, operation: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        let outer = self.read_deadline.is_some();
+        if !outer {
+            self.read_deadline = Some(deadline(self.writer.read_timeout()));
+        }
+        let outcome = operation(self);
+        if !outer {
+            self.read_deadline = None;
+        }
+        outcome
+    }
+
+    /// Fills the empty buffer, waiting for the peer if it must; returns with nothing only at the end of input.
+    fn fill_waiting(&mut self) -> io::Result<()> {
+        let mut until = None;
+        loop {
+            match self.fill()? {
+                Fill::NotReady => {}
+                Fill::Data | Fill::End | Fill::Full => return Ok(()),
+            }
+            // The peer may be waiting for the answer before it goes on.
+            self.writer.flush_waiting()?;
+            let until = *until.get_or_insert_with(|| self.read_deadline.unwrap_or_else(|| deadline(self.writer.read_timeout())));
+            self.writer.wait(Interest::Read, until)?;
+        }
+    }
+}
+
+impl<S: Socket> Write for Stream<S> {
+    /// Takes all of `bytes`, or fails.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl<S: Socket> Read for Stream<S> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(bytes)?;
+        self.consume(count);
+        Ok(count)
+    }
+
+    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.read_operation(|stream| {
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match stream.read(&mut bytes[filled..])? {
+                    0 => return Err(ErrorKind::UnexpectedEof.into()),
+                    count => filled += count,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn read_to_end(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_operation(|stream| {
+            let before = bytes.len();
+            loop {
+                let available = stream.fill_buf()?;
+                if available.is_empty() {
+                    return Ok(bytes.len() - before);
+                }
+                bytes.extend_from_slice(available);
+                let count = available.len();
+                stream.consume(count);
+            }
+        })
+    }
+}
+
+impl<S: Socket> BufRead for Stream<S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.buffer.is_empty() && !self.ended {
+            self.fill_waiting()?;
+        }
+        Ok(self.buffer.unread())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.buffer.len());
+        self.consumed += count as u64;
+        self.buffer.consume(count);
+    }
+
+    fn read_until(&mut self, delimiter: u8, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_operation(|stream| {
+            let mut taken = 0;
+            loop {
+                let available = stream.fill_buf()?;
+                let found = available.iter().position(|&byte| byte == delimiter);
+                let count = found.map_or(available.len(), |at| at + 1);
+                bytes.extend_from_slice(&available[..count]);
+                stream.consume(count);
+                taken += count;
+                if found.is_some() || count == 0 {
+                    return Ok(taken);
+                }
+            }
+        })
+    }
+
+    fn read_line(&mut self, line: &mut String) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        let count = self.read_until(b'\n', &mut bytes)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the line is not UTF-8; read_until takes any bytes"))?;
+        line.push_str(text);
+        Ok(count)
+    }
+}
+
+impl<S: Socket> Request for Stream<S> {
+    type Addr = S::Addr;
+
+    fn client_address(&self) -> Option<&S::Addr> {
+        self.peer.as_ref()
+    }
+
+    fn attach(&mut self, session: &Arc<Session>) {
+        self.writer.session = Some(Arc::clone(session));
+    }
+
+    fn release(&mut self) {
+        self.writer.session = None;
+    }
+
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        Some(self.writer.socket.descriptor())
+    }
+
+    fn lend_buffer(&mut self, buffer: Box<[u8]>) -> Option<Box<[u8]>> {
+        self.buffer.lend(buffer)
+    }
+
+    fn reclaim_buffer(&mut self) -> Option<Box<[u8]>> {
+        self.writer.shrink();
+        Some(self.buffer.reclaim())
+    }
+
+    fn fill(&mut self) -> io::Result<Fill> {
+        if self.ended {
+            return Ok(Fill::End);
+        }
+        let limit = self.writer.session.as_ref().map_or(usize::MAX, |session| session.max_buffered);
+        let room = self.buffer.room(limit);
+        if room.is_empty() {
+            return Ok(Fill::Full);
+        }
+        loop {
+            match self.writer.socket.read(room) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(Fill::End);
+                }
+                Ok(count) => {
+                    self.maybe_more = count == room.len() || self.hangup || !S::SHORT_READ_DRAINS;
+                    self.received += count as u64;
+                    self.buffer.filled(count);
+                    return Ok(Fill::Data);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.maybe_more = false;
+                    return Ok(Fill::NotReady);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn set_hangup(&mut self) {
+        self.hangup = true;
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            repeats: true,
+            unread: self.buffer.len(),
+            consumed: self.consumed,
+            transferred: self.transferred(),
+            maybe_more: self.maybe_more,
+        }
+    }
+
+    fn flush_output(&mut self) -> io::Result<bool> {
+        if self.writer.pending() == 0 { Ok(true) } else { self.writer.send_output() }
+    }
+
+    fn shutdown_request(&mut self) -> io::Result<()> {
+        self.writer.socket.shutdown_write()
+    }
+
+    fn farewell(&mut self, bytes: &[u8]) {
+        // A new connection has room for more than a farewell; a peer that has gone needs none.
+        let _ = send(&mut self.writer.socket, bytes);
+    }
+
+    fn discard_input(&mut self) -> Discard {
+        /// So much at a time, so that a peer that sends without end does not hold the worker.
+        const ROUNDS: usize = 16;
+        self.consume(usize::MAX);
+        let mut discarded = 0;
+        for _ in 0..ROUNDS {
+            match self.fill() {
+                Ok(Fill::Data) => {
+                    discarded += self.buffer.len();
+                    self.consume(usize::MAX);
+                    if !self.maybe_more {
+                        break;
+                    }
+                }
+                Ok(Fill::NotReady | Fill::Full) => break,
+                // After an error nothing that is sent arrives any more.
+                Ok(Fill::End) | Err(_) => return Discard::End,
+            }
+        }
+        Discard::More { discarded }
+    }
+}
+
+impl<S: Socket + fmt::Debug> fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("socket", &self.writer.socket)
+            .field("peer", &self.peer)
+            .field("unread", &self.buffer.len())
+            .field("pending", &self.writer.pending())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! The sending side of a connection: direct, complete, and without waiting where that can be avoided.
+
+use std::fmt;
+use std::io;
+use std::io::ErrorKind;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Session;
+use super::buffer::SIZE;
+use super::deadline;
+use super::stream::Socket;
+use crate::error::Stopping;
+use crate::error::timed_out;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
+
+/// The sending side of a [`Stream`](super::Stream), which writes through it; see [`Stream::split_buffered`](super::Stream::split_buffered).
+pub struct Writer<S: Socket> {
+    pub(super) socket: S,
+    pub(super) session: Option<Arc<Session>>,
+    /// `output[sent..]` is still to be sent.
+    output: Vec<u8>,
+    sent: usize,
+    pub(super) total: u64,
+}
+
+impl<S: Socket> Writer<S> {
+    pub(super) fn new(socket: S) -> Self {
+        Self { socket, session: None, output: Vec::new(), sent: 0, total: 0 }
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn pending(&self) -> usize {
+        self.output.len() - self.sent
+    }
+
+    pub(super) fn read_timeout(&self) -> Option<Duration> {
+        self.session.as_ref().and_then(|session| session.read_timeout)
+    }
+
+    fn write_timeout(&self) -> Option<Duration> {
+        self.session.as_ref().and_then(|session| session.write_timeout)
+    }
+
+    /// Blocks until the socket is ready, the deadline passes, or the server's drain is over.
+    pub(super) fn wait(&self, interest: Interest, until: Option<Instant>) -> io::Result<()> {
+        let (what, limit) = match interest {
+            Interest::Read => ("reading", self.read_timeout()),
+            Interest::Write => ("writing", self.write_timeout()),
+        };
+        let force = self.session.as_ref().map(|session| &session.stop.state.force);
+        match wait(self.socket.descriptor(), interest, force.as_slice(), until)? {
+            Woken::Ready => Ok(()),
+            Woken::Signal(_) => Err(Stopping.into_io()),
+            Woken::TimedOut => Err(timed_out(what, limit.unwrap_or_default())),
+        }
+    }
+
+    /// Sends everything, waiting for the peer to take it.
+    pub(super) fn flush_waiting(&mut self) -> io::Result<()> {
+        let mut until = None;
+        while !self.send_output()? {
+            let until = *until.get_or_insert_with(|| deadline(self.write_timeout()));
+            self.wait(Interest::Write, until)?;
+        }
+        Ok(())
+    }
+
+    /// Sends pending output without waiting; true once nothing is left.
+    pub(super) fn send_output(&mut self) -> io::Result<bool> {
+        while self.sent < self.output.len() {
+            match send(&mut self.socket, &self.output[self.sent..])? {
+                0 => return Ok(false),
+                count => {
+                    self.sent += count;
+                    self.total += count as u64;
+                }
+            }
+        }
+        self.output.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// Gives the memory of an empty output buffer back, for a connection that waits.
+    pub(super) fn shrink(&mut self) {
+        if self.output.is_empty() && self.output.capacity() > 0 {
+            self.output = Vec::new();
+        }
+    }
+
+    /// Sends directly what the kernel takes now; what is left of `bytes`.
+    fn send_directly<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        let count = send(&mut self.socket, bytes)?;
+        self.total += count as u64;
+        Ok(&bytes[count..])
+    }
+}
+
+/// Sends without waiting; 0 where the kernel has no room.
+pub(super) fn send(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match socket.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => return Ok(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl<S: Socket> Write for Writer<S> {
+    /// Takes all of `bytes`, or fails.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (buffered, allowance) =
+            self.session.as_ref().map_or((0, 0), |session| (session.write_buffer, session.max_pending_output));
+        let mut rest = bytes;
+        if self.pending() == 0 && rest.len() >= buffered && !rest.is_empty() {
+            rest = self.send_directly(rest)?;
+        }
+        if rest.is_empty() {
+            return Ok(bytes.len());
+        }
+        let room = allowance.max(buffered).saturating_sub(self.pending());
+        if rest.len() <= room {
+            if self.output.capacity() == 0 && buffered > 0 {
+                self.output.reserve_exact(buffered.min(SIZE));
+            }
+            self.output.extend_from_slice(rest);
+            if self.pending() >= buffered {
+                self.send_output()?;
+            }
+            return Ok(bytes.len());
+        }
+        let until = deadline(self.write_timeout());
+        loop {
+            if self.send_output()? {
+                rest = self.send_directly(rest)?;
+            }
+            if rest.len() <= allowance.saturating_sub(self.pending()) {
+                self.output.extend_from_slice(rest);
+                return Ok(bytes.len());
+            }
+            self.wait(Interest::Write, until)?;
+        }
+    }
+
+    /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.session.is_some() { self.send_output().map(drop) } else { self.flush_waiting() }
+    }
+}
+
+impl<S: Socket> fmt::Debug for Writer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("pending", &self.pending()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,429 @@
+//! Choosing options before a server is bound.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Server;
+use super::core::Core;
+use super::core::Shared;
+use super::job::Job;
+use super::listening::Listening;
+use super::options::AtLimit;
+use super::options::PanicPolicy;
+use super::options::ServeOptions;
+use super::options::default_max_connections;
+use crate::dispatch::Process;
+use crate::error::BindError;
+use crate::event::Observer;
+use crate::handler::HandlerFactory;
+use crate::handler::HandlerFactoryExt;
+use crate::handler::Observed;
+use crate::handler::OnError;
+use crate::handler::OnService;
+use crate::handler::OnTimeout;
+use crate::handler::SpeaksFirst;
+use crate::handler::Verify;
+use crate::stop::StopHandle;
+use crate::stop::StopState;
+use crate::transport::Bind;
+use crate::transport::Tcp;
+use crate::transport::Transport;
+use crate::transport::Udp;
+
+/// Options of a server, and the address last: `TcpServer::builder(factory).backlog(128).bind("127.0.0.1:0")`.
+///
+/// Every option has a default that is good for most servers; the methods tell it. Options of a transport exist only where they mean
+/// something: `reuse_port` on a Unix-domain socket does not compile.
+#[must_use = "a builder does nothing until `bind` is called"]
+pub struct Builder<T: Bind, D, H> {
+    pub(super) transport: T::Options,
+    pub(super) dispatch: D,
+    pub(super) factory: H,
+    pub(super) options: ServeOptions,
+}
+
+impl<T: Bind, D: Default, H> Builder<T, D, H> {
+    /// A server whose handlers come from `factory`, with every option at its default.
+    pub fn new(factory: H) -> Self {
+        Self { transport: T::Options::default(), dispatch: D::default(), factory, options: ServeOptions::default() }
+    }
+}
+
+impl<T: Bind, D, H> Builder<T, D, H> {
+    /// Sets the dispatch up, where its default is not what is wanted: `.dispatch(Pool::new(4))`.
+    pub fn dispatch(mut self, dispatch: D) -> Self {
+        self.dispatch = dispatch;
+        self
+    }
+
+    /// At most so many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process may open, whichever
+    /// is less; 40 children for `Fork`. What happens at the limit: [`at_limit`](Self::at_limit).
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.options.max_connections = Some(most);
+        self
+    }
+
+    /// What happens when `max_connections` is reached. Default: [`AtLimit::Defer`], clients wait in the backlog.
+    pub fn at_limit(mut self, policy: AtLimit) -> Self {
+        self.options.at_limit = policy;
+        self
+    }
+
+    /// What happens when a handler panics. Default: [`PanicPolicy::Isolate`].
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Self {
+        self.options.panic_policy = policy;
+        self
+    }
+
+    /// How long a connection may wait for its next message (or its first). Default 60 s; `None` for ever.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How long a read, or the rest of a message that has begun to arrive, may take. Default 30 s; `None` for ever.
+    pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.read_timeout = timeout.into();
+        self
+    }
+
+    /// How long a write, or what it left for the server to send, may take. Default 30 s; `None` for ever.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.write_timeout = timeout.into();
+        self
+    }
+
+    /// How long a handshake may take, on transports that have one. Default 5 s; `None` for ever.
+    pub fn establish_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.establish_timeout = timeout.into();
+        self
+    }
+
+    /// How long [`handle_request`](Server::handle_request) waits for a request. Default: for ever.
+    pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.request_timeout = timeout.into();
+        self
+    }
+
+    /// How long busy connections have to finish after [`shutdown`](StopHandle::shutdown). Default 15 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
+        self
+    }
+
+    /// How long, and for how many bytes, a closed connection still reads what the client sends, so that the answer is not lost
+    /// to a reset. Default 2 s or 8 MiB, whichever comes first.
+    pub fn linger(mut self, timeout: Duration, bytes: usize) -> Self {
+        self.options.linger_timeout = timeout;
+        self.options.linger_bytes = bytes;
+        self
+    }
+
+    /// How many unread bytes a connection may hold between two calls of `handle`. A handler that takes none of them
+    /// ends with an error. Default 64 KiB.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.options.max_buffered = bytes;
+        self
+    }
+
+    /// How much output a connection may hold for a client that does not read; a write beyond it waits. Default 64 KiB.
+    pub fn max_pending_output(mut self, bytes: usize) -> Self {
+        self.options.max_pending_output = bytes;
+        self
+    }
+
+    /// Gathers small writes up to so many bytes; they are sent before the connection waits for anything. Python's `wbufsize`.
+    /// Default 0: every write is sent at once.
+    pub fn write_buffer(mut self, bytes: usize) -> Self {
+        self.options.write_buffer = bytes;
+        self
+    }
+
+    /// Calls `service_actions` at least so often, also when nothing happens. Default `None`: after wake-ups only.
+    pub fn service_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.options.service_interval = interval.into();
+        self
+    }
+
+    /// Sets the transport's own options.
+    pub fn transport_options(mut self, options: T::Options) -> Self {
+        self.transport = options;
+        self
+    }
+
+    /// Serves only requests for which `verify` returns true.
+    pub fn verify<F: Fn(&T::Request) -> bool>(self, verify: F) -> Builder<T, D, Verify<H, F>> {
+        self.map(|factory| factory.verify(verify))
+    }
+
+    /// Tells `on_error` of errors.
+    pub fn on_error<F>(self, on_error: F) -> Builder<T, D, OnError<H, F>>
+    where
+        F: Fn(&crate::RequestError, Option<&<T::Request as crate::Request>::Addr>),
+    {
+        self.map(|factory| factory.on_error(on_error))
+    }
+
+    /// Calls `on_timeout` when `handle_request` has waited in vain.
+    pub fn on_timeout<F: Fn()>(self, on_timeout: F) -> Builder<T, D, OnTimeout<H, F>> {
+        self.map(|factory| factory.on_timeout(on_timeout))
+    }
+
+    /// Calls `on_service` after each wake-up of the serve loop, and every [`service_interval`](Self::service_interval).
+    pub fn on_service<F: Fn()>(self, on_service: F) -> Builder<T, D, OnService<H, F>> {
+        self.map(|factory| factory.on_service(on_service))
+    }
+
+    /// Tells `observer` of events.
+    pub fn observed<O: Observer>(self, observer: O) -> Builder<T, D, Observed<H, O>> {
+        self.map(|factory| factory.observed(observer))
+    }
+
+    /// Sets handlers up, and lets them speak, before the client has sent anything.
+    pub fn speaking_first(self) -> Builder<T, D, SpeaksFirst<H>> {
+        self.map(HandlerFactoryExt::speaking_first)
+    }
+
+    fn map<K>(self, wrap: impl FnOnce(H) -> K) -> Builder<T, D, K> {
+        let Self { transport, dispatch, factory, options } = self;
+        Builder { transport, dispatch, factory: wrap(factory), options }
+    }
+}
+
+impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D, H> {
+    /// Binds and listens: clients can connect from here on, and wait for [`serve_forever`](Server::serve_forever).
+    ///
+    /// # Errors
+    ///
+    /// - The address cannot be resolved, is in use, not local, or not allowed.
+    /// - An option has a value that cannot work; the error names it.
+    pub fn bind(self, address: impl Into<T::Address>) -> Result<Server<T, D, H>, BindError> {
+        self.check()?;
+        let transport = T::bind(&address.into(), &self.transport)?;
+        self.with_transport(transport)
+    }
+
+    /// Serves on a transport that exists already.
+    ///
+    /// # Errors
+    ///
+    /// An option has a value that cannot work; the error names it.
+    pub fn with_transport(self, transport: T) -> Result<Server<T, D, H>, BindError> {
+        self.check()?;
+        assemble(transport, self.dispatch, self.factory, self.options)
+    }
+
+    fn check(&self) -> Result<(), BindError> {
+        self.dispatch.check()?;
+        check_options(&self.options)
+    }
+}
+
+/// The last step, for transports that are bound and for those that were handed over.
+pub(super) fn assemble<T, D, H>(
+    transport: T,
+    dispatch: D,
+    factory: H,
+    options: ServeOptions,
+) -> Result<Server<T, D, H>, BindError>
+where
+    T: Transport,
+    D: Process<Job<T, H>>,
+    H: HandlerFactory<T::Request>,
+{
+    check_options(&options)?;
+    let address = transport.local_addr().to_string();
+    let state = StopState::new(options.drain_timeout)
+        .map_err(|source| BindError::SetUp { address, step: "eventfd", source })?;
+    let asked = options.max_connections;
+    let most = match dispatch.limit() {
+        Some(limit) => limit.min(asked.unwrap_or(limit)),
+        None => asked.unwrap_or_else(default_max_connections),
+    };
+    let core = Core::new(options, most, StopHandle { state: Arc::new(state) });
+    let shared = Arc::new(Shared { factory, core: Arc::new(core) });
+    Ok(Server { listening: Some(Listening { transport, shared: Arc::clone(&shared) }), shared, dispatch, session: None })
+}
+
+fn check_options(options: &ServeOptions) -> Result<(), BindError> {
+    let positive = |option, value: usize, what: &str| {
+        if value > 0 {
+            return Ok(());
+        }
+        Err(BindError::Option { option, value: value.to_string(), reason: format!("{what}; it must be at least 1") })
+    };
+    positive("max_connections", options.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
+    positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")
+}
+
+impl<D, H> Builder<Tcp, D, H> {
+    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.transport.backlog = backlog;
+        self
+    }
+
+    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true; without effect on Windows,
+    /// where the option means something else.
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.transport.reuse_address = reuse;
+        self
+    }
+
+    /// Whether several servers may listen on the port and share its clients (`SO_REUSEPORT`). Default false.
+    #[cfg(unix)]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.transport.reuse_port = reuse;
+        self
+    }
+
+    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: as the system is set up.
+    pub fn only_v6(mut self, only_v6: bool) -> Self {
+        self.transport.only_v6 = Some(only_v6);
+        self
+    }
+
+    /// Whether small writes are sent at once (`TCP_NODELAY`). Default true.
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.transport.nodelay = nodelay;
+        self
+    }
+}
+
+impl<D: Process<Job<Tcp, H>>, H: HandlerFactory<<Tcp as Transport>::Request>> Builder<Tcp, D, H> {
+    /// Serves on a listener that exists already, from a supervisor or another library.
+    ///
+    /// # Errors
+    ///
+    /// The listener cannot be set up, or an option has a value that cannot work.
+    pub fn adopt(self, listener: std::net::TcpListener) -> Result<Server<Tcp, D, H>, BindError> {
+        let transport = Tcp::adopt(listener, &self.transport)?;
+        self.with_transport(transport)
+    }
+}
+
+impl<D, H> Builder<Udp, D, H> {
+    /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
+    /// [`truncated`](crate::Datagram::truncated). Default 65 535: any UDP message.
+    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
+        self.transport.max_datagram_size = bytes;
+        self
+    }
+
+    /// Whether other sockets may be bound to the port, too (`SO_REUSEADDR`). Default false: on most systems it lets
+    /// another process take messages away.
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.transport.reuse_address = reuse;
+        self
+    }
+
+    /// Whether several servers may share the port's messages (`SO_REUSEPORT`). Default false.
+    #[cfg(unix)]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.transport.reuse_port = reuse;
+        self
+    }
+
+    /// Whether an IPv6 socket takes IPv6 messages only (`IPV6_V6ONLY`). Default: as the system is set up.
+    pub fn only_v6(mut self, only_v6: bool) -> Self {
+        self.transport.only_v6 = Some(only_v6);
+        self
+    }
+}
+
+impl<D: Process<Job<Udp, H>>, H: HandlerFactory<<Udp as Transport>::Request>> Builder<Udp, D, H> {
+    /// Serves on a socket that exists already.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be set up, or an option has a value that cannot work.
+    pub fn adopt(self, socket: std::net::UdpSocket) -> Result<Server<Udp, D, H>, BindError> {
+        let transport = Udp::adopt(socket, &self.transport)?;
+        self.with_transport(transport)
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::Builder;
+    use super::Job;
+    use super::Process;
+    use super::Server;
+    use crate::error::BindError;
+    use crate::handler::HandlerFactory;
+    use crate::transport::Transport;
+    use crate::transport::UnixDatagram;
+    use crate::transport::UnixStream;
+
+    impl<D, H> Builder<UnixStream, D, H> {
+        /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
+        pub fn backlog(mut self, backlog: u32) -> Self {
+            self.transport.backlog = backlog;
+            self
+        }
+
+        /// The permissions of the socket's file, in force before anybody can connect. Default: as the umask has it.
+        pub fn mode(mut self, mode: u32) -> Self {
+            self.transport.mode = Some(mode);
+            self
+        }
+    }
+
+    impl<D: Process<Job<UnixStream, H>>, H: HandlerFactory<<UnixStream as Transport>::Request>> Builder<UnixStream, D, H> {
+        /// Serves on a listener that exists already; its file is not removed at the end.
+        ///
+        /// # Errors
+        ///
+        /// The listener cannot be set up, or an option has a value that cannot work.
+        pub fn adopt(
+            self,
+            listener: std::os::unix::net::UnixListener,
+        ) -> Result<Server<UnixStream, D, H>, BindError> {
+            let transport = UnixStream::adopt(listener)?;
+            self.with_transport(transport)
+        }
+    }
+
+    impl<D, H> Builder<UnixDatagram, D, H> {
+        /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
+        /// [`truncated`](crate::Datagram::truncated). Default 65 535.
+        pub fn max_datagram_size(mut self, bytes: usize) -> Self {
+            self.transport.max_datagram_size = bytes;
+            self
+        }
+
+        /// The permissions of the socket's file, in force before anybody can send. Default: as the umask has it.
+        pub fn mode(mut self, mode: u32) -> Self {
+            self.transport.mode = Some(mode);
+            self
+        }
+    }
+
+    impl<D: Process<Job<UnixDatagram, H>>, H: HandlerFactory<<UnixDatagram as Transport>::Request>>
+        Builder<UnixDatagram, D, H>
+    {
+        /// Serves on a socket that exists already; its file is not removed at the end.
+        ///
+        /// # Errors
+        ///
+        /// The socket cannot be set up, or an option has a value that cannot work.
+        pub fn adopt(
+            self,
+            socket: std::os::unix::net::UnixDatagram,
+        ) -> Result<Server<UnixDatagram, D, H>, BindError> {
+            let transport = UnixDatagram::adopt(socket, &self.transport)?;
+            self.with_transport(transport)
+        }
+    }
+}
+
+impl<T: Bind, D: fmt::Debug, H> fmt::Debug for Builder<T, D, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("transport", &self.transport)
+            .field("dispatch", &self.dispatch)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! What all parts of one server share: its factory, its limits, its counters.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use super::options::PanicPolicy;
+use super::options::ServeOptions;
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::event::Event;
+use crate::event::RequestId;
+use crate::handler::End;
+use crate::handler::HandlerFactory;
+use crate::limits::permit::Permits;
+use crate::request::Request;
+use crate::request::Session;
+use crate::stop::StopHandle;
+
+/// The parts that do not depend on types.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) stop: StopHandle,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) options: ServeOptions,
+    pub(crate) session: Arc<Session>,
+    pub(crate) counters: Counters,
+    next_id: AtomicU64,
+    /// What the panic said that stops the server.
+    pub(crate) panicked: Mutex<Option<String>>,
+}
+
+impl Core {
+    pub(crate) fn new(options: ServeOptions, max_connections: usize, stop: StopHandle) -> Self {
+        let session = Session {
+            stop: stop.clone(),
+            read_timeout: options.read_timeout,
+            write_timeout: options.write_timeout,
+            max_buffered: options.max_buffered,
+            write_buffer: options.write_buffer,
+            max_pending_output: options.max_pending_output,
+        };
+        Self {
+            permits: Arc::new(Permits::new(max_connections, Arc::clone(&stop.state))),
+            stop,
+            options,
+            session: Arc::new(session),
+            counters: Counters::default(),
+            next_id: AtomicU64::new(1),
+            panicked: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        RequestId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// How requests have ended, so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) finished: AtomicU64,
+    pub(crate) idle_closed: AtomicU64,
+    pub(crate) forced: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self, end: End) {
+        let counter = match end {
+            End::Detached | End::HandlerClosed | End::PeerClosed => &self.finished,
+            End::Drained | End::IdleTimeout | End::Shed => &self.idle_closed,
+            End::Forced => &self.forced,
+            End::Refused => &self.refused,
+            End::Failed | End::Panicked | End::TimedOut => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The core with the factory.
+#[derive(Debug)]
+pub(crate) struct Shared<H> {
+    pub(crate) factory: H,
+    pub(crate) core: Arc<Core>,
+}
+
+impl<H> Shared<H> {
+    /// Tells the observer, if there is one; the event is built only then.
+    pub(crate) fn observe<'a, R: Request>(&self, event: impl FnOnce() -> Event<'a>)
+    where
+        H: HandlerFactory<R>,
+    {
+        if let Some(observer) = self.factory.observer() {
+            let event = event();
+            // A failing observer must not end what it observes.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
+        }
+    }
+
+    /// Tells `handle_error` and the observer, and applies the panic policy.
+    pub(crate) fn report<R: Request>(&self, error: RequestError, id: Option<RequestId>, peer: Option<&R::Addr>)
+    where
+        H: HandlerFactory<R>,
+    {
+        self.observe(|| Event::Error { id, error: &error });
+        if error.is_panic() {
+            match self.core.options.panic_policy {
+                PanicPolicy::Abort => std::process::abort(),
+                PanicPolicy::Isolate => {}
+                PanicPolicy::Stop => {
+                    self.core.panicked.lock().get_or_insert_with(|| error.to_string());
+                    self.core.stop.shutdown();
+                }
+            }
+        }
+        // A failing hook ends nothing: there is nobody left to tell.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.factory.handle_error(error, peer)));
+    }
+}
+
+/// Runs a step of user code; a panic becomes an error of its stage.
+pub(crate) fn guarded<T>(stage: Stage, step: impl FnOnce() -> T) -> Result<T, RequestError> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|payload| RequestError::panicked(stage, &*payload))
+}

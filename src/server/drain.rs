@@ -1,0 +1,47 @@
+//! Stopping, in order: close the listener, end the idle, wait for the busy, interrupt what is left at the deadline.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use super::job::Job;
+use super::serve_loop::ServeLoop;
+use crate::dispatch::Process;
+use crate::dispatch::task::Report;
+use crate::event::Event;
+use crate::handler::HandlerFactory;
+use crate::transport::Transport;
+
+/// After the deadline, interrupted handlers have so long to return.
+const GRACE: Duration = Duration::from_millis(80);
+
+/// Drains until nothing is left or the deadline is over; how long it took.
+pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
+    dispatch: &D,
+    running: &mut D::Running,
+    serve_loop: &mut ServeLoop<Job<T, H>>,
+) -> Duration {
+    let begun = Instant::now();
+    let reporter = serve_loop.reporter.clone();
+    let core = reporter.core();
+    // A loop that ended with an error was not told to stop; its connections are.
+    if !core.stop.is_stopping() {
+        core.stop.shutdown();
+    }
+    reporter.observe(&Event::DrainStart { active: core.permits.in_use() });
+    serve_loop.close_listener();
+    // A second stop may shorten the deadline while this waits.
+    while let Some(deadline) = core.stop.state.deadline() {
+        if core.permits.in_use() == 0 || Instant::now() >= deadline {
+            break;
+        }
+        dispatch.drain(running, serve_loop, deadline.min(Instant::now() + Duration::from_millis(50)));
+    }
+    let left = core.permits.in_use();
+    if left > 0 {
+        reporter.observe(&Event::DrainForce { active: left });
+        core.stop.state.force.raise();
+        dispatch.force(running, serve_loop);
+        serve_loop.wait_idle(Instant::now() + GRACE);
+    }
+    begun.elapsed()
+}

@@ -1,0 +1,601 @@
+//! The steps of a request, from accepted to closed: the only place where they happen, under every dispatch.
+//!
+//! `establish -> verify_request -> setup -> handle* -> finish -> shutdown_request -> close_request`
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::core::Shared;
+use super::core::guarded;
+use super::listening::Listening;
+use super::listening::Reporter;
+use crate::dispatch::task::Sealed;
+use crate::dispatch::task::Task;
+use crate::dispatch::task::Turn;
+use crate::dispatch::task::Worker;
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::event::Event;
+use crate::event::RequestId;
+use crate::event::Refusal;
+use crate::handler::End;
+use crate::handler::Flow;
+use crate::handler::Handler;
+use crate::handler::HandlerFactory;
+use crate::limits::permit::Permit;
+use crate::park::Wait;
+use crate::park::timers::Class;
+use crate::request::Discard;
+use crate::request::Fill;
+use crate::request::Request;
+use crate::sys::Descriptor;
+use crate::sys::poller::Watch;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
+use crate::transport::Establish;
+use crate::transport::Transport;
+
+/// One connection or message on its way through the server.
+pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
+    phase: Phase<T::Pending, T::Request, H::Handler>,
+    shared: Arc<Shared<H>>,
+    id: RequestId,
+    accepted_at: Instant,
+    calls: u64,
+    transferred: (u64, u64),
+    /// In a forked child, where the parent does the accounts.
+    in_child: bool,
+    verified: bool,
+    /// Whether input has to be taken in before `handle` is called (again).
+    needs_input: bool,
+    hangup: bool,
+    /// Since when a part of a message has been waiting for the rest.
+    message_since: Option<Instant>,
+    end: Option<End>,
+    closing: Closing,
+    /// Last, so that it is given back when everything else is gone.
+    _permit: Permit,
+}
+
+enum Phase<P, R, K> {
+    /// Accepted, not established yet.
+    Pending(P),
+    /// Established; the handler is made when there is something to handle.
+    Open(R, Option<K>),
+    /// Ended; what is left is to send the rest and to close.
+    Closing(R),
+    Gone,
+}
+
+/// How far the closing of a connection is.
+#[derive(Clone, Copy, Debug)]
+enum Closing {
+    Flush,
+    Linger { since: Instant, discarded: usize },
+}
+
+/// `handle` is called at most so often before another connection has its turn.
+const FAIRNESS_BUDGET: u32 = 16;
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    pub(super) fn new(pending: T::Pending, shared: &Arc<Shared<H>>, permit: Permit, now: Instant) -> Self {
+        let id = shared.core.next_id();
+        shared.core.counters.accepted();
+        shared.observe(|| Event::Start { id, peer: pending.client_address().map(|peer| peer as &dyn fmt::Debug) });
+        let mut job = Self {
+            phase: Phase::Pending(pending),
+            shared: Arc::clone(shared),
+            id,
+            accepted_at: now,
+            calls: 0,
+            transferred: (0, 0),
+            in_child: false,
+            verified: false,
+            needs_input: true,
+            hangup: false,
+            message_since: None,
+            end: None,
+            closing: Closing::Flush,
+            _permit: permit,
+        };
+        if !T::Pending::WAITS {
+            job.establish();
+        }
+        job
+    }
+
+    /// The second phase of the transport.
+    fn establish(&mut self) {
+        let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        let peer = pending.client_address().cloned();
+        let until = crate::request::deadline(self.shared.core.options.establish_timeout);
+        let outcome = guarded(Stage::Establish, || pending.establish(until));
+        match outcome {
+            Ok(Ok(mut request)) => {
+                request.attach(&self.shared.core.session);
+                if self.hangup {
+                    request.set_hangup();
+                }
+                self.phase = Phase::Open(request, None);
+            }
+            Ok(Err(error)) => self.fail_without_request(RequestError::failed(Stage::Establish, error), peer.as_ref()),
+            Err(error) => self.fail_without_request(error, peer.as_ref()),
+        }
+    }
+
+    fn fail_without_request(&mut self, error: RequestError, peer: Option<&<T::Request as Request>::Addr>) {
+        self.end = Some(if error.is_panic() { End::Panicked } else { End::Failed });
+        self.shared.report(error, Some(self.id), peer);
+    }
+
+    /// One stretch of the conversation: up to where it has to wait for the peer.
+    fn converse(&mut self, worker: &mut Worker) -> Turn {
+        if let (Phase::Open(request, _), Some(buffer)) = (&mut self.phase, worker.take_buffer()) {
+            if let Some(not_needed) = request.lend_buffer(buffer) {
+                worker.put_buffer(not_needed);
+            }
+        }
+        let mut budget = FAIRNESS_BUDGET;
+        let turn = loop {
+            match self.step(worker, &mut budget) {
+                Step::Next => {}
+                Step::Turn(turn) => break turn,
+            }
+        };
+        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
+            if let Some(buffer) = request.reclaim_buffer() {
+                worker.put_buffer(buffer);
+            }
+        }
+        turn
+    }
+
+    fn step(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+        match &mut self.phase {
+            Phase::Pending(_) => {
+                self.establish();
+                Step::Next
+            }
+            Phase::Open(request, _) => {
+                // What the last call wrote leaves before the next: a peer that does not read is not served on.
+                match request.flush_output() {
+                    Ok(true) => {}
+                    Ok(false) => return Step::Turn(Turn::Park(self.wait_for(Class::Write))),
+                    Err(error) => return self.fail(RequestError::failed(Stage::Handle, error)),
+                }
+                if !self.verified {
+                    return self.verify();
+                }
+                if self.needs_input {
+                    return self.take_input(worker);
+                }
+                self.call(worker, budget)
+            }
+            Phase::Closing(_) => Step::Turn(self.close(worker)),
+            Phase::Gone => Step::Turn(Turn::Done),
+        }
+    }
+
+    /// Asks `verify_request`.
+    fn verify(&mut self) -> Step {
+        let Phase::Open(request, _) = &self.phase else { return Step::Next };
+        match guarded(Stage::Verify, || self.shared.factory.verify_request(request)) {
+            Ok(true) => {
+                self.verified = true;
+                self.needs_input = !self.shared.factory.speaks_first();
+            }
+            Ok(false) => {
+                self.shared.observe(|| Event::Refused { reason: Refusal::Unverified });
+                self.finish(End::Refused);
+            }
+            Err(error) => return self.fail(error),
+        }
+        Step::Next
+    }
+
+    /// Takes in what has arrived, and decides whether there is something to handle.
+    fn take_input(&mut self, worker: &mut Worker) -> Step {
+        let Phase::Open(request, _) = &mut self.phase else { return Step::Next };
+        match request.fill() {
+            Ok(Fill::Data) => {
+                self.needs_input = false;
+                Step::Next
+            }
+            Ok(Fill::NotReady) => {
+                let unread = request.progress().unread;
+                self.park(unread > 0, worker)
+            }
+            Ok(Fill::End) if request.progress().unread > 0 => {
+                // The rest of the input, which no more will follow.
+                self.needs_input = false;
+                Step::Next
+            }
+            Ok(Fill::End) => {
+                self.finish(End::PeerClosed);
+                Step::Next
+            }
+            Ok(Fill::Full) => {
+                let limit = self.shared.core.options.max_buffered;
+                let message = format!("a message longer than max_buffered ({limit} bytes): the handler takes none of it");
+                let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
+                self.fail(RequestError::failed(Stage::Handle, error))
+            }
+            // A connection that fails before it has said anything concerns nobody.
+            Err(_) if self.calls == 0 && request.progress().unread == 0 => {
+                self.finish(End::PeerClosed);
+                self.phase = Phase::Gone;
+                Step::Next
+            }
+            Err(error) => self.fail(RequestError::failed(Stage::Handle, error)),
+        }
+    }
+
+    /// Waits for the peer, unless the server is stopping.
+    fn park(&mut self, in_message: bool, worker: &Worker) -> Step {
+        if self.shared.core.stop.is_stopping() {
+            self.finish(End::Drained);
+            return Step::Next;
+        }
+        if !in_message {
+            self.message_since = None;
+            return Step::Turn(Turn::Park(self.wait_for(Class::Idle)));
+        }
+        // The deadline of a message counts from its first byte, however often a byte of it arrives.
+        let since = *self.message_since.get_or_insert(worker.now());
+        let spent = worker.now().saturating_duration_since(since);
+        let mut wait = self.wait_for(Class::Message);
+        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
+        Step::Turn(Turn::Park(wait))
+    }
+
+    fn wait_for(&self, class: Class) -> Wait {
+        let options = &self.shared.core.options;
+        let (timeout, watch) = match class {
+            Class::Idle => (options.idle_timeout, Watch::Read),
+            Class::Message => (options.read_timeout, Watch::Read),
+            Class::Write => (options.write_timeout, Watch::Write),
+            Class::Linger => (Some(options.linger_timeout), Watch::Read),
+        };
+        Wait { class, timeout, watch }
+    }
+
+    /// Makes the handler if it is not there yet, and calls `handle`.
+    fn call(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+        let Phase::Open(request, handler) = &mut self.phase else { return Step::Next };
+        if handler.is_none() {
+            match guarded(Stage::Setup, || {
+                let mut made = self.shared.factory.make(request);
+                made.setup(request).map(|()| made)
+            }) {
+                Ok(Ok(made)) => *handler = Some(made),
+                Ok(Err(error)) => return self.fail(RequestError::failed(Stage::Setup, error)),
+                Err(error) => return self.fail(error),
+            }
+        }
+        let Some(handler) = handler else { return Step::Next };
+        let before = request.progress();
+        let outcome = guarded(Stage::Handle, || handler.handle(request));
+        self.calls += 1;
+        let after = request.progress();
+        let flow = match outcome {
+            Ok(Ok(flow)) => flow,
+            Ok(Err(error)) => return self.fail(RequestError::failed(Stage::Handle, error)),
+            Err(error) => return self.fail(error),
+        };
+        let took = after.consumed > before.consumed;
+        if took {
+            self.message_since = None;
+        }
+        match flow {
+            Flow::Close => self.finish(End::HandlerClosed),
+            Flow::Detach => return Step::Turn(Turn::Detach),
+            Flow::Continue if !after.repeats => self.finish(End::HandlerClosed),
+            Flow::Continue => {
+                // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
+                self.needs_input = after.unread == 0 || !took;
+                *budget = budget.saturating_sub(1);
+                if after.unread == 0 && !after.maybe_more && request.flush_output().is_ok_and(|empty| empty) {
+                    return self.park(false, worker);
+                }
+                if *budget == 0 {
+                    if self.shared.core.stop.is_stopping() {
+                        self.finish(End::Drained);
+                        return Step::Next;
+                    }
+                    return Step::Turn(Turn::Again);
+                }
+            }
+        }
+        Step::Next
+    }
+
+    fn fail(&mut self, error: RequestError) -> Step {
+        let end = if error.is_panic() {
+            End::Panicked
+        } else if error.is_stopping() {
+            End::Forced
+        } else {
+            End::Failed
+        };
+        let gone = error.is_disconnect();
+        let peer = match &self.phase {
+            Phase::Open(request, _) => request.client_address(),
+            _ => None,
+        };
+        self.shared.report(error, Some(self.id), peer);
+        self.finish(end);
+        if gone {
+            self.phase = Phase::Gone;
+        }
+        Step::Next
+    }
+
+    /// Runs the handler's `finish` if its `setup` has succeeded, and begins to close.
+    fn finish(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        let Phase::Open(mut request, handler) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        if let Some(mut handler) = handler {
+            let outcome = guarded(Stage::Finish, || {
+                let outcome = handler.finish(&mut request, end);
+                // Its destructor is user code, too.
+                drop(handler);
+                outcome
+            });
+            let error = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(RequestError::failed(Stage::Finish, error)),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                self.shared.report(error, Some(self.id), request.client_address());
+            }
+        }
+        self.transferred = request.progress().transferred;
+        self.phase = Phase::Closing(request);
+    }
+
+    /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
+    ///
+    /// Without the reading, input that nobody has read would make the kernel reset the connection, and the reset could
+    /// overtake the answer (RFC 1122, 4.2.2.13; RFC 9112, 9.6).
+    fn close(&mut self, worker: &mut Worker) -> Turn {
+        let Phase::Closing(request) = &mut self.phase else { return Turn::Done };
+        request.take_replies(&mut worker.outbox);
+        let options = &self.shared.core.options;
+        if let Closing::Flush = self.closing {
+            match request.flush_output() {
+                Ok(false) => return Turn::Park(self.wait_for(Class::Write)),
+                Ok(true) => {}
+                Err(error) => {
+                    let error = RequestError::failed(Stage::Close, error);
+                    if !error.is_disconnect() {
+                        self.shared.report(error, Some(self.id), request.client_address());
+                    }
+                    return Turn::Done;
+                }
+            }
+            if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() {
+                return Turn::Done;
+            }
+            self.closing = Closing::Linger { since: worker.now(), discarded: 0 };
+        }
+        let Closing::Linger { since, discarded } = &mut self.closing else { return Turn::Done };
+        match request.discard_input() {
+            Discard::End => return Turn::Done,
+            Discard::More { discarded: more } => *discarded += more,
+        }
+        let quiet = *discarded == 0;
+        let spent = worker.now().saturating_duration_since(*since);
+        let stopping = self.shared.core.stop.is_stopping();
+        // A stopping server owes patience only to those who were still sending.
+        if *discarded > options.linger_bytes || spent >= options.linger_timeout || (stopping && quiet) {
+            return Turn::Done;
+        }
+        let mut wait = self.wait_for(Class::Linger);
+        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
+        Turn::Park(wait)
+    }
+}
+
+enum Step {
+    Next,
+    Turn(Turn),
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Sealed for Job<T, H> {}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
+    type Source = Listening<T, H>;
+    type Reporter = Reporter<T, H>;
+
+    fn run(mut self) {
+        if self.run_here() == Turn::Detach {
+            self.detach();
+        }
+    }
+
+    fn turn(&mut self, worker: &mut Worker) -> Turn {
+        self.converse(worker)
+    }
+
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        match &self.phase {
+            Phase::Open(request, _) | Phase::Closing(request) => request.descriptor(),
+            Phase::Pending(_) | Phase::Gone => None,
+        }
+    }
+
+    fn parks(&self) -> bool {
+        self.descriptor().is_some()
+    }
+
+    fn first_wait(&self) -> Option<Wait> {
+        let waits = self.parks() && !self.shared.factory.speaks_first();
+        waits.then(|| self.wait_for(Class::Idle))
+    }
+
+    fn set_hangup(&mut self) {
+        self.hangup = true;
+        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
+            request.set_hangup();
+        }
+    }
+
+    fn expire(&mut self, class: Class) {
+        let (end, what, timeout) = match class {
+            Class::Idle => return self.finish(End::IdleTimeout),
+            Class::Linger => return self.phase = Phase::Gone,
+            Class::Message => (End::TimedOut, "receiving a message", self.shared.core.options.read_timeout),
+            Class::Write => (End::TimedOut, "sending", self.shared.core.options.write_timeout),
+        };
+        let error = crate::error::timed_out(what, timeout.unwrap_or_default());
+        let peer = match &self.phase {
+            Phase::Open(request, _) | Phase::Closing(request) => request.client_address(),
+            Phase::Pending(_) | Phase::Gone => None,
+        };
+        self.shared.report(RequestError::failed(Stage::Handle, error), Some(self.id), peer);
+        self.finish(end);
+        if class == Class::Write {
+            // The peer does not read: waiting for it again would be in vain.
+            self.phase = Phase::Gone;
+        }
+    }
+
+    fn cut(&mut self, end: End) {
+        self.finish(end);
+        if end == End::Forced {
+            self.phase = Phase::Gone;
+        }
+    }
+
+    fn detach(mut self) {
+        let Phase::Open(mut request, Some(handler)) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        self.end = Some(End::Detached);
+        self.transferred = request.progress().transferred;
+        request.release();
+        let shared = Arc::clone(&self.shared);
+        let id = self.id;
+        // The permit goes first: the connection is not the server's any more.
+        drop(self);
+        if let Err(error) = guarded(Stage::Handle, || handler.detached(request)) {
+            shared.report(error, Some(id), None);
+        }
+    }
+
+    fn reject(mut self, error: RequestError) {
+        let peer = match &self.phase {
+            Phase::Open(request, _) => request.client_address(),
+            Phase::Pending(pending) => pending.client_address(),
+            Phase::Closing(_) | Phase::Gone => None,
+        };
+        self.shared.report(error, Some(self.id), peer);
+        self.shared.observe(|| Event::Refused { reason: Refusal::Rejected });
+        self.refuse();
+    }
+
+    fn refuse(&mut self) {
+        self.finish(End::Refused);
+        // Gracefully as far as that needs no waiting: nobody is there to wait.
+        Worker::with_local(|worker| self.close(worker));
+    }
+
+    fn run_as_child(mut self) -> bool {
+        self.in_child = true;
+        if self.run_here() == Turn::Detach {
+            self.detach();
+            return true;
+        }
+        matches!(self.end, Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused))
+    }
+
+    fn leave_to_child(&mut self) {
+        self.phase = Phase::Gone;
+    }
+
+    fn ended_elsewhere(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    fn refuse_with(&mut self, farewell: &[u8]) {
+        if let Phase::Open(request, _) = &mut self.phase {
+            request.farewell(farewell);
+        }
+        self.refuse();
+    }
+
+    fn reporter(&self) -> Reporter<T, H> {
+        Reporter::new(&self.shared)
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    /// Serves the conversation to its end on this thread: `Done` or `Detach`.
+    fn run_here(&mut self) -> Turn {
+        Worker::with_local(|worker| {
+            loop {
+                worker.set_now(Instant::now());
+                let turn = self.turn(worker);
+                worker.flush(|error| self.shared.report(error, None, None));
+                match turn {
+                    Turn::Again => {}
+                    Turn::Detach | Turn::Done => return turn,
+                    Turn::Park(park) => self.wait_here(park),
+                }
+            }
+        })
+    }
+
+    /// Blocks this thread until the conversation can go on, its deadline passes, or the server's patience ends.
+    fn wait_here(&mut self, park: Wait) {
+        let stop = Arc::clone(&self.shared.core.stop.state);
+        let interest = match park.watch {
+            Watch::Read => Interest::Read,
+            Watch::Write => Interest::Write,
+        };
+        // A connection between two messages ends when the drain begins, others at its deadline.
+        let idle = matches!(park.class, Class::Idle | Class::Message);
+        let signals = [&stop.force, &stop.draining];
+        let signals = &signals[..if idle { 2 } else { 1 }];
+        let until = crate::request::deadline(park.timeout);
+        let Some(descriptor) = Task::descriptor(self) else { return };
+        match wait(descriptor, interest, signals, until) {
+            Ok(Woken::Ready | Woken::Signal(1)) => {}
+            Ok(Woken::Signal(_)) => self.cut(End::Forced),
+            Ok(Woken::TimedOut) => self.expire(park.class),
+            Err(error) => {
+                self.fail(RequestError::failed(Stage::Handle, error));
+            }
+        }
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
+    /// Whatever way it came here: one end, counted and told once.
+    fn drop(&mut self) {
+        if let Phase::Open(request, _) | Phase::Closing(request) = &self.phase {
+            self.transferred = request.progress().transferred;
+        }
+        let end = self.end.unwrap_or(End::Forced);
+        // The socket closes before anybody is told that it has.
+        self.phase = Phase::Gone;
+        if self.in_child {
+            return;
+        }
+        self.shared.core.counters.ended(end);
+        self.shared.observe(|| Event::Stop {
+            id: self.id,
+            end,
+            duration: self.accepted_at.elapsed(),
+            transferred: self.transferred,
+            calls: self.calls,
+        });
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> fmt::Debug for Job<T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("id", &self.id).field("calls", &self.calls).finish_non_exhaustive()
+    }
+}

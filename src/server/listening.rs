@@ -1,0 +1,114 @@
+//! A transport with the factory its requests are for: what the serve loop accepts from.
+
+use std::fmt;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::core::Core;
+use super::core::Shared;
+use super::core::guarded;
+use super::job::Job;
+use crate::dispatch::task::Report;
+use crate::dispatch::task::Sealed;
+use crate::dispatch::task::Source;
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::event::Event;
+use crate::handler::HandlerFactory;
+use crate::limits::permit::Permit;
+use crate::sys::Descriptor;
+use crate::transport::Transport;
+
+/// Makes jobs of what a transport accepts.
+pub struct Listening<T: Transport, H> {
+    pub(super) transport: T,
+    pub(super) shared: Arc<Shared<H>>,
+}
+
+impl<T: Transport, H> fmt::Debug for Listening<T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport, H> Sealed for Listening<T, H> {}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
+    type Task = Job<T, H>;
+
+    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Job<T, H>> {
+        let transport = &mut self.transport;
+        // A transport of one's own may panic: that costs one request, as an error would.
+        let accepted = guarded(Stage::Accept, AssertUnwindSafe(|| transport.accept()));
+        let pending = accepted.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        Ok(Job::new(pending, &self.shared, permit, now))
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.transport.has_buffered()
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.transport.descriptor()
+    }
+
+    fn address(&self) -> String {
+        self.transport.local_addr().to_string()
+    }
+
+    fn reporter(&self) -> Reporter<T, H> {
+        Reporter::new(&self.shared)
+    }
+
+    fn child_keeps_socket(&self) -> bool {
+        T::CHILD_KEEPS_SOCKET
+    }
+}
+
+/// What dispatches may tell, whatever the types of the server are.
+pub struct Reporter<T, H>(std::marker::PhantomData<fn() -> T>, Arc<Shared<H>>);
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Reporter<T, H> {
+    pub(super) fn new(shared: &Arc<Shared<H>>) -> Self {
+        Self(std::marker::PhantomData, Arc::clone(shared))
+    }
+}
+
+impl<T, H> Clone for Reporter<T, H> {
+    fn clone(&self) -> Self {
+        Self(std::marker::PhantomData, Arc::clone(&self.1))
+    }
+}
+
+impl<T, H> fmt::Debug for Reporter<T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
+impl<T, H> Sealed for Reporter<T, H> {}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Report for Reporter<T, H> {
+    fn error(&self, error: RequestError) {
+        self.1.report(error, None, None);
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        if let Some(observer) = self.1.factory.observer() {
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
+        }
+    }
+
+    fn service_actions(&self) {
+        if let Err(error) = guarded(Stage::ServiceActions, || self.1.factory.service_actions()) {
+            self.error(error);
+        }
+    }
+
+    fn core(&self) -> &Core {
+        &self.1.core
+    }
+}

@@ -1,0 +1,327 @@
+//! The server: a transport, a dispatch and a handler factory, driven by one loop.
+//!
+//! | Python's step | where it happens |
+//! |---|---|
+//! | `server_bind`, `server_activate` | [`Bind::bind`], called by [`builder`] |
+//! | `serve_forever` | here, [`serve_loop`], [`drain`] |
+//! | `handle_request`, `handle_timeout` | [`step`] |
+//! | `get_request` | [`acceptor`] |
+//! | `process_request` | [`crate::dispatch`] |
+//! | `verify_request`, `finish_request`, `shutdown_request`, `close_request`, `handle_error` | [`job`] |
+//! | `service_actions` | [`serve_loop`] |
+//! | `shutdown` | [`crate::stop`] |
+//! | `server_close` | dropping the server |
+
+pub(crate) mod acceptor;
+pub(crate) mod builder;
+pub(crate) mod core;
+mod drain;
+pub(crate) mod job;
+pub(crate) mod listening;
+pub(crate) mod options;
+pub(crate) mod report;
+pub(crate) mod serve_loop;
+pub(crate) mod step;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use self::builder::Builder;
+use self::core::Shared;
+use self::job::Job;
+use self::listening::Listening;
+use self::listening::Reporter;
+use self::report::Counts;
+use self::report::Report;
+use self::report::Stats;
+use self::serve_loop::ServeLoop;
+use crate::dispatch::Process;
+use crate::dispatch::ServesInBackground;
+use crate::error::BindError;
+use crate::error::ServeError;
+use crate::handler::Function;
+use crate::handler::HandlerFactory;
+use crate::handler::HandlerResult;
+use crate::stop::StopHandle;
+use crate::transport::Bind;
+use crate::transport::Transport;
+
+/// A server put together from a transport `T`, a dispatch `D` and a handler factory `H`.
+///
+/// It is made bound and listening, knows its address, and serves when told to. Dropping it closes the listener, ends what
+/// still runs, and waits for that as long as a drain may take: Python's `server_close` and the end of its `with` block.
+///
+/// ```
+/// use std::io::{BufRead, Write};
+/// use socketserver::{Flow, ThreadingTcpServer};
+///
+/// let server = ThreadingTcpServer::bind_fn("127.0.0.1:0", |request| {
+///     let mut line = String::new();
+///     request.read_line(&mut line)?;
+///     request.write_all(line.to_uppercase().as_bytes())?;
+///     Ok(Flow::Continue)
+/// })?;
+/// let address = server.local_addr();
+/// let server = server.serve_in_background()?;
+///
+/// let mut client = std::net::TcpStream::connect(address)?;
+/// client.write_all(b"hello\n")?;
+/// let mut answer = String::new();
+/// std::io::BufReader::new(&client).read_line(&mut answer)?;
+/// assert_eq!(answer, "HELLO\n");
+///
+/// let report = server.shutdown()?;
+/// assert_eq!(report.accepted, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
+    listening: Option<Listening<T, H>>,
+    shared: Arc<Shared<H>>,
+    dispatch: D,
+    /// From the first request on.
+    session: Option<Session<T, D, H>>,
+}
+
+/// The loop and what the dispatch has running.
+struct Session<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
+    running: D::Running,
+    serve_loop: ServeLoop<Job<T, H>>,
+}
+
+impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
+    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved, is in use, not local, or not allowed.
+    pub fn bind(address: impl Into<T::Address>, factory: H) -> Result<Self, BindError> {
+        Builder::new(factory).bind(address)
+    }
+
+    /// Options first, the address last.
+    pub fn builder(factory: H) -> Builder<T, D, H> {
+        Builder::new(factory)
+    }
+}
+
+impl<T, D, F> Server<T, D, Function<F>>
+where
+    T: Bind,
+    D: Process<Job<T, Function<F>>> + Default,
+    F: Fn(&mut T::Request) -> HandlerResult,
+{
+    /// As [`bind`](Self::bind), for a handler that is a function: `|request| { ..; Ok(Flow::Continue) }`.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_fn(address: impl Into<T::Address>, function: F) -> Result<Self, BindError> {
+        Self::builder_fn(function).bind(address)
+    }
+
+    /// As [`builder`](Self::builder), for a handler that is a function.
+    pub fn builder_fn(function: F) -> Builder<T, D, Function<F>> {
+        Builder::new(crate::handler::function(function))
+    }
+}
+
+impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<T, D, H> {
+    /// A server over a transport of one's own, with default options.
+    ///
+    /// # Errors
+    ///
+    /// The dispatch has a setting that cannot work, or the system is out of descriptors.
+    pub fn new(transport: T, dispatch: D, factory: H) -> Result<Self, BindError> {
+        dispatch.check()?;
+        builder::assemble(transport, dispatch, factory, options::ServeOptions::default())
+    }
+
+    /// The real address: a free port where port 0 was asked for. Python's `server_address`.
+    pub fn local_addr(&self) -> T::Addr {
+        match (&self.listening, &self.session) {
+            (Some(listening), _) => listening.transport.local_addr(),
+            (None, session) => session
+                .as_ref()
+                .and_then(|session| session.serve_loop.acceptor.as_ref())
+                .map(|acceptor| acceptor.source.transport.local_addr())
+                .expect("a server that can be named has its listener: serving consumes it"),
+        }
+    }
+
+    /// The factory, and whatever it shares with its handlers.
+    pub fn factory(&self) -> &H {
+        &self.shared.factory
+    }
+
+    /// A handle to stop, pause and resume this server from anywhere, at any time.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.shared.core.stop.clone()
+    }
+
+    /// The counters now.
+    pub fn stats(&self) -> Counts {
+        Counts::of(&self.shared.core)
+    }
+
+    /// A handle to read the counters from anywhere, also while this server serves.
+    pub fn stats_handle(&self) -> Stats {
+        Stats { core: Arc::clone(&self.shared.core) }
+    }
+
+    /// Serves until told to [stop](StopHandle), drains, and reports.
+    ///
+    /// Stopping happens in this order: no more is accepted; clients in the backlog see a close, not a reset; the listener closes; connections
+    /// that wait for a message end; busy ones go on until they are done, or until the drain's deadline interrupts their reads and
+    /// writes. It returns at most 100 ms after that deadline, unless the handler that computes is on this very thread (`Sync`).
+    ///
+    /// # Errors
+    ///
+    /// - The dispatch cannot start: no threads, no descriptors, `Fork` in a process with several threads.
+    /// - The listener is broken, or waiting for events fails. Connections have been drained all the same.
+    /// - A handler panicked and the policy is [`PanicPolicy::Stop`](crate::PanicPolicy::Stop).
+    pub fn serve_forever(mut self) -> Result<Report, ServeError> {
+        let session = self.session()?;
+        let Session { mut running, mut serve_loop } = session;
+        let outcome = self.dispatch.serve(&mut running, &mut serve_loop);
+        let drained_in = drain::drain(&self.dispatch, &mut running, &mut serve_loop);
+        drop((running, serve_loop));
+        outcome?;
+        if let Some(message) = self.shared.core.panicked.lock().take() {
+            return Err(ServeError::Panicked { message });
+        }
+        Ok(Report::new(&self.shared.core, drained_in))
+    }
+
+    /// Starts what is needed, the first time; takes it out of the server.
+    fn session(&mut self) -> Result<Session<T, D, H>, ServeError> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let listening = self.listening.take().expect("the listener is here or in the session");
+        let mut serve_loop = ServeLoop::new(listening, Reporter::new(&self.shared))?;
+        let running = self.dispatch.start(&mut serve_loop)?;
+        Ok(Session { running, serve_loop })
+    }
+}
+
+impl<T, D, H> Server<T, D, H>
+where
+    T: Transport + Send,
+    D: Process<Job<T, H>> + ServesInBackground + Send + 'static,
+    H: HandlerFactory<T::Request> + Send + Sync + 'static,
+    Self: Send,
+{
+    /// As [`serve_forever`](Self::serve_forever) on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn serve_in_background(self) -> Result<BackgroundServer<T::Addr>, ServeError> {
+        let address = self.local_addr();
+        let stop = self.stop_handle();
+        let stats = self.stats_handle();
+        let thread = std::thread::Builder::new()
+            .name("socketserver".to_owned())
+            .spawn(move || self.serve_forever())
+            .map_err(|source| ServeError::Start { dispatch: D::NAME, source })?;
+        Ok(BackgroundServer { address, stop, stats, thread: Some(thread) })
+    }
+}
+
+/// A server on a thread of its own. Dropping it stops it and waits for the drain.
+#[derive(Debug)]
+#[must_use = "dropping it stops the server"]
+pub struct BackgroundServer<A> {
+    address: A,
+    stop: StopHandle,
+    stats: Stats,
+    thread: Option<JoinHandle<Result<Report, ServeError>>>,
+}
+
+impl<A: Clone> BackgroundServer<A> {
+    /// The address the server listens on.
+    pub fn local_addr(&self) -> A {
+        self.address.clone()
+    }
+
+    /// A handle to stop, pause and resume the server.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// The counters now.
+    pub fn stats(&self) -> Counts {
+        self.stats.snapshot()
+    }
+
+    /// Stops the server, waits for its drain, and returns its report.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::serve_forever`].
+    pub fn shutdown(self) -> Result<Report, ServeError> {
+        self.stop.shutdown();
+        self.join()
+    }
+
+    /// Waits until the server has been stopped by somebody else, and returns its report.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::serve_forever`].
+    ///
+    /// # Panics
+    ///
+    /// If the serving thread has panicked, which is a bug of this crate.
+    pub fn join(mut self) -> Result<Report, ServeError> {
+        let thread = self.thread.take().expect("joined once");
+        thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+    }
+}
+
+impl<A> Drop for BackgroundServer<A> {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.stop.shutdown();
+            // Its report is nobody's; a panic of it has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Drop for Server<T, D, H> {
+    fn drop(&mut self) {
+        if let Some(Session { mut running, mut serve_loop }) = self.session.take() {
+            self.shared.core.stop.shutdown();
+            drain::drain(&self.dispatch, &mut running, &mut serve_loop);
+        }
+    }
+}
+
+impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> fmt::Debug for Server<T, D, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.stats();
+        f.debug_struct("Server").field("dispatch", &self.dispatch).field("counts", &counts).finish_non_exhaustive()
+    }
+}
+
+#[cfg(unix)]
+impl<T, D, H> std::os::fd::AsFd for Server<T, D, H>
+where
+    T: Transport,
+    D: Process<Job<T, H>>,
+    H: HandlerFactory<T::Request>,
+{
+    /// The listener, to wait for it elsewhere: Python's `fileno`.
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match (&self.listening, &self.session) {
+            (Some(listening), _) => listening.transport.descriptor(),
+            (None, session) => session
+                .as_ref()
+                .and_then(|session| session.serve_loop.acceptor.as_ref())
+                .map(|acceptor| acceptor.source.transport.descriptor())
+                .expect("a server that can be named has its listener: serving consumes it"),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a server did: the report of its end, and the snapshot of its counters.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::core::Core;
+
+/// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Connections and messages taken from the transport.
+    pub accepted: u64,
+    /// Open now.
+    pub active: usize,
+    /// Ended by the handler or by the peer.
+    pub finished: u64,
+    /// Ended while they waited for their next message: idle too long, shed, or drained.
+    pub idle_closed: u64,
+    /// Cut off at the drain's deadline.
+    pub forced: u64,
+    /// Turned away: not verified, over the limit, not dispatched, or in the backlog at the stop.
+    pub refused: u64,
+    /// Ended by an error, a panic or a timeout.
+    pub failed: u64,
+}
+
+impl Counts {
+    pub(crate) fn of(core: &Core) -> Self {
+        let counters = &core.counters;
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            accepted: get(&counters.accepted),
+            active: core.permits.in_use(),
+            finished: get(&counters.finished),
+            idle_closed: get(&counters.idle_closed),
+            forced: get(&counters.forced),
+            refused: get(&counters.refused),
+            failed: get(&counters.failed),
+        }
+    }
+}
+
+/// What [`serve_forever`](crate::Server::serve_forever) did, from its start to its end.
+///
+/// `accepted = finished + idle_closed + forced + refused + failed`, unless requests were [abandoned](Self::abandoned) in
+/// mid-computation: those are counted as forced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a report may tell that requests were cut off"]
+#[non_exhaustive]
+pub struct Report {
+    /// Connections and messages taken from the transport.
+    pub accepted: u64,
+    /// Ended by the handler or by the peer.
+    pub finished: u64,
+    /// Ended while they waited for their next message.
+    pub idle_closed: u64,
+    /// Cut off at the drain's deadline.
+    pub forced: u64,
+    /// Turned away.
+    pub refused: u64,
+    /// Ended by an error, a panic or a timeout.
+    pub failed: u64,
+    /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads go on until they return.
+    pub abandoned: u64,
+    /// From the stop to the end of the drain.
+    pub drained_in: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(core: &Core, drained_in: Duration) -> Self {
+        let Counts { accepted, active: _, finished, idle_closed, forced, refused, failed } = Counts::of(core);
+        // What has not ended by now was abandoned; it may still end while this is written.
+        let abandoned = accepted.saturating_sub(finished + idle_closed + forced + refused + failed);
+        Self { accepted, finished, idle_closed, forced: forced + abandoned, refused, failed, abandoned, drained_in }
+    }
+
+    /// Whether every request came to its own end.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.forced == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, finished, idle_closed, forced, refused, failed, abandoned, drained_in } = self;
+        write!(
+            f,
+            "{accepted} accepted: {finished} finished, {idle_closed} idle closed, {forced} forced ({abandoned} abandoned), \
+             {refused} refused, {failed} failed; drained in {drained_in:.3?}"
+        )
+    }
+}
+
+/// Reads the counters of a server from anywhere, while it serves and after.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Stats {
+    /// The counters now. Cheap: a few atomic loads.
+    #[must_use]
+    pub fn snapshot(&self) -> Counts {
+        Counts::of(&self.core)
+    }
+}

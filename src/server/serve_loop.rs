@@ -1,0 +1,258 @@
+//! The serve loop: wait, accept, hand over. Written once; every dispatch drives it, from whichever thread waits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::acceptor::Acceptor;
+use super::acceptor::LISTENER;
+use crate::dispatch::task::Report;
+use crate::dispatch::task::Task;
+use crate::error::RequestError;
+use crate::error::ServeError;
+use crate::error::Stage;
+use crate::park::ParkingPlace;
+use crate::park::table::Token;
+use crate::park::timers::Class;
+use crate::server::job::Job;
+use crate::handler::HandlerFactory;
+use crate::sys::Descriptor;
+use crate::sys::poller::Events;
+use crate::sys::poller::NOTIFIED;
+use crate::transport::Transport;
+
+/// The token of the control signal in the poller.
+const CONTROL: u64 = u64::MAX - 3;
+
+/// Tokens from here up are not connections. Watches of dispatches (children) have this plus a number below 2^31.
+const SPECIAL: u64 = (u32::MAX as u64) << 32;
+
+/// Something for the dispatch to do.
+#[derive(Debug)]
+pub(crate) enum Ready<J> {
+    /// A request was accepted.
+    New(J),
+    /// A parked connection may have news; its job is in the parking place.
+    Event { token: Token, hangup: bool },
+    /// A parked connection's deadline has passed.
+    Expired { token: Token, class: Class, job: Box<J> },
+    /// A descriptor of the dispatch's own is ready.
+    Watched(u32),
+}
+
+/// What a dispatch drives: each [`turn`](Self::turn) waits for something to happen and says what.
+pub struct ServeLoop<J: Task> {
+    pub(crate) park: Arc<ParkingPlace<Box<J>>>,
+    pub(crate) reporter: J::Reporter,
+    /// Taken out while somebody else (a pool's leader) accepts.
+    pub(crate) acceptor: Option<Acceptor<J>>,
+    pub(crate) waiter: Waiter,
+}
+
+/// What the one who waits needs.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    events: Events,
+    next_service: Option<Instant>,
+    /// A stopping server waits for this long in its next turn; else not at all.
+    until: Option<Instant>,
+    /// The dispatch has something to look after at this time.
+    look_again: Option<Instant>,
+}
+
+impl Waiter {
+    pub(crate) fn new() -> Self {
+        Self { events: Events::new(), next_service: None, until: None, look_again: None }
+    }
+
+    /// One turn of the loop: waits, accepts, sorts out what is ready, and runs `service_actions`.
+    ///
+    /// Returns at once with what is there if `busy`. After a stop it returns without waiting.
+    pub(crate) fn turn<J: Task>(
+        &mut self,
+        park: &ParkingPlace<Box<J>>,
+        reporter: &J::Reporter,
+        mut acceptor: Option<&mut Acceptor<J>>,
+        busy: bool,
+        ready: &mut Vec<Ready<J>>,
+    ) -> Result<(), ServeError> {
+        let core = reporter.core();
+        let before = Instant::now();
+        let mut accept_in = None;
+        if let Some(acceptor) = &mut acceptor {
+            acceptor.review(&park.poller, before)?;
+            accept_in = acceptor.next_try(before);
+        }
+        let look_again = self.look_again.map(|at| at.saturating_duration_since(before));
+        let timeouts = [park.next_deadline(before), accept_in, self.until_service(reporter, before), look_again];
+        let mut timeout = timeouts.into_iter().flatten().min();
+        if core.stop.is_stopping() {
+            let draining = self.until.take().map(|until| until.saturating_duration_since(before));
+            timeout = timeout.min(draining).or(draining).or(Some(Duration::ZERO));
+            if draining.is_none() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        if busy {
+            timeout = Some(Duration::ZERO);
+        }
+        park.poller.wait(&mut self.events, timeout).map_err(|source| ServeError::Wait {
+            address: acceptor.as_ref().map_or_else(String::new, |acceptor| acceptor.address().to_owned()),
+            source,
+        })?;
+        let now = Instant::now();
+        let mut accept = accept_in.is_some_and(|delay| before + delay <= now);
+        for event in self.events.iter() {
+            match event.token {
+                LISTENER => accept = true,
+                CONTROL => {
+                    let control = &core.stop.state.control;
+                    control.clear();
+                    // Where registrations fire once; the poller that takes it now took it before.
+                    let _ = park.poller.rearm_level(control.descriptor(), CONTROL);
+                    if let Some(acceptor) = &mut acceptor {
+                        acceptor.released();
+                        accept = true;
+                    }
+                }
+                NOTIFIED => {}
+                watched if watched >= SPECIAL => ready.push(Ready::Watched((watched & u64::from(u32::MAX)) as u32)),
+                token => ready.push(Ready::Event { token: Token::from_raw(token), hangup: event.hangup }),
+            }
+        }
+        park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
+        if let (Some(acceptor), true) = (acceptor, accept) {
+            acceptor.review(&park.poller, now)?;
+            acceptor.accept_burst(park, now, |job| ready.push(Ready::New(job)))?;
+        }
+        self.serve_actions(reporter, now);
+        Ok(())
+    }
+
+    fn until_service(&self, reporter: &impl Report, now: Instant) -> Option<Duration> {
+        let interval = reporter.core().options.service_interval?;
+        Some(self.next_service.map_or(interval, |next| next.saturating_duration_since(now)))
+    }
+
+    fn serve_actions(&mut self, reporter: &impl Report, now: Instant) {
+        if reporter.core().stop.is_stopping() {
+            return;
+        }
+        reporter.service_actions();
+        self.next_service = reporter.core().options.service_interval.map(|interval| now + interval);
+    }
+}
+
+impl<J: Task> ServeLoop<J> {
+    pub(crate) fn new(source: J::Source, reporter: J::Reporter) -> Result<Self, ServeError> {
+        let address = crate::dispatch::task::Source::address(&source);
+        let failed = |source| ServeError::Wait { address: address.clone(), source };
+        let park = ParkingPlace::new().map_err(failed)?;
+        let control = reporter.core().stop.state.control.descriptor();
+        park.poller.add_level(control, CONTROL).map_err(failed)?;
+        Ok(Self {
+            park: Arc::new(park),
+            acceptor: Some(Acceptor::new(source)),
+            reporter,
+            waiter: Waiter::new(),
+        })
+    }
+
+    /// Waits for requests and hands each to `process_request`, until the server is told to stop.
+    pub(crate) fn run_with(
+        &mut self,
+        ready: &mut Vec<Ready<J>>,
+        mut process_request: impl FnMut(&mut Self, J) -> Result<(), Rejected<J>>,
+    ) -> Result<(), ServeError> {
+        while self.turn(false, ready)? {
+            for event in ready.drain(..) {
+                if let Ready::New(job) = event {
+                    if let Err(rejected) = process_request(self, job) {
+                        rejected.close();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many requests there are.
+    pub(crate) fn in_use(&self) -> usize {
+        self.reporter.core().permits.in_use()
+    }
+
+    /// Waits until no request is left; until `until` at the latest.
+    pub(crate) fn wait_idle(&self, until: Instant) -> bool {
+        self.reporter.core().permits.wait_idle(until)
+    }
+
+    /// Turns again at this time at the latest.
+    pub(crate) fn look_again_at(&mut self, at: Option<Instant>) {
+        self.waiter.look_again = at;
+    }
+
+    /// Waits until the poller has something; until `until` at the latest.
+    pub(crate) fn wait_ready(&mut self, until: Instant) {
+        self.waiter.until = Some(until);
+    }
+
+    /// One turn; false once the server has been told to stop.
+    pub(crate) fn turn(&mut self, busy: bool, ready: &mut Vec<Ready<J>>) -> Result<bool, ServeError> {
+        let Self { park, reporter, acceptor, waiter } = self;
+        waiter.turn(park, reporter, acceptor.as_mut(), busy, ready)?;
+        Ok(!reporter.core().stop.is_stopping())
+    }
+
+    /// Reports `number` in [`Ready::Watched`] whenever `descriptor` is readable.
+    pub(crate) fn watch(park: &ParkingPlace<Box<J>>, descriptor: Descriptor<'_>, number: u32) -> std::io::Result<()> {
+        park.poller.add_level(descriptor, SPECIAL | u64::from(number))
+    }
+
+    /// Ends accepting: the backlog is turned away, the listener closes.
+    pub(crate) fn close_listener(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.close(&self.park.poller, Instant::now());
+        }
+    }
+}
+
+impl<J: Task> fmt::Debug for ServeLoop<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeLoop").field("acceptor", &self.acceptor).finish_non_exhaustive()
+    }
+}
+
+/// A request that a dispatch could not take, by value: nothing is lost.
+#[derive(Debug)]
+pub struct Rejected<J> {
+    job: J,
+    error: std::io::Error,
+}
+
+impl<J: Task> Rejected<J> {
+    /// `job` cannot be run because of `error`.
+    pub fn new(job: J, error: std::io::Error) -> Self {
+        Self { job, error }
+    }
+
+    /// Takes the request back, to run it otherwise.
+    pub fn into_inner(self) -> J {
+        self.job
+    }
+
+    /// Tells `handle_error` (at [`Stage::Dispatch`]) and closes the connection.
+    pub(crate) fn close(self) {
+        self.job.reject(RequestError::failed(Stage::Dispatch, self.error));
+    }
+}
+
+/// For the compiler: the loop of a server whose parts are `Send` can move to another thread.
+#[allow(dead_code, reason = "checked by the compiler, never called")]
+fn a_serve_loop_is_send<T, H>(serve_loop: ServeLoop<Job<T, H>>) -> impl Send
+where
+    T: Transport<Pending: Send, Request: Send> + Send,
+    H: HandlerFactory<T::Request, Handler: Send> + Send + Sync + 'static,
+{
+    serve_loop
+}

@@ -1,0 +1,146 @@
+//! Stopping: one level-triggered state, seen by the serve loop, by blocked reads and writes, and by handlers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::sys::signal::Signal;
+
+/// Stops, pauses and resumes a server; clonable, and usable from handlers, other threads and signal handlers.
+///
+/// Every method returns at once, takes effect at once, and may be called before, during and after serving: a
+/// server stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended changes nothing.
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    pub(crate) state: Arc<StopState>,
+}
+
+impl StopHandle {
+    /// Stops accepting and drains: idle connections end, busy ones have the builder's `drain_timeout` (15 s) to finish.
+    ///
+    /// Async-signal-safe. A second call changes nothing: see [`shutdown_within`](Self::shutdown_within) to hurry.
+    pub fn shutdown(&self) {
+        self.state.stop_by(self.state.now().saturating_add(self.state.drain_millis));
+    }
+
+    /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left, never lengthen it.
+    pub fn shutdown_within(&self, timeout: Duration) {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.state.stop_by(self.state.now().saturating_add(millis));
+    }
+
+    /// Stops without waiting: blocked reads and writes are interrupted and every connection is closed.
+    pub fn shutdown_now(&self) {
+        self.shutdown_within(Duration::ZERO);
+    }
+
+    /// Stops accepting for a while: the address stays bound, clients wait in the backlog, connections are served on.
+    pub fn pause(&self) {
+        self.state.paused.store(true, Ordering::SeqCst);
+        self.state.control.raise();
+    }
+
+    /// Accepts again after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.state.paused.store(false, Ordering::SeqCst);
+        self.state.control.raise();
+    }
+
+    /// Whether the server has been told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.state.is_stopping()
+    }
+}
+
+/// Never: the deadline of a server that has not been told to stop.
+const RUNNING: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct StopState {
+    epoch: Instant,
+    drain_millis: u64,
+    /// Milliseconds after `epoch` at which the drain ends; `RUNNING` until told to stop.
+    deadline: AtomicU64,
+    paused: AtomicBool,
+    /// Raised, and never cleared, from the first `shutdown`: connections that wait for their next message look at it.
+    pub(crate) draining: Signal,
+    /// Raised, and never cleared, from the drain's deadline: every blocked read and write looks at it.
+    pub(crate) force: Signal,
+    /// Raised for whoever runs the serve loop to look at the state anew.
+    pub(crate) control: Signal,
+}
+
+impl StopState {
+    pub(crate) fn new(drain: Duration) -> io::Result<Self> {
+        Ok(Self {
+            epoch: Instant::now(),
+            drain_millis: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
+            deadline: AtomicU64::new(RUNNING),
+            paused: AtomicBool::new(false),
+            draining: Signal::new()?,
+            force: Signal::new()?,
+            control: Signal::new()?,
+        })
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.deadline.load(Ordering::SeqCst) != RUNNING
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    /// When the drain ends, as told so far.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.deadline.load(Ordering::SeqCst) {
+            RUNNING => None,
+            millis => self.epoch.checked_add(Duration::from_millis(millis)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn stop_by(&self, millis: u64) {
+        self.deadline.fetch_min(millis.min(RUNNING - 1), Ordering::SeqCst);
+        self.draining.raise();
+        self.control.raise();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle() -> StopHandle {
+        StopHandle { state: Arc::new(StopState::new(Duration::from_secs(15)).unwrap()) }
+    }
+
+    #[test]
+    fn a_second_stop_shortens_and_never_lengthens() {
+        let stop = handle();
+        assert!(!stop.is_stopping());
+        assert_eq!(stop.state.deadline(), None);
+        stop.shutdown();
+        let first = stop.state.deadline().unwrap();
+        stop.shutdown_within(Duration::from_secs(60));
+        assert_eq!(stop.state.deadline().unwrap(), first);
+        stop.shutdown_now();
+        assert!(stop.state.deadline().unwrap() <= Instant::now());
+        assert!(stop.is_stopping());
+    }
+
+    #[test]
+    fn a_drain_without_end_does_not_overflow() {
+        let stop = StopHandle { state: Arc::new(StopState::new(Duration::MAX).unwrap()) };
+        stop.shutdown_within(Duration::MAX);
+        assert!(stop.is_stopping());
+    }
+}

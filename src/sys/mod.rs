@@ -1,0 +1,37 @@
+//! What the operating system offers and the standard library does not: the only place with `unsafe`.
+//!
+//! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and watch processes, `batch` moves many datagrams in one call.
+
+#![allow(unsafe_code)]
+
+#[cfg(unix)]
+pub(crate) mod child;
+#[cfg(unix)]
+pub(crate) mod datagram;
+#[cfg(unix)]
+pub(crate) mod fork;
+pub(crate) mod poller;
+pub(crate) mod signal;
+pub(crate) mod wait;
+
+/// A borrowed descriptor, as the platform has it.
+#[cfg(unix)]
+pub type Descriptor<'fd> = std::os::fd::BorrowedFd<'fd>;
+/// A borrowed descriptor, as the platform has it.
+#[cfg(windows)]
+pub type Descriptor<'fd> = std::os::windows::io::BorrowedSocket<'fd>;
+
+/// Stops the server when `signal` comes; at once if it has been told before.
+#[cfg(all(unix, feature = "signals"))]
+pub(crate) fn on_signal(signal: i32, stop: crate::stop::StopHandle) -> std::io::Result<signal_hook::SigId> {
+    let action = move || {
+        if stop.is_stopping() {
+            stop.shutdown_now();
+        } else {
+            stop.shutdown();
+        }
+    };
+    // SAFETY: the action is async-signal-safe: it reads a clock, changes atomics, and writes to eventfds or pipes (signal-safety(7)).
+    unsafe { signal_hook::low_level::register(signal, action) }
+}

@@ -1,0 +1,108 @@
+//! The `polling` crate in its one mode that is everywhere: one-shot, armed again after each event.
+
+use std::io;
+use std::time::Duration;
+
+use polling::PollMode;
+
+use super::BATCH;
+use super::Event;
+use super::NOTIFIED;
+use super::Watch;
+use crate::sys::Descriptor;
+
+/// Registrations fire once.
+pub(crate) const EDGE: bool = false;
+
+#[derive(Debug)]
+pub(crate) struct Poller(polling::Poller);
+
+/// Room for one batch of events.
+pub(crate) struct Events {
+    events: polling::Events,
+    notified: bool,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        let capacity = BATCH.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
+        Self { events: polling::Events::with_capacity(capacity), notified: false }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Event> + '_ {
+        let notified = self.notified.then_some(Event { token: NOTIFIED, hangup: false });
+        // `polling` does not say whether the peer has closed, so every event may mean it.
+        self.events.iter().map(|event| Event { token: event.key as u64, hangup: true }).chain(notified)
+    }
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        polling::Poller::new().map(Self)
+    }
+
+    pub(crate) fn add(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        self.add_level(descriptor, token)
+    }
+
+    pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        // SAFETY: whoever registers a descriptor calls `delete` or `forget` before it is closed.
+        unsafe { self.0.add_with_mode(&descriptor, polling::Event::readable(key(token)), PollMode::Oneshot) }
+    }
+
+    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
+        let event = match watch {
+            Watch::Read => polling::Event::readable(key(token)),
+            Watch::Write => polling::Event::all(key(token)),
+        };
+        self.0.modify_with_mode(descriptor, event, PollMode::Oneshot)
+    }
+
+    pub(crate) fn rearm(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
+        self.modify(descriptor, token, watch)
+    }
+
+    pub(crate) fn rearm_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        self.modify(descriptor, token, Watch::Read)
+    }
+
+    pub(crate) fn delete(&self, descriptor: Descriptor<'_>) -> io::Result<()> {
+        self.0.delete(descriptor)
+    }
+
+    pub(crate) fn forget(&self, descriptor: Descriptor<'_>) {
+        // A descriptor that is gone already has nothing left to forget.
+        let _ = self.0.delete(descriptor);
+    }
+
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.events.clear();
+        let count = self.0.wait(&mut events.events, timeout)?;
+        // Nothing ready before the timeout: somebody has notified, or the timeout has passed; both are worth a look.
+        events.notified = count == 0;
+        Ok(())
+    }
+
+    pub(crate) fn notify(&self) {
+        // It can only fail where the poller itself is broken, and then the wait fails too.
+        let _ = self.0.notify();
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn raw_descriptor(&self) -> std::os::fd::RawFd {
+        use std::os::fd::AsFd;
+        use std::os::fd::AsRawFd;
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "tokens carry 16 bits less where usize is narrow: see park::table")]
+fn key(token: u64) -> usize {
+    token as usize
+}

@@ -1,0 +1,76 @@
+//! Blocking until one descriptor is ready, a signal is raised, or a deadline passes: `poll(2)` with the rest of the time.
+
+use std::io;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+
+use crate::sys::Descriptor;
+use crate::sys::signal::Signal;
+
+/// What to wait for on a descriptor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+/// Why [`wait`] returned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Woken {
+    /// A read (or write) will not block; it may fail.
+    Ready,
+    /// The signal with this index is raised.
+    Signal(usize),
+    TimedOut,
+}
+
+/// At most this many signals can be waited for beside the descriptor.
+const SIGNALS: usize = 2;
+
+/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness.
+pub(crate) fn wait(
+    descriptor: Descriptor<'_>,
+    interest: Interest,
+    signals: &[&Signal],
+    deadline: Option<Instant>,
+) -> io::Result<Woken> {
+    let flags = match interest {
+        Interest::Read => PollFlags::IN,
+        Interest::Write => PollFlags::OUT,
+    };
+    debug_assert!(signals.len() <= SIGNALS, "room for {SIGNALS} signals");
+    let mut set = [
+        PollFd::from_borrowed_fd(descriptor, flags),
+        PollFd::from_borrowed_fd(descriptor, flags),
+        PollFd::from_borrowed_fd(descriptor, flags),
+    ];
+    for (place, signal) in set[1..].iter_mut().zip(signals) {
+        *place = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
+    }
+    let set = &mut set[..=signals.len()];
+    loop {
+        let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+        match rustix::event::poll(set, left.as_ref()) {
+            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(Woken::TimedOut),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => {
+                return Ok(match set[1..].iter().position(|signal| !signal.revents().is_empty()) {
+                    Some(index) => Woken::Signal(index),
+                    None => Woken::Ready,
+                });
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+pub(crate) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs().try_into().unwrap_or(i64::from(i32::MAX)),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,161 @@
+//! What the transports of one address family share: addresses, and making a socket step by step.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::SockAddr;
+use socket2::Socket;
+use socket2::Type;
+
+use crate::error::BindError;
+
+/// Where a TCP or UDP server listens: `host:port` text (resolved when bound), or an address.
+///
+/// Port 0 asks for a free one. The family of the address decides between IPv4 and IPv6.
+#[derive(Clone, Debug)]
+pub struct InetAddress(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Text(String),
+    Address(SocketAddr),
+}
+
+impl InetAddress {
+    pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
+        let failed = |source| BindError::Resolve { address: self.to_string(), source };
+        let addresses = match &self.0 {
+            Inner::Address(address) => vec![*address],
+            Inner::Text(text) => text.to_socket_addrs().map_err(failed)?.collect(),
+        };
+        if addresses.is_empty() {
+            return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+        }
+        Ok(addresses)
+    }
+}
+
+impl fmt::Display for InetAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Text(text) => write!(f, "{text:?}"),
+            Inner::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<&str> for InetAddress {
+    fn from(text: &str) -> Self {
+        Self(Inner::Text(text.to_owned()))
+    }
+}
+
+impl From<&String> for InetAddress {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<String> for InetAddress {
+    fn from(text: String) -> Self {
+        Self(Inner::Text(text))
+    }
+}
+
+impl From<SocketAddr> for InetAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self(Inner::Address(address))
+    }
+}
+
+impl From<(&str, u16)> for InetAddress {
+    fn from((host, port): (&str, u16)) -> Self {
+        host.parse::<IpAddr>().map_or_else(|_| format!("{host}:{port}").into(), |ip| (ip, port).into())
+    }
+}
+
+impl From<(IpAddr, u16)> for InetAddress {
+    fn from(address: (IpAddr, u16)) -> Self {
+        SocketAddr::from(address).into()
+    }
+}
+
+impl From<(Ipv4Addr, u16)> for InetAddress {
+    fn from(address: (Ipv4Addr, u16)) -> Self {
+        SocketAddr::from(address).into()
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for InetAddress {
+    fn from(address: (Ipv6Addr, u16)) -> Self {
+        SocketAddr::from(address).into()
+    }
+}
+
+/// The options that TCP and UDP have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InetOptions {
+    pub(super) reuse_address: bool,
+    pub(super) reuse_port: bool,
+    pub(super) only_v6: Option<bool>,
+}
+
+/// Makes a socket bound to the first address that works; Python's `server_bind`, with its order of steps.
+pub(super) fn bind_inet(
+    address: &InetAddress,
+    kind: Type,
+    protocol: Protocol,
+    options: InetOptions,
+) -> Result<Socket, BindError> {
+    let addresses = address.resolve()?;
+    if options.only_v6.is_some() && addresses.iter().all(SocketAddr::is_ipv4) {
+        return Err(BindError::Option {
+            option: "only_v6",
+            value: format!("{:?}", options.only_v6.unwrap_or_default()),
+            reason: format!("{address} is an IPv4 address; the option is for IPv6 sockets: bind to [::] or leave it out"),
+        });
+    }
+    let mut failure = None;
+    for candidate in addresses {
+        match bind_one(candidate, kind, protocol, options) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| BindError::Resolve { address: address.to_string(), source: io::ErrorKind::NotFound.into() }))
+}
+
+fn bind_one(address: SocketAddr, kind: Type, protocol: Protocol, options: InetOptions) -> Result<Socket, BindError> {
+    let text = address.to_string();
+    let set_up = |step| step_failed(&text, step);
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol)).map_err(set_up("socket"))?;
+    if let (Some(only_v6), true) = (options.only_v6, address.is_ipv6()) {
+        socket.set_only_v6(only_v6).map_err(set_up("IPV6_V6ONLY"))?;
+    }
+    // On Windows the option would let any process take the port over: Python leaves it out there, too.
+    if options.reuse_address && cfg!(not(windows)) {
+        socket.set_reuse_address(true).map_err(set_up("SO_REUSEADDR"))?;
+    }
+    #[cfg(unix)]
+    if options.reuse_port {
+        socket.set_reuse_port(true).map_err(set_up("SO_REUSEPORT"))?;
+    }
+    #[cfg(not(unix))]
+    debug_assert!(!options.reuse_port, "the builder offers it on Unix only");
+    socket.set_nonblocking(true).map_err(set_up("O_NONBLOCK"))?;
+    socket.bind(&SockAddr::from(address)).map_err(|source| BindError::Bind { address: text.clone(), source })?;
+    Ok(socket)
+}
+
+/// For `map_err`: which step failed, on which address.
+pub(super) fn step_failed(address: &str, step: &'static str) -> impl FnOnce(io::Error) -> BindError {
+    let address = address.to_owned();
+    move |source| BindError::SetUp { address, step, source }
+}

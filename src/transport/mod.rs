@@ -1,0 +1,159 @@
+//! Where requests come from.
+//!
+//! A transport has two phases. [`Transport::accept`] runs on the serve loop and never waits for a peer. What it yields
+//! is [established](Establish::establish) where the handler runs, under a deadline: handshakes and headers belong there.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+mod listen;
+mod tcp;
+mod udp;
+#[cfg(unix)]
+mod unix_datagram;
+#[cfg(unix)]
+mod unix_path;
+#[cfg(unix)]
+mod unix_stream;
+
+pub use listen::InetAddress;
+pub use tcp::Tcp;
+pub use tcp::TcpOptions;
+pub use udp::Udp;
+pub use udp::UdpOptions;
+#[cfg(unix)]
+pub use unix_datagram::UnixDatagram;
+#[cfg(unix)]
+pub use unix_datagram::UnixDatagramOptions;
+#[cfg(unix)]
+pub use unix_path::PeerCredentials;
+#[cfg(unix)]
+pub use unix_path::UnixAddress;
+#[cfg(unix)]
+pub use unix_path::UnixSocketExt;
+#[cfg(unix)]
+pub use unix_stream::UnixStream;
+#[cfg(unix)]
+pub use unix_stream::UnixStreamOptions;
+
+use crate::error::BindError;
+use crate::request::Request;
+use crate::sys::Descriptor;
+
+/// A source of requests.
+///
+/// Dropping it closes the listener; connections live on.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a transport",
+    note = "transports are `Tcp`, `Udp`, `UnixStream`, `UnixDatagram`, and your own types that implement `Transport`"
+)]
+pub trait Transport: Sized + 'static {
+    /// What the handler sees.
+    type Request: Request;
+    /// What `accept` yields: a connection before any handshake, or a message.
+    type Pending: Establish<Request = Self::Request>;
+    /// The address it listens on.
+    type Addr: fmt::Display + Clone;
+
+    /// Whether a forked child needs the transport's own socket, as it does to answer a datagram; else the child closes it.
+    const CHILD_KEEPS_SOCKET: bool = false;
+
+    /// Takes the next request, without waiting: Python's `get_request`.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is none; other errors are classified by the server as accept(2) says: try again, back off, or stop serving.
+    fn accept(&mut self) -> io::Result<Self::Pending>;
+
+    /// Readable while [`accept`](Self::accept) has something to give: Python's `fileno`.
+    fn descriptor(&self) -> Descriptor<'_>;
+
+    /// The real address: a free port where port 0 was asked for.
+    fn local_addr(&self) -> Self::Addr;
+
+    /// Whether requests are here already that the descriptor does not tell of.
+    fn has_buffered(&self) -> bool {
+        false
+    }
+}
+
+/// The second phase: from what was accepted to what is handled.
+pub trait Establish {
+    /// What the handler sees.
+    type Request: Request;
+
+    /// Whether establishing may wait for the peer. If not, it is done at once, wherever the request is.
+    const WAITS: bool = false;
+
+    /// Who it is, as far as `accept` knows.
+    fn client_address(&self) -> Option<&<Self::Request as Request>::Addr>;
+
+    /// Makes the request: handshakes, headers.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong; `TimedOut` after `deadline`.
+    fn establish(self, deadline: Option<Instant>) -> io::Result<Self::Request>;
+}
+
+/// A transport that can be bound to an address by the builder.
+pub trait Bind: Transport {
+    /// What it can be bound to.
+    type Address: fmt::Display;
+    /// What can be chosen before it is bound.
+    type Options: Clone + fmt::Debug + Default;
+
+    /// Makes, sets up, binds and opens the socket: Python's `server_bind` and `server_activate`.
+    ///
+    /// # Errors
+    ///
+    /// What was tried, on which address, and why it failed. Nothing is left behind.
+    fn bind(address: &Self::Address, options: &Self::Options) -> Result<Self, BindError>;
+}
+
+/// What is handled as it was accepted.
+#[derive(Debug)]
+pub struct Immediate<R>(pub R);
+
+impl<R: Request> Establish for Immediate<R> {
+    type Request = R;
+
+    fn client_address(&self) -> Option<&R::Addr> {
+        self.0.client_address()
+    }
+
+    fn establish(self, _: Option<Instant>) -> io::Result<R> {
+        Ok(self.0)
+    }
+}
+
+/// Python's 5 (and the 128 of std) lose clients in a burst; the kernel clamps this to `somaxconn`.
+pub(crate) const BACKLOG: u32 = 4096;
+
+/// More than any IP datagram can hold.
+pub(crate) const MAX_DATAGRAM_SIZE: usize = 65_535;
+
+/// Bounds what a batch of receive buffers can take.
+const LARGEST_DATAGRAM: usize = 1 << 20;
+
+fn check_datagram_size(size: usize) -> Result<(), BindError> {
+    if (1..=LARGEST_DATAGRAM).contains(&size) {
+        return Ok(());
+    }
+    Err(BindError::Option {
+        option: "max_datagram_size",
+        value: size.to_string(),
+        reason: format!("a receive buffer has 1 to {LARGEST_DATAGRAM} bytes; {MAX_DATAGRAM_SIZE} hold any UDP datagram"),
+    })
+}
+
+#[cfg(unix)]
+pub(crate) fn borrow(socket: &impl std::os::fd::AsFd) -> Descriptor<'_> {
+    socket.as_fd()
+}
+
+#[cfg(windows)]
+pub(crate) fn borrow(socket: &impl std::os::windows::io::AsSocket) -> Descriptor<'_> {
+    socket.as_socket()
+}

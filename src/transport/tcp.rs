@@ -1,0 +1,140 @@
+//! TCP.
+
+use std::io;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+
+use socket2::Protocol;
+use socket2::SockRef;
+use socket2::Type;
+
+use super::Bind;
+use super::Immediate;
+use super::InetAddress;
+use super::Transport;
+use super::listen::InetOptions;
+use super::listen::bind_inet;
+use super::listen::step_failed;
+use crate::error::BindError;
+use crate::request::Socket;
+use crate::request::Stream;
+use crate::sys::Descriptor;
+
+/// A TCP listener. Its requests are [`Stream<TcpStream>`](Stream).
+#[derive(Debug)]
+pub struct Tcp {
+    listener: TcpListener,
+    local: SocketAddr,
+    nodelay: bool,
+}
+
+/// What can be chosen before a TCP listener is bound; set through the builder.
+#[derive(Clone, Debug)]
+pub struct TcpOptions {
+    pub(crate) backlog: u32,
+    pub(crate) reuse_address: bool,
+    pub(crate) reuse_port: bool,
+    pub(crate) only_v6: Option<bool>,
+    pub(crate) nodelay: bool,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self { backlog: super::BACKLOG, reuse_address: true, reuse_port: false, only_v6: None, nodelay: true }
+    }
+}
+
+impl Tcp {
+    /// Serves on a listener that exists already; set to non-blocking from here on.
+    ///
+    /// # Errors
+    ///
+    /// If the socket has no address, or cannot be set up.
+    pub fn adopt(listener: TcpListener, options: &TcpOptions) -> Result<Self, BindError> {
+        let local = listener.local_addr().map_err(step_failed("an adopted listener", "getsockname"))?;
+        let text = local.to_string();
+        listener.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
+        // Inherited by accepted sockets where `accept` below relies on it.
+        SockRef::from(&listener).set_tcp_nodelay(options.nodelay).map_err(step_failed(&text, "TCP_NODELAY"))?;
+        Ok(Self { listener, local, nodelay: options.nodelay })
+    }
+}
+
+impl Bind for Tcp {
+    type Address = InetAddress;
+    type Options = TcpOptions;
+
+    fn bind(address: &InetAddress, options: &TcpOptions) -> Result<Self, BindError> {
+        let TcpOptions { backlog, reuse_address, reuse_port, only_v6, .. } = *options;
+        let inet = InetOptions { reuse_address, reuse_port, only_v6 };
+        let socket = bind_inet(address, Type::STREAM, Protocol::TCP, inet)?;
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        // With SO_REUSEADDR, a port that another socket listens on is refused here only.
+        socket.listen(backlog).map_err(|source| BindError::Bind { address: address.to_string(), source })?;
+        Self::adopt(socket.into(), options)
+    }
+}
+
+impl Transport for Tcp {
+    type Request = Stream<TcpStream>;
+    type Pending = Immediate<Stream<TcpStream>>;
+    type Addr = SocketAddr;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        let (socket, peer) = accept(&self.listener)?;
+        if cfg!(not(target_os = "linux")) {
+            // A peer that has gone already makes this fail on some systems; its first read tells.
+            let _ = socket.set_nodelay(self.nodelay);
+        }
+        Ok(Immediate(Stream::new(socket, Some(peer))))
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        super::borrow(&self.listener)
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+/// One system call: the socket is non-blocking and closed on exec from the start, and has the listener's TCP_NODELAY.
+#[cfg(target_os = "linux")]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::net::SocketFlags;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer
+        .and_then(|peer| SocketAddr::try_from(peer).ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::ConnectionAborted, "accepted a connection without an address"))?;
+    Ok((socket.into(), peer))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, peer))
+}
+
+impl Socket for TcpStream {
+    type Addr = SocketAddr;
+
+    const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        super::borrow(self)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Tcp {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}

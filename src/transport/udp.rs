@@ -1,0 +1,216 @@
+//! UDP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use socket2::Protocol;
+use socket2::Type;
+
+use super::Bind;
+use super::Immediate;
+use super::InetAddress;
+use super::Transport;
+use super::listen::InetOptions;
+use super::listen::bind_inet;
+use super::listen::step_failed;
+use crate::error::BindError;
+use crate::request::Datagram;
+use crate::sys::Descriptor;
+
+/// A UDP socket. Its requests are [`Datagram<SocketAddr>`](Datagram).
+#[derive(Debug)]
+pub struct Udp {
+    socket: imp::Socket,
+    local: SocketAddr,
+}
+
+/// What can be chosen before a UDP socket is bound; set through the builder.
+#[derive(Clone, Debug)]
+pub struct UdpOptions {
+    pub(crate) reuse_address: bool,
+    pub(crate) reuse_port: bool,
+    pub(crate) only_v6: Option<bool>,
+    pub(crate) max_datagram_size: usize,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        Self { reuse_address: false, reuse_port: false, only_v6: None, max_datagram_size: super::MAX_DATAGRAM_SIZE }
+    }
+}
+
+impl Udp {
+    /// Serves on a socket that exists already; set to non-blocking from here on.
+    ///
+    /// # Errors
+    ///
+    /// If the socket has no address, or cannot be set up.
+    pub fn adopt(socket: UdpSocket, options: &UdpOptions) -> Result<Self, BindError> {
+        super::check_datagram_size(options.max_datagram_size)?;
+        let local = socket.local_addr().map_err(step_failed("an adopted socket", "getsockname"))?;
+        let text = local.to_string();
+        socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
+        let socket = imp::Socket::new(socket, local, options.max_datagram_size)
+            .map_err(step_failed(&text, "IP_PKTINFO"))?;
+        Ok(Self { socket, local })
+    }
+}
+
+impl Bind for Udp {
+    type Address = InetAddress;
+    type Options = UdpOptions;
+
+    fn bind(address: &InetAddress, options: &UdpOptions) -> Result<Self, BindError> {
+        super::check_datagram_size(options.max_datagram_size)?;
+        let UdpOptions { reuse_address, reuse_port, only_v6, .. } = *options;
+        let inet = InetOptions { reuse_address, reuse_port, only_v6 };
+        Self::adopt(bind_inet(address, Type::DGRAM, Protocol::UDP, inet)?.into(), options)
+    }
+}
+
+impl Transport for Udp {
+    type Request = Datagram<SocketAddr>;
+    type Pending = Immediate<Datagram<SocketAddr>>;
+    type Addr = SocketAddr;
+
+    const CHILD_KEEPS_SOCKET: bool = true;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        self.socket.receive().map(Immediate)
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.socket.descriptor()
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.socket.has_buffered()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Udp {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.descriptor()
+    }
+}
+
+#[cfg(unix)]
+mod imp {
+    use std::net::IpAddr;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::request::ReplySocket;
+    use crate::request::datagram::BatchTarget;
+    use crate::sys::datagram::Batch;
+    use crate::sys::datagram::DatagramSocket;
+
+    #[derive(Debug)]
+    pub(super) struct Socket {
+        socket: Arc<DatagramSocket>,
+        replies: Arc<Replies>,
+        batch: Batch,
+        /// The local address of every message, unless bound to all of them.
+        local: Option<IpAddr>,
+    }
+
+    #[derive(Debug)]
+    struct Replies(Arc<DatagramSocket>);
+
+    impl Socket {
+        pub(super) fn new(socket: UdpSocket, local: SocketAddr, size: usize) -> io::Result<Self> {
+            let any = local.ip().is_unspecified();
+            let socket = Arc::new(DatagramSocket::new(socket.into(), any)?);
+            let replies = Arc::new(Replies(Arc::clone(&socket)));
+            Ok(Self { socket, replies, batch: Batch::new(size), local: (!any).then_some(local.ip()) })
+        }
+
+        pub(super) fn receive(&mut self) -> io::Result<Datagram<SocketAddr>> {
+            if !self.batch.has_next() {
+                self.socket.receive(&mut self.batch)?;
+            }
+            let Some(received) = self.batch.next() else { return Err(io::ErrorKind::WouldBlock.into()) };
+            let peer = received.sender.as_socket();
+            let replies: Arc<dyn ReplySocket<SocketAddr>> = self.replies.clone();
+            Ok(Datagram::new(received.payload, peer, replies)
+                .with_local(received.local.or(self.local))
+                .with_truncated(received.truncated))
+        }
+
+        pub(super) fn has_buffered(&self) -> bool {
+            self.batch.has_next()
+        }
+
+        pub(super) fn descriptor(&self) -> Descriptor<'_> {
+            self.socket.as_fd()
+        }
+    }
+
+    impl ReplySocket<SocketAddr> for Replies {
+        fn send_to(&self, payload: &[u8], peer: &SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
+            self.0.send(payload, &(*peer).into(), from)
+        }
+
+        fn batch(&self, peer: &SocketAddr) -> Option<BatchTarget> {
+            Some(BatchTarget { socket: Arc::clone(&self.0), address: (*peer).into() })
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::request::ReplySocket;
+
+    #[derive(Debug)]
+    pub(super) struct Socket {
+        socket: Arc<Replies>,
+        buffer: Vec<u8>,
+    }
+
+    #[derive(Debug)]
+    struct Replies(UdpSocket);
+
+    impl Socket {
+        pub(super) fn new(socket: UdpSocket, _: SocketAddr, size: usize) -> io::Result<Self> {
+            Ok(Self { socket: Arc::new(Replies(socket)), buffer: vec![0; size] })
+        }
+
+        pub(super) fn receive(&mut self) -> io::Result<Datagram<SocketAddr>> {
+            /// WSAEMSGSIZE: the message was longer than the buffer, which is full.
+            const MESSAGE_TOO_LONG: i32 = 10040;
+            let replies: Arc<dyn ReplySocket<SocketAddr>> = self.socket.clone();
+            match self.socket.0.recv_from(&mut self.buffer) {
+                Ok((length, peer)) => Ok(Datagram::new(self.buffer[..length].to_vec(), Some(peer), replies)),
+                // The system does not say who has sent it.
+                Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => {
+                    Ok(Datagram::new(self.buffer.clone(), None, replies).with_truncated(true))
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        pub(super) fn has_buffered(&self) -> bool {
+            false
+        }
+
+        pub(super) fn descriptor(&self) -> Descriptor<'_> {
+            crate::transport::borrow(&self.socket.0)
+        }
+    }
+
+    impl ReplySocket<SocketAddr> for Replies {
+        fn send_to(&self, payload: &[u8], peer: &SocketAddr, _: Option<IpAddr>) -> io::Result<()> {
+            self.0.send_to(payload, peer).map(drop)
+        }
+    }
+}

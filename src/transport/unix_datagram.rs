@@ -1,0 +1,135 @@
+//! Unix-domain datagram sockets.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net;
+use std::sync::Arc;
+
+use socket2::Type;
+
+use super::Bind;
+use super::Immediate;
+use super::Transport;
+use super::UnixAddress;
+use super::listen::step_failed;
+use super::unix_path::OwnedPath;
+use super::unix_path::bind_unix;
+use crate::error::BindError;
+use crate::request::Datagram;
+use crate::request::ReplySocket;
+use crate::request::datagram::BatchTarget;
+use crate::sys::Descriptor;
+use crate::sys::datagram::Batch;
+use crate::sys::datagram::DatagramSocket;
+
+/// A Unix-domain datagram socket. Its requests are [`Datagram<UnixAddress>`](Datagram).
+///
+/// Its file is owned and replaced as that of [`UnixStream`](super::UnixStream).
+#[derive(Debug)]
+pub struct UnixDatagram {
+    socket: Arc<DatagramSocket>,
+    replies: Arc<Replies>,
+    batch: Batch,
+    local: UnixAddress,
+    _path: Option<OwnedPath>,
+}
+
+/// What can be chosen before a Unix-domain datagram socket is bound; set through the builder.
+#[derive(Clone, Debug)]
+pub struct UnixDatagramOptions {
+    pub(crate) mode: Option<u32>,
+    pub(crate) max_datagram_size: usize,
+}
+
+impl Default for UnixDatagramOptions {
+    fn default() -> Self {
+        Self { mode: None, max_datagram_size: super::MAX_DATAGRAM_SIZE }
+    }
+}
+
+#[derive(Debug)]
+struct Replies(Arc<DatagramSocket>);
+
+impl UnixDatagram {
+    /// Serves on a socket that exists already; set to non-blocking from here on. Its file is not removed.
+    ///
+    /// # Errors
+    ///
+    /// If the socket has no address, or cannot be set up.
+    pub fn adopt(socket: net::UnixDatagram, options: &UnixDatagramOptions) -> Result<Self, BindError> {
+        super::check_datagram_size(options.max_datagram_size)?;
+        let local = socket.local_addr().map_err(step_failed("an adopted socket", "getsockname"))?;
+        let local = UnixAddress::from_std(&local);
+        let text = local.to_string();
+        socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
+        let socket = Arc::new(DatagramSocket::new(socket.into(), false).map_err(step_failed(&text, "setsockopt"))?);
+        let replies = Arc::new(Replies(Arc::clone(&socket)));
+        Ok(Self { socket, replies, batch: Batch::new(options.max_datagram_size), local, _path: None })
+    }
+}
+
+impl Bind for UnixDatagram {
+    type Address = UnixAddress;
+    type Options = UnixDatagramOptions;
+
+    fn bind(address: &UnixAddress, options: &UnixDatagramOptions) -> Result<Self, BindError> {
+        super::check_datagram_size(options.max_datagram_size)?;
+        let (socket, path) = bind_unix(address, Type::DGRAM, options.mode)?;
+        Ok(Self { _path: path, ..Self::adopt(socket.into(), options)? })
+    }
+}
+
+impl Transport for UnixDatagram {
+    type Request = Datagram<UnixAddress>;
+    type Pending = Immediate<Datagram<UnixAddress>>;
+    type Addr = UnixAddress;
+
+    const CHILD_KEEPS_SOCKET: bool = true;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        if !self.batch.has_next() {
+            self.socket.receive(&mut self.batch)?;
+        }
+        let Some(received) = self.batch.next() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let peer = received.sender.as_unix().map(|address| UnixAddress::from_std(&address));
+        let peer = peer.filter(|address| *address != UnixAddress::Unnamed);
+        let replies: Arc<dyn ReplySocket<UnixAddress>> = self.replies.clone();
+        Ok(Immediate(Datagram::new(received.payload, peer, replies).with_truncated(received.truncated)))
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.socket.as_fd()
+    }
+
+    fn local_addr(&self) -> UnixAddress {
+        self.local.clone()
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.batch.has_next()
+    }
+}
+
+impl ReplySocket<UnixAddress> for Replies {
+    fn send_to(&self, payload: &[u8], peer: &UnixAddress, _: Option<IpAddr>) -> io::Result<()> {
+        self.0.send(payload, &peer.to_socket_address()?, None)
+    }
+
+    fn batch(&self, peer: &UnixAddress) -> Option<BatchTarget> {
+        let address = peer.to_socket_address().ok()?;
+        Some(BatchTarget { socket: Arc::clone(&self.0), address })
+    }
+
+    /// The kernel decides, after the size of the send buffer.
+    fn max_payload(&self) -> usize {
+        usize::MAX
+    }
+}
+
+impl AsFd for UnixDatagram {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,245 @@
+//! The path of a Unix-domain socket: who owns it, who may replace it, and when it is removed.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use socket2::Domain;
+use socket2::SockAddr;
+use socket2::Socket;
+use socket2::Type;
+
+use super::listen::step_failed;
+use crate::error::BindError;
+
+/// The address of a Unix-domain socket.
+///
+/// Displayed as the path, as `@name` for an abstract name (Linux), as `(unnamed)` for a socket that is not bound. Text that
+/// begins with `@` is an abstract name on Linux.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum UnixAddress {
+    /// A name that is not in the file system, without its leading NUL: unix(7).
+    Abstract(Vec<u8>),
+    /// A file.
+    Path(PathBuf),
+    /// No name: the address of most clients.
+    Unnamed,
+}
+
+impl UnixAddress {
+    /// The path, if it is one.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Abstract(_) | Self::Unnamed => None,
+        }
+    }
+
+    pub(super) fn from_std(address: &SocketAddr) -> Self {
+        if let Some(path) = address.as_pathname() {
+            return Self::Path(path.to_owned());
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
+            return Self::Abstract(name.to_owned());
+        }
+        Self::Unnamed
+    }
+
+    pub(super) fn to_socket_address(&self) -> io::Result<SockAddr> {
+        match self {
+            Self::Path(path) => SockAddr::unix(path),
+            Self::Abstract(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name.as_slice()].concat())),
+            Self::Unnamed => Err(io::Error::new(io::ErrorKind::InvalidInput, "an unnamed socket has no address")),
+        }
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+impl From<&Path> for UnixAddress {
+    fn from(path: &Path) -> Self {
+        match path.as_os_str().as_bytes() {
+            [b'@', name @ ..] if cfg!(target_os = "linux") => Self::Abstract(name.to_owned()),
+            _ => Self::Path(path.to_owned()),
+        }
+    }
+}
+
+impl From<PathBuf> for UnixAddress {
+    fn from(path: PathBuf) -> Self {
+        path.as_path().into()
+    }
+}
+
+impl From<&PathBuf> for UnixAddress {
+    fn from(path: &PathBuf) -> Self {
+        path.as_path().into()
+    }
+}
+
+impl From<&str> for UnixAddress {
+    fn from(path: &str) -> Self {
+        Path::new(path).into()
+    }
+}
+
+impl From<&String> for UnixAddress {
+    fn from(path: &String) -> Self {
+        path.as_str().into()
+    }
+}
+
+impl From<String> for UnixAddress {
+    fn from(path: String) -> Self {
+        path.as_str().into()
+    }
+}
+
+/// Removes the socket's file when dropped, if it is still the one this process made.
+#[derive(Debug)]
+pub(super) struct OwnedPath {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    process: u32,
+}
+
+impl OwnedPath {
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = std::fs::symlink_metadata(path)?;
+        Ok(Self { path: absolute(path)?, device: file.dev(), inode: file.ino(), process: std::process::id() })
+    }
+}
+
+/// The server may change its working directory before the file is removed.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    std::path::absolute(path)
+}
+
+impl Drop for OwnedPath {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            return;
+        }
+        let is_ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode);
+        if is_ours {
+            // Nobody to tell; a file that stays is replaced by the next server.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes a non-blocking socket bound to `address`; the file gets `mode` before anybody can connect.
+pub(super) fn bind_unix(
+    address: &UnixAddress,
+    kind: Type,
+    mode: Option<u32>,
+) -> Result<(Socket, Option<OwnedPath>), BindError> {
+    let text = address.to_string();
+    if let (Some(mode), None) = (mode, address.as_path()) {
+        return Err(BindError::Option {
+            option: "mode",
+            value: format!("{mode:o}"),
+            reason: format!("{text} is not a path, so there is no file to have a mode"),
+        });
+    }
+    let target = address.to_socket_address().map_err(|source| BindError::Bind { address: text.clone(), source })?;
+    let socket = Socket::new(Domain::UNIX, kind, None).map_err(step_failed(&text, "socket"))?;
+    socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
+    #[cfg(target_os = "linux")]
+    if let Some(mode) = mode {
+        // The file is born with the mode of the unbound socket, less the umask: never with more rights than asked for.
+        rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode)).map_err(|errno| step_failed(&text, "fchmod")(errno.into()))?;
+    }
+    bind_replacing_stale(&socket, &target, address, kind)?;
+    let Some(path) = address.as_path() else { return Ok((socket, None)) };
+    let owned = OwnedPath::of(path).map_err(step_failed(&text, "stat"))?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(step_failed(&text, "chmod"))?;
+    }
+    Ok((socket, Some(owned)))
+}
+
+/// A socket file that nobody answers at is left over from a server that was killed: it is replaced. A live one never is.
+fn bind_replacing_stale(
+    socket: &Socket,
+    target: &SockAddr,
+    address: &UnixAddress,
+    kind: Type,
+) -> Result<(), BindError> {
+    let failed = |source| BindError::Bind { address: address.to_string(), source };
+    let Err(error) = socket.bind(target) else { return Ok(()) };
+    let Some(path) = address.as_path().filter(|_| error.kind() == io::ErrorKind::AddrInUse) else {
+        return Err(failed(error));
+    };
+    let before = std::fs::symlink_metadata(path).map_err(failed)?;
+    let path_text = || path.display().to_string();
+    if !before.file_type().is_socket() {
+        return Err(BindError::NotASocket { path: path_text() });
+    }
+    let probe = Socket::new(Domain::UNIX, kind, None).map_err(failed)?;
+    probe.set_nonblocking(true).map_err(failed)?;
+    match probe.connect(target) {
+        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+        // Connected, a full backlog, a socket of another type: somebody lives there.
+        _ => return Err(BindError::UnixPathInUse { path: path_text() }),
+    }
+    let after = std::fs::symlink_metadata(path).map_err(failed)?;
+    if (after.dev(), after.ino()) != (before.dev(), before.ino()) {
+        return Err(BindError::UnixPathInUse { path: path_text() });
+    }
+    std::fs::remove_file(path).map_err(failed)?;
+    socket.bind(target).map_err(failed)
+}
+
+/// The process at the other end of a Unix-domain connection, as it was when it connected: unix(7), `SO_PEERCRED`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PeerCredentials {
+    /// Process ID.
+    pub pid: i32,
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+}
+
+/// What Unix-domain sockets know of their peers.
+pub trait UnixSocketExt: AsFd {
+    /// Who is at the other end.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the system does not tell (only Linux does).
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        #[cfg(target_os = "linux")]
+        {
+            let found = rustix::net::sockopt::socket_peercred(self.as_fd())?;
+            Ok(PeerCredentials { pid: found.pid.as_raw_pid(), uid: found.uid.as_raw(), gid: found.gid.as_raw() })
+        }
+        #[cfg(not(target_os = "linux"))]
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl UnixSocketExt for std::os::unix::net::UnixStream {}

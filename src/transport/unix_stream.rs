@@ -1,0 +1,140 @@
+//! Unix-domain stream sockets.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net;
+
+use socket2::Type;
+
+use super::Bind;
+use super::Immediate;
+use super::Transport;
+use super::UnixAddress;
+use super::listen::step_failed;
+use super::unix_path::OwnedPath;
+use super::unix_path::bind_unix;
+use crate::error::BindError;
+use crate::request::Socket;
+use crate::request::Stream;
+use crate::sys::Descriptor;
+
+/// A Unix-domain listener. Its requests are [`Stream<std::os::unix::net::UnixStream>`](Stream).
+///
+/// The socket's file is removed when the listener closes, if it is still the one that was made, and by the process that made it. A file
+/// left by a server that was killed is replaced when bound, after a connection to it was refused; a live server's file, or one that is not a socket, never is.
+#[derive(Debug)]
+pub struct UnixStream {
+    listener: net::UnixListener,
+    local: UnixAddress,
+    _path: Option<OwnedPath>,
+}
+
+/// What can be chosen before a Unix-domain listener is bound; set through the builder.
+#[derive(Clone, Debug)]
+pub struct UnixStreamOptions {
+    pub(crate) backlog: u32,
+    pub(crate) mode: Option<u32>,
+}
+
+impl Default for UnixStreamOptions {
+    fn default() -> Self {
+        Self { backlog: super::BACKLOG, mode: None }
+    }
+}
+
+impl UnixStream {
+    /// Serves on a listener that exists already; set to non-blocking from here on. Its file is not removed.
+    ///
+    /// # Errors
+    ///
+    /// If the socket has no address, or cannot be set up.
+    pub fn adopt(listener: net::UnixListener) -> Result<Self, BindError> {
+        let local = listener.local_addr().map_err(step_failed("an adopted listener", "getsockname"))?;
+        let local = UnixAddress::from_std(&local);
+        listener.set_nonblocking(true).map_err(step_failed(&local.to_string(), "O_NONBLOCK"))?;
+        Ok(Self { listener, local, _path: None })
+    }
+}
+
+impl Bind for UnixStream {
+    type Address = UnixAddress;
+    type Options = UnixStreamOptions;
+
+    fn bind(address: &UnixAddress, options: &UnixStreamOptions) -> Result<Self, BindError> {
+        let (socket, path) = bind_unix(address, Type::STREAM, options.mode)?;
+        let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
+        socket.listen(backlog).map_err(step_failed(&address.to_string(), "listen"))?;
+        Ok(Self { _path: path, ..Self::adopt(socket.into())? })
+    }
+}
+
+impl Transport for UnixStream {
+    type Request = Stream<net::UnixStream>;
+    type Pending = Immediate<Stream<net::UnixStream>>;
+    type Addr = UnixAddress;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        let (socket, peer) = accept(&self.listener)?;
+        Ok(Immediate(Stream::new(socket, Some(peer))))
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.listener.as_fd()
+    }
+
+    fn local_addr(&self) -> UnixAddress {
+        self.local.clone()
+    }
+}
+
+/// One system call: the socket is non-blocking and closed on exec from the start.
+#[cfg(target_os = "linux")]
+fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, UnixAddress)> {
+    use rustix::net::SocketAddrUnix;
+    use rustix::net::SocketFlags;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+    let address = match &peer {
+        Some(peer) if !peer.is_unnamed() => {
+            if let Some(name) = peer.abstract_name() {
+                UnixAddress::Abstract(name.to_owned())
+            } else if let Some(path) = peer.path_bytes() {
+                let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
+                UnixAddress::Path(path.into())
+            } else {
+                UnixAddress::Unnamed
+            }
+        }
+        _ => UnixAddress::Unnamed,
+    };
+    Ok((socket.into(), address))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, UnixAddress)> {
+    let (socket, peer) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, UnixAddress::from_std(&peer)))
+}
+
+impl Socket for net::UnixStream {
+    type Addr = UnixAddress;
+
+    const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.as_fd()
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl AsFd for UnixStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
