@@ -9,6 +9,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::sys::signal::Signal;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
 
 /// Stops, pauses and resumes a server; clonable, and usable from handlers, other threads and signal handlers.
 ///
@@ -67,6 +70,8 @@ pub(crate) struct StopState {
     /// Milliseconds after `epoch` at which the drain ends; `RUNNING` until told to stop.
     deadline: AtomicU64,
     paused: AtomicBool,
+    /// This is a forked child that has not seen its server stop.
+    forked: AtomicBool,
     /// Raised, and never cleared, from the first `shutdown`: connections that wait for their next message look at it.
     pub(crate) draining: Signal,
     /// Raised, and never cleared, from the drain's deadline: every blocked read and write looks at it.
@@ -82,6 +87,7 @@ impl StopState {
             drain_millis: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
             deadline: AtomicU64::new(RUNNING),
             paused: AtomicBool::new(false),
+            forked: AtomicBool::new(false),
             draining: Signal::new()?,
             force: Signal::new()?,
             control: Signal::new()?,
@@ -89,7 +95,23 @@ impl StopState {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
+        if self.forked.load(Ordering::Relaxed) {
+            self.look_at_parent();
+        }
         self.deadline.load(Ordering::SeqCst) != RUNNING
+    }
+
+    /// In a forked child: memory is no longer shared with the server, but its signals are.
+    pub(crate) fn set_forked(&self) {
+        self.forked.store(true, Ordering::Relaxed);
+    }
+
+    fn look_at_parent(&self) {
+        let now = Some(Instant::now());
+        if let Ok(Woken::Ready) = wait(self.draining.descriptor(), Interest::Read, &[], now) {
+            self.forked.store(false, Ordering::Relaxed);
+            self.deadline.fetch_min(self.now().saturating_add(self.drain_millis), Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn is_paused(&self) -> bool {

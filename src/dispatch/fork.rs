@@ -117,8 +117,12 @@ impl<J: Task> Process<J> for Fork {
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         single_threaded()?;
         let mut close_in_child = vec![serve_loop.park.poller.raw_descriptor()];
-        if let Some(acceptor) = serve_loop.acceptor.as_ref().filter(|acceptor| !acceptor.source.child_keeps_socket()) {
-            close_in_child.push(acceptor.source.descriptor().as_raw_fd());
+        if let Some(acceptor) = &mut serve_loop.acceptor {
+            if !acceptor.source.child_keeps_socket() {
+                close_in_child.push(acceptor.source.descriptor().as_raw_fd());
+            }
+            // A connection that is accepted waits for no other's fork: a child would inherit it.
+            acceptor.burst = 1;
         }
         Ok(Running { children: HashMap::new(), close_in_child, ready: Vec::new() })
     }

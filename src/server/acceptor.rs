@@ -26,7 +26,7 @@ use crate::sys::poller::Poller;
 /// The token of the listener in the poller.
 pub(crate) const LISTENER: u64 = u64::MAX - 2;
 
-/// At most so many are accepted before connections have their turn.
+/// The burst of dispatches that do not ask for another.
 const BURST: usize = 64;
 
 /// The listener and what keeps it from accepting.
@@ -39,6 +39,8 @@ pub(crate) struct Acceptor<J: Task> {
     /// All permits were out at the last try.
     at_limit: bool,
     back_off: BackOff,
+    /// At most so many are accepted before those have their turn that were accepted before.
+    pub(crate) burst: usize,
 }
 
 impl<J: Task> Acceptor<J> {
@@ -46,7 +48,7 @@ impl<J: Task> Acceptor<J> {
         let reporter = source.reporter();
         let address = source.address();
         reporter.observe(&Event::ListenStart { address: &address });
-        Self { source, reporter, address, armed: false, at_limit: false, back_off: BackOff::default() }
+        Self { source, reporter, address, armed: false, at_limit: false, back_off: BackOff::default(), burst: BURST }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -94,7 +96,7 @@ impl<J: Task> Acceptor<J> {
         now: Instant,
         mut take: impl FnMut(J),
     ) -> Result<(), ServeError> {
-        for _ in 0..BURST {
+        for _ in 0..self.burst {
             if !self.armed || self.reporter.core().stop.is_stopping() {
                 break;
             }

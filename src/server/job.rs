@@ -503,6 +503,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn run_as_child(mut self) -> bool {
         self.in_child = true;
+        self.shared.core.stop.state.set_forked();
         if self.run_here() == Turn::Detach {
             self.detach();
             return true;
