@@ -37,7 +37,9 @@ fn main() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => serve_with!(Tcp, flags, "pool", flags.listen_or("127.0.0.1:9999"), |_: &_| Upper, write_buffer(4096)),
-        "unix" => serve_with!(UnixStream, flags, "pool", flags.listen_or("upper.sock"), |_: &_| Upper, write_buffer(4096)),
+        "unix" => {
+            serve_with!(UnixStream, flags, "pool", flags.listen_or("upper.sock"), |_: &_| Upper, write_buffer(4096))
+        }
         other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
     }
 }

@@ -86,7 +86,9 @@ pub enum ServeError {
         source: io::Error,
     },
     /// `Fork` needs a process with one thread: a lock held by another thread would stay locked in the child for ever.
-    #[error("cannot fork: this process has {threads} threads and the dispatch Fork needs exactly one; serve before any thread is started, or use ThreadPerRequest or Pool")]
+    #[error(
+        "cannot fork: this process has {threads} threads and the dispatch Fork needs exactly one; serve before any thread is started, or use ThreadPerRequest or Pool"
+    )]
     NotSingleThreaded {
         /// How many threads there were.
         threads: usize,

@@ -266,7 +266,8 @@ impl<J> Table<J> {
 
     fn slot(&self, index: usize) -> &Mutex<Slot<J>> {
         let (segment, place) = locate(index);
-        let slots = self.segments[segment].get_or_init(|| (0..size(segment)).map(|_| Mutex::new(Slot::vacant())).collect());
+        let slots =
+            self.segments[segment].get_or_init(|| (0..size(segment)).map(|_| Mutex::new(Slot::vacant())).collect());
         &slots[place]
     }
 }

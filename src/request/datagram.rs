@@ -175,7 +175,10 @@ impl<A> Datagram<A> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         self.peer.as_ref().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotConnected, "the sender has no address to reply to: it must bind its socket")
+            io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the sender has no address to reply to: it must bind its socket",
+            )
         })
     }
 }

@@ -169,7 +169,8 @@ impl<S: Socket> Stream<S> {
             }
             // The peer may be waiting for the answer before it goes on.
             self.writer.flush_waiting()?;
-            let until = *until.get_or_insert_with(|| self.read_deadline.unwrap_or_else(|| deadline(self.writer.read_timeout())));
+            let until = *until
+                .get_or_insert_with(|| self.read_deadline.unwrap_or_else(|| deadline(self.writer.read_timeout())));
             self.writer.wait(Interest::Read, until)?;
         }
     }

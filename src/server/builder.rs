@@ -234,8 +234,11 @@ where
 {
     check_options(&options)?;
     let address = transport.local_addr().to_string();
-    let state = StopState::new(options.drain_timeout)
-        .map_err(|source| BindError::SetUp { address, step: "eventfd", source })?;
+    let state = StopState::new(options.drain_timeout).map_err(|source| BindError::SetUp {
+        address,
+        step: "eventfd",
+        source,
+    })?;
     let asked = options.max_connections;
     let most = match dispatch.limit() {
         Some(limit) => limit.min(asked.unwrap_or(limit)),
@@ -243,7 +246,12 @@ where
     };
     let core = Core::new(options, most, StopHandle { state: Arc::new(state) });
     let shared = Arc::new(Shared { factory, core: Arc::new(core) });
-    Ok(Server { listening: Some(Listening { transport, shared: Arc::clone(&shared) }), shared, dispatch, session: None })
+    Ok(Server {
+        listening: Some(Listening { transport, shared: Arc::clone(&shared) }),
+        shared,
+        dispatch,
+        session: None,
+    })
 }
 
 fn check_options(options: &ServeOptions) -> Result<(), BindError> {
@@ -376,10 +384,7 @@ mod unix {
         /// # Errors
         ///
         /// The listener cannot be set up, or an option has a value that cannot work.
-        pub fn adopt(
-            self,
-            listener: std::os::unix::net::UnixListener,
-        ) -> Result<Server<UnixStream, D, H>, BindError> {
+        pub fn adopt(self, listener: std::os::unix::net::UnixListener) -> Result<Server<UnixStream, D, H>, BindError> {
             let transport = UnixStream::adopt(listener)?;
             self.with_transport(transport)
         }
@@ -408,10 +413,7 @@ mod unix {
         /// # Errors
         ///
         /// The socket cannot be set up, or an option has a value that cannot work.
-        pub fn adopt(
-            self,
-            socket: std::os::unix::net::UnixDatagram,
-        ) -> Result<Server<UnixDatagram, D, H>, BindError> {
+        pub fn adopt(self, socket: std::os::unix::net::UnixDatagram) -> Result<Server<UnixDatagram, D, H>, BindError> {
             let transport = UnixDatagram::adopt(socket, &self.transport)?;
             self.with_transport(transport)
         }

@@ -17,8 +17,8 @@ use crate::dispatch::task::Worker;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
-use crate::event::RequestId;
 use crate::event::Refusal;
+use crate::event::RequestId;
 use crate::handler::End;
 use crate::handler::Flow;
 use crate::handler::Handler;
@@ -218,7 +218,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             Ok(Fill::Full) => {
                 let limit = self.shared.core.options.max_buffered;
-                let message = format!("a message longer than max_buffered ({limit} bytes): the handler takes none of it");
+                let message =
+                    format!("a message longer than max_buffered ({limit} bytes): the handler takes none of it");
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
                 self.fail(RequestError::failed(Stage::Handle, error))
             }

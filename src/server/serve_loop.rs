@@ -12,11 +12,11 @@ use crate::dispatch::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;
+use crate::handler::HandlerFactory;
 use crate::park::ParkingPlace;
 use crate::park::table::Token;
 use crate::park::timers::Class;
 use crate::server::job::Job;
-use crate::handler::HandlerFactory;
 use crate::sys::Descriptor;
 use crate::sys::poller::Events;
 use crate::sys::poller::NOTIFIED;
@@ -151,12 +151,7 @@ impl<J: Task> ServeLoop<J> {
         let park = ParkingPlace::new().map_err(failed)?;
         let control = reporter.core().stop.state.control.descriptor();
         park.poller.add_level(control, CONTROL).map_err(failed)?;
-        Ok(Self {
-            park: Arc::new(park),
-            acceptor: Some(Acceptor::new(source)),
-            reporter,
-            waiter: Waiter::new(),
-        })
+        Ok(Self { park: Arc::new(park), acceptor: Some(Acceptor::new(source)), reporter, waiter: Waiter::new() })
     }
 
     /// Waits for requests and hands each to `process_request`, until the server is told to stop.

@@ -111,9 +111,8 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
                 // A pause that a stop ends; the deadline still holds.
                 let pause = Instant::now() + Duration::from_millis(5);
                 let pause = until.map_or(pause, |until| until.min(pause));
-                wait(stop.draining.descriptor(), Interest::Read, &[], Some(pause)).map_err(|source| {
-                    ServeError::Wait { address: String::new(), source }
-                })?;
+                wait(stop.draining.descriptor(), Interest::Read, &[], Some(pause))
+                    .map_err(|source| ServeError::Wait { address: String::new(), source })?;
                 let over = until.is_some_and(|until| Instant::now() >= until);
                 Ok(over.then_some(Handled::TimedOut))
             }

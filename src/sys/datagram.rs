@@ -63,7 +63,10 @@ unsafe impl Send for Batch {}
 
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batch").field("size", &self.size).field("left", &(self.filled - self.next)).finish_non_exhaustive()
+        f.debug_struct("Batch")
+            .field("size", &self.size)
+            .field("left", &(self.filled - self.next))
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +195,8 @@ impl DatagramSocket {
                 // The queue of the device (or of the peer's Unix socket) is full: wait for room, but not for ever.
                 io::ErrorKind::WouldBlock => {
                     let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
-                    let woken = crate::sys::wait::wait(self.as_fd(), crate::sys::wait::Interest::Write, &[], Some(until))?;
+                    let woken =
+                        crate::sys::wait::wait(self.as_fd(), crate::sys::wait::Interest::Write, &[], Some(until))?;
                     if woken == crate::sys::wait::Woken::TimedOut {
                         return Err(error);
                     }
@@ -225,11 +229,8 @@ pub(crate) fn send_all(replies: &mut Vec<Reply>) -> Vec<io::Error> {
     let mut rest = &replies[..];
     while let Some(first) = rest.first() {
         let socket = &first.target.socket;
-        let alike = rest
-            .iter()
-            .take(BATCH)
-            .take_while(|reply| std::sync::Arc::ptr_eq(&reply.target.socket, socket))
-            .count();
+        let alike =
+            rest.iter().take(BATCH).take_while(|reply| std::sync::Arc::ptr_eq(&reply.target.socket, socket)).count();
         let (now, later) = rest.split_at(alike);
         rest = later;
         let mut sent = 0;
@@ -263,7 +264,8 @@ fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
     }
     let length = replies.len().min(BATCH) as u32;
     // SAFETY: the first `length` headers point to payloads, addresses and control areas that outlive the call, which only reads them.
-    let count = unsafe { libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr(), length, libc::MSG_DONTWAIT as _) };
+    let count =
+        unsafe { libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr(), length, libc::MSG_DONTWAIT as _) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
@@ -376,8 +378,7 @@ fn write_local_address(header: &mut libc::msghdr, from: IpAddr) {
             write_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
         }
         IpAddr::V6(address) => {
-            let info =
-                libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
+            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
             write_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
         }
     }

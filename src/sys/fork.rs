@@ -12,15 +12,8 @@ pub(crate) enum Side {
 }
 
 /// Signals whose handlers a server may have set, and that mean something else to a child.
-const RESET: [libc::c_int; 7] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGCHLD,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-];
+const RESET: [libc::c_int; 7] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGCHLD, libc::SIGUSR1, libc::SIGUSR2];
 
 /// Forks. The child has default dispositions for the usual signals and must end in [`exit`].
 ///

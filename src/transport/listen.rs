@@ -119,7 +119,9 @@ pub(super) fn bind_inet(
         return Err(BindError::Option {
             option: "only_v6",
             value: format!("{:?}", options.only_v6.unwrap_or_default()),
-            reason: format!("{address} is an IPv4 address; the option is for IPv6 sockets: bind to [::] or leave it out"),
+            reason: format!(
+                "{address} is an IPv4 address; the option is for IPv6 sockets: bind to [::] or leave it out"
+            ),
         });
     }
     let mut failure = None;
@@ -129,7 +131,8 @@ pub(super) fn bind_inet(
             Err(error) => failure = Some(error),
         }
     }
-    Err(failure.unwrap_or_else(|| BindError::Resolve { address: address.to_string(), source: io::ErrorKind::NotFound.into() }))
+    Err(failure
+        .unwrap_or_else(|| BindError::Resolve { address: address.to_string(), source: io::ErrorKind::NotFound.into() }))
 }
 
 fn bind_one(address: SocketAddr, kind: Type, protocol: Protocol, options: InetOptions) -> Result<Socket, BindError> {

@@ -144,7 +144,9 @@ fn check_datagram_size(size: usize) -> Result<(), BindError> {
     Err(BindError::Option {
         option: "max_datagram_size",
         value: size.to_string(),
-        reason: format!("a receive buffer has 1 to {LARGEST_DATAGRAM} bytes; {MAX_DATAGRAM_SIZE} hold any UDP datagram"),
+        reason: format!(
+            "a receive buffer has 1 to {LARGEST_DATAGRAM} bytes; {MAX_DATAGRAM_SIZE} hold any UDP datagram"
+        ),
     })
 }
 

@@ -52,8 +52,8 @@ impl Udp {
         let local = socket.local_addr().map_err(step_failed("an adopted socket", "getsockname"))?;
         let text = local.to_string();
         socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
-        let socket = imp::Socket::new(socket, local, options.max_datagram_size)
-            .map_err(step_failed(&text, "IP_PKTINFO"))?;
+        let socket =
+            imp::Socket::new(socket, local, options.max_datagram_size).map_err(step_failed(&text, "IP_PKTINFO"))?;
         Ok(Self { socket, local })
     }
 }

@@ -169,7 +169,8 @@ pub(super) fn bind_unix(
     #[cfg(target_os = "linux")]
     if let Some(mode) = mode {
         // The file is born with the mode of the unbound socket, less the umask: never with more rights than asked for.
-        rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode)).map_err(|errno| step_failed(&text, "fchmod")(errno.into()))?;
+        rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))
+            .map_err(|errno| step_failed(&text, "fchmod")(errno.into()))?;
     }
     bind_replacing_stale(&socket, &target, address, kind)?;
     let Some(path) = address.as_path() else { return Ok((socket, None)) };
