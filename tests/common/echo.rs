@@ -1,0 +1,170 @@
+//! The echo scenario: a server at an address the system picks, three clients one after the other, a stop.
+
+use std::fmt::Debug;
+use std::io::BufRead;
+use std::io::Write;
+use std::net;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::os::unix;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use socketserver::Builder;
+use socketserver::Datagram;
+use socketserver::Flow;
+use socketserver::Handler;
+use socketserver::HandlerFactory;
+use socketserver::HandlerResult;
+use socketserver::Server;
+use socketserver::Socket;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::Udp;
+use socketserver::UnixDatagram;
+use socketserver::UnixStream;
+use socketserver::dispatch::Job;
+use socketserver::dispatch::Process;
+use socketserver::dispatch::ServesInBackground;
+use socketserver::transport::Bind;
+
+use super::PATIENCE;
+use super::Recorder;
+use super::TempDir;
+
+/// Sends lines and datagrams back.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo;
+
+impl<S: Socket> Handler<Stream<S>> for Echo {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        request.write_all(line.as_bytes())?;
+        Ok(Flow::Continue)
+    }
+}
+
+impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Echo {
+    fn handle(&mut self, request: &mut Datagram<A>) -> HandlerResult {
+        let payload = request.take_payload();
+        request.reply_owned(payload)?;
+        Ok(Flow::Close)
+    }
+}
+
+/// What the scenario needs to know of a transport: where to bind, the bound name as the system tells it, and a client.
+pub trait Wire: Bind + Send {
+    fn place(dir: &TempDir) -> Self::Address;
+    fn bound_name(socket: OwnedFd) -> String;
+    /// Sends the message and returns what comes back: up to a newline on a stream, one datagram otherwise.
+    fn exchange(address: &Self::Addr, dir: &TempDir, message: &[u8]) -> Vec<u8>;
+}
+
+impl Wire for Tcp {
+    fn place(_: &TempDir) -> Self::Address {
+        "127.0.0.1:0".into()
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        net::TcpListener::from(socket).local_addr().unwrap().to_string()
+    }
+
+    fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
+        let mut client = super::connect(*address);
+        client.write_all(message).unwrap();
+        format!("{}\n", super::read_line(client)).into_bytes()
+    }
+}
+
+impl Wire for Udp {
+    fn place(_: &TempDir) -> Self::Address {
+        "127.0.0.1:0".into()
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        net::UdpSocket::from(socket).local_addr().unwrap().to_string()
+    }
+
+    fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
+        let client = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.connect(address).unwrap();
+        client.send(message).unwrap();
+        let mut answer = vec![0; 65_536];
+        let length = client.recv(&mut answer).unwrap();
+        answer.truncate(length);
+        answer
+    }
+}
+
+impl Wire for UnixStream {
+    fn place(dir: &TempDir) -> Self::Address {
+        dir.join("server.sock").into()
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        let address = unix::net::UnixListener::from(socket).local_addr().unwrap();
+        address.as_pathname().unwrap().display().to_string()
+    }
+
+    fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
+        let mut client = unix::net::UnixStream::connect(address.as_path().unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(message).unwrap();
+        format!("{}\n", super::read_line(client)).into_bytes()
+    }
+}
+
+impl Wire for UnixDatagram {
+    fn place(dir: &TempDir) -> Self::Address {
+        dir.join("server.sock").into()
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        let address = unix::net::UnixDatagram::from(socket).local_addr().unwrap();
+        address.as_pathname().unwrap().display().to_string()
+    }
+
+    fn exchange(address: &Self::Addr, dir: &TempDir, message: &[u8]) -> Vec<u8> {
+        static CLIENTS: AtomicUsize = AtomicUsize::new(0);
+        let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        // A client without a name cannot be answered.
+        let client = unix::net::UnixDatagram::bind(dir.join(&format!("client-{number}.sock"))).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send_to(message, address.as_path().unwrap()).unwrap();
+        let mut answer = vec![0; 65_536];
+        let length = client.recv(&mut answer).unwrap();
+        answer.truncate(length);
+        answer
+    }
+}
+
+/// The scenario, with the address checked against the listener's and the events and the report against each other.
+pub fn scenario<T: Wire, D, H>(dispatch: D, factory: H)
+where
+    D: Process<Job<T, Observed<H>>> + Default + ServesInBackground + Send + 'static,
+    H: HandlerFactory<T::Request> + Send + Sync + 'static,
+    Server<T, D, Observed<H>>: AsFd + Send,
+{
+    let dir = TempDir::new();
+    let recorder = Recorder::default();
+    let builder = Builder::<T, D, H>::new(factory).dispatch(dispatch).observed(recorder.clone());
+    let server = builder.bind(T::place(&dir)).unwrap();
+    let address = server.local_addr();
+    assert_eq!(address.to_string(), T::bound_name(server.as_fd().try_clone_to_owned().unwrap()));
+
+    let server = server.serve_in_background().unwrap();
+    for _ in 0..3 {
+        assert_eq!(T::exchange(&address, &dir, b"hello world\n"), b"hello world\n");
+    }
+    let report = server.shutdown().unwrap();
+    assert_eq!((report.accepted, report.failed, report.refused, report.forced), (3, 0, 0, 0), "{report}");
+    recorder.assert_balanced(&report);
+    if let Some(path) = address.to_string().strip_prefix('/') {
+        assert!(!std::path::Path::new(&format!("/{path}")).exists(), "the socket's file is removed");
+    }
+}
+
+/// The factory of the scenario's server.
+pub type Observed<H> = socketserver::handler::Observed<H, Recorder>;

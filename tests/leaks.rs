@@ -1,0 +1,112 @@
+//! A server that has ended leaves no descriptor and no thread behind, in a process without other tests to disturb the count.
+
+#[macro_use]
+mod common;
+
+use common::echo::Echo;
+use common::echo::scenario;
+use socketserver::Pool;
+use socketserver::Sync;
+use socketserver::Tcp;
+use socketserver::TcpServer;
+use socketserver::ThreadPerRequest;
+use socketserver::ThreadingTcpServer;
+use socketserver::Udp;
+use socketserver::UnixDatagram;
+use socketserver::UnixStream;
+
+/// Descriptors and threads of this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Held {
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let count = |path| std::fs::read_dir(path).unwrap().count();
+        Self { descriptors: count("/proc/self/fd"), threads: count("/proc/self/task") }
+    }
+}
+
+/// A thread that has been joined is listed until the kernel has taken it down: what stays, stays.
+fn check(name: &str, test: fn()) {
+    let before = Held::now();
+    test();
+    common::eventually(&format!("{name}: as before: {before:?}"), || Held::now() == before);
+    println!("test {name} ... ok");
+}
+
+fn bound_and_dropped() {
+    drop(TcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap());
+    drop(ThreadingTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap());
+}
+
+/// A port that is in use: nothing of the try is left.
+fn a_thousand_binds_that_fail() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for _ in 0..1024 {
+        let error = TcpServer::bind(address, |_: &_| Echo).unwrap_err();
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+    for _ in 0..1024 {
+        assert!(socketserver::UnixStreamServer::bind("/nowhere/at/all", |_: &_| Echo).is_err());
+    }
+}
+
+/// Dropping without a shutdown is one.
+fn dropped_while_it_serves() {
+    let server = ThreadingTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap().serve_in_background().unwrap();
+    let client = common::connect(server.local_addr());
+    assert_eq!(common::ask(&client, "hello"), "hello");
+    drop(server);
+    assert_eq!(common::read_rest(&client), b"");
+}
+
+/// Connections that are open at the stop are closed with the rest.
+fn stopped_with_open_connections() {
+    let server = socketserver::PoolTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap();
+    let server = server.serve_in_background().unwrap();
+    let clients: Vec<_> = (0..50).map(|_| common::connect(server.local_addr())).collect();
+    for client in &clients {
+        assert_eq!(common::ask(client, "hello"), "hello");
+    }
+    let report = server.shutdown().unwrap();
+    assert_eq!((report.accepted, report.idle_closed), (50, 50), "{report}");
+}
+
+macro_rules! checks {
+    ($($name:ident: $test:expr;)+) => {{
+        let checks: &[(&str, fn())] = &[$((stringify!($name), $test)),+];
+        for (name, test) in checks {
+            check(name, *test);
+        }
+        checks.len()
+    }};
+}
+
+fn main() {
+    // What the process makes once and keeps (standard output, the thread locals of the main thread) is made before the first count.
+    scenario::<Tcp, Pool, _>(Pool::default(), |_: &_| Echo);
+    common::eventually("one thread", || Held::now().threads == 1);
+    let passed = checks! {
+        tcp_sync: || scenario::<Tcp, _, _>(Sync, |_: &_| Echo);
+        tcp_threads: || scenario::<Tcp, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
+        tcp_pool: || scenario::<Tcp, _, _>(Pool::default(), |_: &_| Echo);
+        udp_sync: || scenario::<Udp, _, _>(Sync, |_: &_| Echo);
+        udp_threads: || scenario::<Udp, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
+        udp_pool: || scenario::<Udp, _, _>(Pool::default(), |_: &_| Echo);
+        unix_stream_sync: || scenario::<UnixStream, _, _>(Sync, |_: &_| Echo);
+        unix_stream_threads: || scenario::<UnixStream, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
+        unix_stream_pool: || scenario::<UnixStream, _, _>(Pool::default(), |_: &_| Echo);
+        unix_datagram_sync: || scenario::<UnixDatagram, _, _>(Sync, |_: &_| Echo);
+        unix_datagram_threads: || scenario::<UnixDatagram, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
+        unix_datagram_pool: || scenario::<UnixDatagram, _, _>(Pool::default(), |_: &_| Echo);
+        bound_and_dropped: bound_and_dropped;
+        a_thousand_binds_that_fail: a_thousand_binds_that_fail;
+        dropped_while_it_serves: dropped_while_it_serves;
+        stopped_with_open_connections: stopped_with_open_connections;
+    };
+    println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+}
