@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::sys::Descriptor;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
@@ -59,6 +60,11 @@ impl StopHandle {
         self.state.is_stopping()
     }
 }
+
+/// [`StopState::wait`] was ended by the drain's deadline.
+pub(crate) const FORCED: usize = 0;
+/// [`StopState::wait`] was ended by the begin of the drain.
+pub(crate) const DRAINING: usize = 1;
 
 /// Never: the deadline of a server that has not been told to stop.
 const RUNNING: u64 = u64::MAX;
@@ -123,6 +129,47 @@ impl StopState {
         match self.deadline.load(Ordering::SeqCst) {
             RUNNING => None,
             millis => self.epoch.checked_add(Duration::from_millis(millis)),
+        }
+    }
+
+    /// Waits for `descriptor` until `until`, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`] then.
+    ///
+    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. Where `ends_idle`, the
+    /// begin of the drain ends the wait too, with [`DRAINING`].
+    pub(crate) fn wait(
+        &self,
+        descriptor: Descriptor<'_>,
+        interest: Interest,
+        until: Option<Instant>,
+        ends_idle: bool,
+    ) -> io::Result<Woken> {
+        /// A second stop may shorten the deadline: it is looked at so often.
+        const PACE: Duration = Duration::from_millis(20);
+        /// A drain that runs on another thread comes first, and tells the observer.
+        const HEAD_START: Duration = Duration::from_millis(10);
+        loop {
+            let draining = self.is_stopping();
+            if draining && ends_idle {
+                return Ok(Woken::Signal(DRAINING));
+            }
+            let signals = [&self.force, &self.draining];
+            let signals = &signals[..if draining { 1 } else { 2 }];
+            let forced_at = self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START));
+            let look_again = draining.then(|| Instant::now() + PACE);
+            let pause = [until, forced_at, look_again].into_iter().flatten().min();
+            match wait(descriptor, interest, signals, pause)? {
+                Woken::Signal(DRAINING) => {}
+                Woken::TimedOut => {
+                    let now = Instant::now();
+                    if forced_at.is_some_and(|forced_at| forced_at <= now) {
+                        return Ok(Woken::Signal(FORCED));
+                    }
+                    if until.is_some_and(|until| until <= now) {
+                        return Ok(Woken::TimedOut);
+                    }
+                }
+                woken => return Ok(woken),
+            }
         }
     }
 

@@ -52,8 +52,12 @@ impl<S: Socket> Writer<S> {
             Interest::Read => ("reading", self.read_timeout()),
             Interest::Write => ("writing", self.write_timeout()),
         };
-        let force = self.session.as_ref().map(|session| &session.stop.state.force);
-        match wait(self.socket.descriptor(), interest, force.as_slice(), until)? {
+        let descriptor = self.socket.descriptor();
+        let woken = match &self.session {
+            Some(session) => session.stop.state.wait(descriptor, interest, until, false)?,
+            None => wait(descriptor, interest, &[], until)?,
+        };
+        match woken {
             Woken::Ready => Ok(()),
             Woken::Signal(_) => Err(Stopping.into_io()),
             Woken::TimedOut => Err(timed_out(what, limit.unwrap_or_default())),

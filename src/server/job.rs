@@ -29,11 +29,11 @@ use crate::park::timers::Class;
 use crate::request::Discard;
 use crate::request::Fill;
 use crate::request::Request;
+use crate::stop::DRAINING;
 use crate::sys::Descriptor;
 use crate::sys::poller::Watch;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
-use crate::sys::wait::wait;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -558,12 +558,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         };
         // A connection between two messages ends when the drain begins, others at its deadline.
         let idle = matches!(park.class, Class::Idle | Class::Message);
-        let signals = [&stop.force, &stop.draining];
-        let signals = &signals[..if idle { 2 } else { 1 }];
         let until = crate::request::deadline(park.timeout);
         let Some(descriptor) = Task::descriptor(self) else { return };
-        match wait(descriptor, interest, signals, until) {
-            Ok(Woken::Ready | Woken::Signal(1)) => {}
+        match stop.wait(descriptor, interest, until, idle) {
+            Ok(Woken::Ready | Woken::Signal(DRAINING)) => {}
             Ok(Woken::Signal(_)) => self.cut(End::Forced),
             Ok(Woken::TimedOut) => self.expire(park.class),
             Err(error) => {
