@@ -1,0 +1,371 @@
+//! Stopping takes effect at once, from anywhere, at any time, and ends.
+
+#[macro_use]
+mod common;
+
+use std::io::BufRead;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::Log;
+use common::Recorder;
+use common::Seen;
+use common::echo::Echo;
+use socketserver::Builder;
+use socketserver::End;
+use socketserver::Flow;
+use socketserver::Refusal;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::TcpServer;
+use socketserver::ThreadingTcpServer;
+
+type Connection = Stream<std::net::TcpStream>;
+
+under_each_dispatch! {
+    fn before_serving_it_is_not_forgotten<D>() {
+        let recorder = Recorder::default();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+        let client = common::connect(server.local_addr());
+        server.stop_handle().shutdown();
+        let report = server.serve_forever().unwrap();
+        // The client in the backlog believes that it is connected: it is turned away, not reset.
+        assert_eq!(common::read_rest(client), b"");
+        assert_eq!((report.accepted, report.refused), (1, 1), "{report}");
+        recorder.assert_balanced(&report);
+        assert!(recorder.entries().contains(&Seen::Refused(Refusal::Stopping)));
+    }
+
+    fn while_idle_it_ends_and_frees_the_port<D>() {
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr();
+        let report = server.serve_in_background().unwrap().shutdown().unwrap();
+        assert_eq!(report.accepted, 0);
+        std::net::TcpStream::connect(address).unwrap_err();
+        TcpServer::bind(address, |_: &_| Echo).unwrap();
+    }
+
+    fn after_serving_it_changes_nothing<D>() {
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let stop = server.stop_handle();
+        let _ = server.serve_in_background().unwrap().shutdown().unwrap();
+        stop.shutdown();
+        stop.shutdown_now();
+        stop.pause();
+        stop.resume();
+        assert!(stop.is_stopping());
+    }
+
+    fn from_a_handler_lets_that_handler_finish<D>() {
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            request.stop_handle().expect("it is served").shutdown();
+            assert!(request.is_stopping());
+            request.write_all(b"stopped\n")?;
+            Ok(Flow::Continue)
+        }))
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let server = server.serve_in_background().unwrap();
+        let client = common::connect(server.local_addr());
+        assert_eq!(common::ask(&client, "stop"), "stopped");
+        assert_eq!(common::read_rest(&client), b"");
+        let report = server.join().unwrap();
+        assert_eq!((report.accepted, report.idle_closed), (1, 1), "{report}");
+    }
+
+    fn no_request_is_handled_after_it<D>() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let (entered, on_entry) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel();
+        let wait = std::sync::Mutex::new(wait);
+        let recorder = Recorder::default();
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            counted.fetch_add(1, Ordering::SeqCst);
+            entered.send(())?;
+            wait.lock().unwrap().recv()?;
+            request.write_all(b"done\n")?;
+            Ok(Flow::Close)
+        }))
+        .observed(recorder.clone())
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let stop = server.stop_handle();
+        let server = server.serve_in_background().unwrap();
+        let mut first = common::connect(server.local_addr());
+        first.write_all(b"a\n").unwrap();
+        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        stop.shutdown();
+        // The server is told to stop before these speak: they are turned away or find nobody, but are never handled.
+        let mut late = Vec::new();
+        for _ in 0..5 {
+            if let Ok(mut client) = std::net::TcpStream::connect(server.local_addr()) {
+                client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+                let _ = client.write_all(b"late\n");
+                late.push(client);
+            }
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(common::read_rest(first), b"done\n");
+        let report = server.join().unwrap();
+        for mut client in late {
+            let mut rest = Vec::new();
+            // Closed, or reset: its line may still be unread.
+            let _ = std::io::Read::read_to_end(&mut client, &mut rest);
+            assert_eq!(rest, b"");
+        }
+        assert_eq!((calls.load(Ordering::SeqCst), report.finished), (1, 1), "{report}");
+        recorder.assert_balanced(&report);
+    }
+
+    fn busy_handlers_finish_within_the_drain<D>() {
+        let (entered, on_entry) = mpsc::channel();
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            entered.send(())?;
+            // The rest of the conversation, inside one call.
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            assert!(request.is_stopping());
+            request.write_all(line.as_bytes())?;
+            Ok(Flow::Close)
+        }))
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let stop = server.stop_handle();
+        let server = server.serve_in_background().unwrap();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"begin\n").unwrap();
+        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        stop.shutdown();
+        client.write_all(b"end\n").unwrap();
+        assert_eq!(common::read_rest(client), b"end\n");
+        let report = server.join().unwrap();
+        assert_eq!((report.finished, report.is_clean()), (1, true), "{report}");
+    }
+
+    fn a_blocked_read_is_interrupted_at_the_deadline<D>() {
+        let (entered, on_entry) = mpsc::channel();
+        let errors = Log::<(bool, bool)>::default();
+        let recorder = Recorder::default();
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            entered.send(())?;
+            request.read_line(&mut String::new())?;
+            Ok(Flow::Continue)
+        }))
+        .read_timeout(None)
+        .on_error({
+            let errors = errors.clone();
+            move |error, peer| errors.push((error.is_stopping(), peer.is_some()))
+        })
+        .observed(recorder.clone())
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let stop = server.stop_handle();
+        let server = server.serve_in_background().unwrap();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"begin\n").unwrap();
+        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        stop.shutdown_within(Duration::from_millis(50));
+        let report = server.join().unwrap();
+        assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
+        assert_eq!(errors.entries(), [(true, true)]);
+        assert_eq!(recorder.ends(), [End::Forced]);
+        recorder.assert_balanced(&report);
+        assert_eq!(common::read_rest(client), b"");
+    }
+
+    fn a_blocked_write_is_interrupted_at_the_deadline<D>() {
+        let (entered, on_entry) = mpsc::channel();
+        let recorder = Recorder::default();
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            entered.send(())?;
+            // The client does not read: at some point the kernel takes no more.
+            loop {
+                request.write_all(&[b'x'; 16 << 10])?;
+            }
+        }))
+        .write_timeout(None)
+        .observed(recorder.clone())
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let stop = server.stop_handle();
+        let server = server.serve_in_background().unwrap();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"begin\n").unwrap();
+        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        stop.shutdown_within(Duration::from_millis(50));
+        let report = server.join().unwrap();
+        assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
+        assert_eq!(recorder.ends(), [End::Forced]);
+        recorder.assert_balanced(&report);
+    }
+
+    fn a_second_one_shortens_the_deadline<D>() {
+        let (entered, on_entry) = mpsc::channel();
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            entered.send(())?;
+            request.read_line(&mut String::new())?;
+            Ok(Flow::Continue)
+        }))
+        .read_timeout(None)
+        .drain_timeout(Duration::MAX)
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let stop = server.stop_handle();
+        let server = server.serve_in_background().unwrap();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"begin\n").unwrap();
+        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        // The first would wait for ever, and so would the third.
+        stop.shutdown();
+        stop.shutdown_within(Duration::from_millis(20));
+        stop.shutdown();
+        let report = server.join().unwrap();
+        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
+        assert_eq!(common::read_rest(client), b"");
+    }
+
+    fn idle_connections_end_and_see_a_clean_close<D>() {
+        let recorder = Recorder::default();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+        let server = server.serve_in_background().unwrap();
+        let spoken = common::connect(server.local_addr());
+        assert_eq!(common::ask(&spoken, "hello"), "hello");
+        let silent = common::connect(server.local_addr());
+        common::eventually("both are accepted", || server.stats().accepted == 2);
+        let report = server.shutdown().unwrap();
+        assert_eq!(common::read_rest(spoken), b"");
+        assert_eq!(common::read_rest(silent), b"");
+        assert_eq!((report.accepted, report.idle_closed, report.is_clean()), (2, 2, true), "{report}");
+        recorder.assert_balanced(&report);
+    }
+
+    fn a_pause_keeps_clients_waiting_and_resume_serves_them<D>() {
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let stop = server.stop_handle();
+        // Before serving, so that no connection slips in.
+        stop.pause();
+        let server = server.serve_in_background().unwrap();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"hello\n").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let silence = std::io::Read::read(&mut client, &mut [0; 1]).unwrap_err();
+        assert!(matches!(silence.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{silence}");
+        assert_eq!(server.stats().accepted, 0);
+        stop.resume();
+        client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        assert_eq!(common::read_line(&client), "hello");
+        // Connections that are open are served on while the server is paused.
+        stop.pause();
+        assert_eq!(common::ask(&client, "still there"), "still there");
+        let report = server.shutdown().unwrap();
+        assert_eq!(report.accepted, 1);
+    }
+
+    fn racing_with_the_start_it_always_ends<D>() {
+        for _ in 0..20 {
+            let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+            let stop = server.stop_handle();
+            let barrier = Barrier::new(2);
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| {
+                    barrier.wait();
+                    server.serve_forever()
+                });
+                barrier.wait();
+                stop.shutdown();
+                assert_eq!(server.join().unwrap().unwrap().accepted, 0);
+            });
+        }
+    }
+
+    fn a_server_that_never_served_is_dropped_without_a_word<D>() {
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr();
+        drop(server);
+        std::net::TcpStream::connect(address).unwrap_err();
+    }
+}
+
+#[test]
+fn from_many_threads_at_once_it_ends_once() {
+    let recorder = Recorder::default();
+    let server = ThreadingTcpServer::builder(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+    let stop = server.stop_handle();
+    let server = server.serve_in_background().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| stop.shutdown());
+        }
+    });
+    let report = server.join().unwrap();
+    recorder.assert_balanced(&report);
+    let phases: Vec<_> = recorder.entries();
+    assert_eq!(phases, [Seen::ListenStart, Seen::DrainStart, Seen::ListenStop]);
+}
+
+/// Every way to end in one run; the figures of the report say how often each was taken.
+#[test]
+fn the_report_adds_up() {
+    let (entered, on_entry) = mpsc::channel();
+    let recorder = Recorder::default();
+    let server = ThreadingTcpServer::builder_fn(move |request| {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        match line.as_str() {
+            "close\n" => Ok(Flow::Close),
+            "fail\n" => Err("on purpose".into()),
+            "panic\n" => std::panic::resume_unwind(Box::new("on purpose")),
+            "block\n" => {
+                entered.send(())?;
+                request.read_line(&mut line)?;
+                Ok(Flow::Continue)
+            }
+            _ => {
+                request.write_all(line.as_bytes())?;
+                Ok(Flow::Continue)
+            }
+        }
+    })
+    .verify(|request| request.buffered() != b"refuse\n")
+    .observed(recorder.clone())
+    .bind("127.0.0.1:0")
+    .unwrap();
+    let stop = server.stop_handle();
+    let server = server.serve_in_background().unwrap();
+    let address = server.local_addr();
+    for line in ["close\n", "fail\n", "panic\n", "close\n"] {
+        let mut client = common::connect(address);
+        client.write_all(line.as_bytes()).unwrap();
+        assert_eq!(common::read_rest(client), b"");
+    }
+    let leaves = common::connect(address);
+    assert_eq!(common::ask(&leaves, "hello"), "hello");
+    drop(leaves);
+    let stays = common::connect(address);
+    assert_eq!(common::ask(&stays, "hello"), "hello");
+    let mut blocks = common::connect(address);
+    blocks.write_all(b"block\n").unwrap();
+    on_entry.recv_timeout(common::PATIENCE).unwrap();
+    recorder.wait_for_ends(5);
+    stop.shutdown_within(Duration::from_millis(20));
+    let report = server.join().unwrap();
+    recorder.assert_balanced(&report);
+    let counts = (report.finished, report.failed, report.idle_closed, report.forced, report.refused);
+    assert_eq!((report.accepted, counts), (7, (3, 2, 1, 1, 0)), "{report}");
+    assert_eq!(
+        report.to_string().split(';').next(),
+        Some("7 accepted: 3 finished, 1 idle closed, 1 forced (0 abandoned), 0 refused, 2 failed")
+    );
+}
