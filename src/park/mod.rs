@@ -11,6 +11,8 @@
 //!   take parked ones out for the timer, the drain, and shedding.
 
 use std::io;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -49,6 +51,8 @@ pub(crate) struct ParkingPlace<J> {
     timers: Timers,
     /// Candidates for shedding from the last look at the table, the longest idle last.
     sheddable: Mutex<Vec<Token>>,
+    /// How many connections are slow.
+    slow: AtomicUsize,
 }
 
 /// A job that can wait on a descriptor.
@@ -64,6 +68,7 @@ impl<J: Waits> ParkingPlace<J> {
             table: Table::new(),
             timers: Timers::new(),
             sheddable: Mutex::new(Vec::new()),
+            slow: AtomicUsize::new(0),
         })
     }
 
@@ -73,7 +78,7 @@ impl<J: Waits> ParkingPlace<J> {
         match self.poller.add(descriptor, token.raw()) {
             Ok(()) => Ok(token),
             Err(error) => {
-                self.table.remove(token);
+                self.vacate(token);
                 Err(error)
             }
         }
@@ -129,12 +134,12 @@ impl<J: Waits> ParkingPlace<J> {
         if let Some(descriptor) = job.descriptor() {
             self.poller.forget(descriptor);
         }
-        self.table.remove(token);
+        self.vacate(token);
     }
 
     /// As [`remove`](Self::remove) for a descriptor that stays open elsewhere.
     pub(crate) fn release(&self, token: Token, descriptor: Descriptor<'_>) -> io::Result<()> {
-        self.table.remove(token);
+        self.vacate(token);
         self.poller.delete(descriptor)
     }
 
@@ -176,7 +181,28 @@ impl<J: Waits> ParkingPlace<J> {
         self.table.is_slow(token)
     }
 
+    /// Whether any connection is slow, for those who look at each event.
+    pub(crate) fn any_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn set_slow(&self, token: Token, slow: bool) {
-        self.table.set_slow(token, slow);
+        match (self.table.set_slow(token, slow), slow) {
+            (false, true) => {
+                self.slow.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => self.less_slow(),
+            _ => {}
+        }
+    }
+
+    fn less_slow(&self) {
+        self.slow.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn vacate(&self, token: Token) {
+        if self.table.remove(token) {
+            self.less_slow();
+        }
     }
 }

@@ -191,15 +191,17 @@ impl<J> Table<J> {
         }
     }
 
-    /// Frees the slot of a running connection; later events for it find nothing.
-    pub(crate) fn remove(&self, token: Token) {
-        {
+    /// Frees the slot of a running connection; later events for it find nothing. True if it was slow.
+    pub(crate) fn remove(&self, token: Token) -> bool {
+        let was_slow = {
             let mut slot = self.slot(token.index()).lock();
             slot.state = State::Vacant;
             slot.generation = slot.generation.wrapping_add(1);
             slot.entry = u64::MAX;
-        }
+            std::mem::take(&mut slot.slow)
+        };
         self.free.lock().push(token.index() as u32);
+        was_slow
     }
 
     /// The timer queued for the time `entry` has come to `token`.
@@ -227,9 +229,11 @@ impl<J> Table<J> {
         self.tenant(token).is_some_and(|slot| slot.slow)
     }
 
-    pub(crate) fn set_slow(&self, token: Token, slow: bool) {
-        if let Some(mut slot) = self.tenant(token) {
-            slot.slow = slow;
+    /// Notes whether a connection is slow; what was noted before, or `slow` itself for one that is gone.
+    pub(crate) fn set_slow(&self, token: Token, slow: bool) -> bool {
+        match self.tenant(token) {
+            Some(mut slot) if !matches!(slot.state, State::Vacant) => std::mem::replace(&mut slot.slow, slow),
+            _ => slow,
         }
     }
 

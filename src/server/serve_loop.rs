@@ -66,6 +66,11 @@ impl Waiter {
         Self { events: Events::new(), next_service: None, until: None, look_again: None }
     }
 
+    /// While the server drains, the next turn may wait until then; otherwise it does not wait at all.
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
     /// One turn of the loop: waits, accepts, sorts out what is ready, and runs `service_actions`.
     ///
     /// Returns at once with what is there if `busy`. After a stop it returns without waiting.
@@ -189,7 +194,7 @@ impl<J: Task> ServeLoop<J> {
 
     /// Waits until the poller has something; until `until` at the latest.
     pub(crate) fn wait_ready(&mut self, until: Instant) {
-        self.waiter.until = Some(until);
+        self.waiter.wait_until(until);
     }
 
     /// One turn; false once the server has been told to stop.

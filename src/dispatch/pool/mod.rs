@@ -1,0 +1,230 @@
+//! A pool of threads for any number of connections: leader and followers over the parking place.
+//!
+//! See [`scheduler`] for how it works.
+
+mod lane;
+mod monitor;
+mod scheduler;
+mod sleepers;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use self::scheduler::Scheduler;
+use self::scheduler::Work;
+use super::Dispatch;
+use super::Process;
+use super::Rejected;
+use super::ServeLoop;
+use super::ServesInBackground;
+use super::StartError;
+use super::Task;
+use super::task::Report;
+use crate::error::BindError;
+use crate::handler::End;
+use crate::sys::wait::Interest;
+use crate::sys::wait::wait;
+
+/// Runs handlers on N threads of a private rayon pool, for any number of connections.
+///
+/// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread. Handlers may block: a
+/// connection that is found in one call of its handler for more than a millisecond or so is served with the other slow ones from then on, on
+/// some of the threads, so that the quick ones go on being quick; when it has been quick again, it leaves them.
+///
+/// # rayon in handlers
+///
+/// Handlers may use rayon. Jobs on a pool of one's own, or on the global one through `ThreadPool::install`, run there in parallel. What a handler
+/// starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose threads serve connections: it runs
+/// on the handler's own thread, correctly and one after the other; `rayon::spawn` runs there after the handler has returned.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    workers: Option<usize>,
+    stack_size: Option<usize>,
+}
+
+/// Fewer would not leave room for a few handlers that block.
+const LEAST_DEFAULT: usize = 16;
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { workers: None, stack_size: None }
+    }
+}
+
+impl Pool {
+    /// A pool of `workers` threads.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self::default().workers(workers)
+    }
+
+    /// How many threads there are. Default: four for each CPU, at least 16; those that are not needed sleep.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The stack of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+}
+
+impl Dispatch for Pool {
+    const NAME: &'static str = "Pool";
+
+    fn check(&self) -> Result<(), BindError> {
+        if self.workers != Some(0) {
+            return Ok(());
+        }
+        Err(BindError::Option {
+            option: "workers",
+            value: "0".to_owned(),
+            reason: "a pool without threads serves nobody; it must be at least 1".to_owned(),
+        })
+    }
+}
+
+impl ServesInBackground for Pool {}
+
+impl<J: Task + Send + 'static> Process<J> for Pool
+where
+    J::Source: Send,
+    J::Reporter: Send + std::marker::Sync,
+{
+    type Running = Running<J>;
+
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self.workers.unwrap_or((4 * cpus).max(LEAST_DEFAULT));
+        let scheduler = Scheduler::new(workers, cpus, Arc::clone(&serve_loop.park), serve_loop.reporter.clone());
+        let scheduler = Arc::new(scheduler);
+        let failed = |source| StartError::Start { dispatch: Self::NAME, source };
+        let monitor = monitor::spawn(&scheduler).map_err(failed)?;
+        let mut running = Running { scheduler, pool: None, threads: Arc::default(), monitor };
+        running.pool = Some(running.build(workers, self.stack_size).map_err(failed)?);
+        let scheduler = Arc::clone(&running.scheduler);
+        if let Some(pool) = &running.pool {
+            pool.spawn_broadcast(move |context| scheduler.work(context.index()));
+        }
+        Ok(running)
+    }
+
+    fn process_request(&self, running: &mut Running<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+        running.scheduler.inject(Work::New(job));
+        Ok(())
+    }
+
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+        let scheduler = &running.scheduler;
+        if let Some(acceptor) = serve_loop.acceptor.take() {
+            scheduler.hand_over(acceptor);
+        }
+        // The workers wait, accept and serve from here on; this thread only waits for the end.
+        let stop = &scheduler.reporter.core().stop.state;
+        while !stop.is_stopping() {
+            if let Err(source) = wait(stop.draining.descriptor(), Interest::Read, &[], None) {
+                stop_after(running);
+                return Err(StartError::Wait { address: String::new(), source });
+            }
+        }
+        serve_loop.acceptor = scheduler.take_back();
+        scheduler.failure.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        // Each takes in what has arrived and ends; those that still have to send or to linger park again.
+        for (token, job) in serve_loop.park.take_all() {
+            running.scheduler.inject(Work::Again { token, job });
+        }
+        serve_loop.wait_idle(until);
+    }
+
+    fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
+        // Handlers whose reads were interrupted finish on their workers; what waits, for whatever, is cut off here.
+        for (token, mut job) in serve_loop.park.take_all() {
+            job.cut(End::Forced);
+            serve_loop.park.remove(token, &job);
+        }
+        for work in running.scheduler.take_queued() {
+            if let Work::Again { token, mut job } | Work::Expired { token, mut job, .. } = work {
+                job.cut(End::Forced);
+                serve_loop.park.remove(token, &job);
+            }
+        }
+    }
+}
+
+fn stop_after<J: Task>(running: &Running<J>) {
+    running.scheduler.reporter.core().stop.shutdown();
+}
+
+/// The pool and its threads.
+pub struct Running<J: Task> {
+    scheduler: Arc<Scheduler<J>>,
+    pool: Option<rayon::ThreadPool>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    monitor: JoinHandle<()>,
+}
+
+impl<J: Task> fmt::Debug for Running<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("monitor", &self.monitor.thread().id()).finish_non_exhaustive()
+    }
+}
+
+impl<J: Task> Running<J> {
+    /// A private pool whose threads can be joined: dropping a rayon pool does not wait for them.
+    fn build(&self, workers: usize, stack_size: Option<usize>) -> io::Result<rayon::ThreadPool> {
+        let threads = Arc::clone(&self.threads);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .panic_handler(|_| {
+                // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has been printed.
+            })
+            .spawn_handler(move |thread| {
+                let mut builder = std::thread::Builder::new().name(format!("worker-{}", thread.index()));
+                if let Some(bytes) = stack_size {
+                    builder = builder.stack_size(bytes);
+                }
+                threads.lock().push(builder.spawn(|| thread.run())?);
+                Ok(())
+            })
+            .build()
+            .map_err(io::Error::other)
+    }
+}
+
+impl<J: Task> Drop for Running<J> {
+    /// Waits for every thread but those whose handlers would not end in the drain: they end when their handlers return.
+    fn drop(&mut self) {
+        const GRACE: Duration = Duration::from_millis(20);
+        self.scheduler.end_all();
+        self.monitor.thread().unpark();
+        drop(self.pool.take());
+        let abandoned = self.scheduler.reporter.core().permits.in_use() > 0;
+        let until = Instant::now() + GRACE;
+        for thread in self.threads.lock().drain(..) {
+            while abandoned && !thread.is_finished() && Instant::now() < until {
+                std::thread::yield_now();
+            }
+            if !abandoned || thread.is_finished() {
+                // A worker does not panic: tasks catch what their handlers do.
+                let _ = thread.join();
+            }
+        }
+        while !self.monitor.is_finished() {
+            self.monitor.thread().unpark();
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! The scheduler of a pool, as a state machine of its workers.
+//!
+//! ```text
+//!             ring empty, nobody polls             batch
+//!   on duty ---------------------------> leading ---------> on duty (runs its ring front to back)
+//!    ^   |
+//!    |   | ring empty, somebody else polls, nothing to steal
+//!    |   v
+//!   asleep <---- woken by: a batch that is worth it, slow work, a stuck worker, the end
+//! ```
+//!
+//! - One worker at a time polls, and runs what the poll brought itself: no hand-over in the common case.
+//! - Another is woken only when the batch is worth more than a wake-up costs, a CPU is left for it, and no other is searching already.
+//! - The monitor finds a worker that sits in one call: its ring may be stolen whole, its connection is slow from then on, and
+//!   somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on `workers - reserve` workers at most.
+//! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor sees it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread::Thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+
+use super::lane::Lane;
+use super::sleepers::Sleepers;
+use crate::dispatch::Task;
+use crate::dispatch::sync::Started;
+use crate::dispatch::sync::run_turn;
+use crate::dispatch::sync::start;
+use crate::dispatch::task::Report;
+use crate::dispatch::task::Turn;
+use crate::dispatch::task::Worker;
+use crate::error::ServeError;
+use crate::event::Event;
+use crate::park::ParkingPlace;
+use crate::park::table::Token;
+use crate::park::timers::Class;
+use crate::server::acceptor::Acceptor;
+use crate::server::serve_loop::Ready;
+use crate::server::serve_loop::Waiter;
+
+/// Something to run.
+pub(super) enum Work<J> {
+    /// Had more to do when its turn was over, or is to be looked at once more.
+    Again { token: Token, job: Box<J> },
+    /// The poller has news.
+    Event { token: Token, hangup: bool },
+    /// A deadline has passed.
+    Expired { token: Token, class: Class, job: Box<J> },
+    /// Accepted just now.
+    New(J),
+}
+
+/// What waking another worker costs, about, in nanoseconds: a batch must be worth more.
+const WAKE_COST: u64 = 60_000;
+
+/// While the server drains, nobody waits longer than this without looking.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+pub(super) struct Scheduler<J: Task> {
+    pub(super) park: Arc<ParkingPlace<Box<J>>>,
+    pub(super) reporter: J::Reporter,
+    pub(super) lanes: Box<[Lane<Work<J>>]>,
+    sleepers: Sleepers,
+    leader: Mutex<Leader<J>>,
+    /// The acceptor on its way to the leader.
+    incoming: Mutex<Option<Acceptor<J>>>,
+    /// The acceptor on its way back, when the server stops.
+    returned: Mutex<Option<Acceptor<J>>>,
+    has_returned: Condvar,
+    /// Work from outside the workers.
+    injected: Lane<Work<J>>,
+    slow: Lane<Work<J>>,
+    slow_running: AtomicUsize,
+    most_slow: usize,
+    cpus: usize,
+    /// Workers that are awake, not stuck, and not running slow work.
+    on_duty: AtomicUsize,
+    /// Somebody has been woken and has not found work yet.
+    searching: AtomicBool,
+    /// A running mean of the time a call takes, in nanoseconds.
+    mean_call: AtomicU64,
+    ended: AtomicBool,
+    pub(super) monitor_sleeps: AtomicBool,
+    monitor: Mutex<Option<Thread>>,
+    /// What made accepting or waiting impossible.
+    pub(super) failure: Mutex<Option<ServeError>>,
+}
+
+/// What the one who polls has.
+struct Leader<J: Task> {
+    waiter: Waiter,
+    acceptor: Option<Acceptor<J>>,
+    ready: Vec<Ready<J>>,
+}
+
+impl<J: Task> Scheduler<J> {
+    pub(super) fn new(workers: usize, cpus: usize, park: Arc<ParkingPlace<Box<J>>>, reporter: J::Reporter) -> Self {
+        // Quick connections keep as many workers as there are CPUs, but not more than half of them.
+        let reserve = cpus.min(workers / 2).max(1);
+        Self {
+            park,
+            reporter,
+            lanes: (0..workers).map(|_| Lane::new()).collect(),
+            sleepers: Sleepers::new(workers),
+            leader: Mutex::new(Leader { waiter: Waiter::new(), acceptor: None, ready: Vec::new() }),
+            incoming: Mutex::new(None),
+            returned: Mutex::new(None),
+            has_returned: Condvar::new(),
+            injected: Lane::new(),
+            slow: Lane::new(),
+            slow_running: AtomicUsize::new(0),
+            most_slow: workers - reserve,
+            cpus,
+            on_duty: AtomicUsize::new(workers),
+            searching: AtomicBool::new(false),
+            mean_call: AtomicU64::new(3_000),
+            ended: AtomicBool::new(false),
+            monitor_sleeps: AtomicBool::new(false),
+            monitor: Mutex::new(None),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// The long loop of one worker.
+    pub(super) fn work(&self, index: usize) {
+        let mut worker = Worker::new();
+        while !self.is_ended() {
+            if self.run_ring(index, &mut worker) || self.find(index) {
+                continue;
+            }
+            // Jobs that handlers have given to `rayon::spawn`.
+            if rayon::yield_local() == Some(rayon::Yield::Executed) {
+                continue;
+            }
+            if !self.lead(index) && !self.run_slow(index, &mut worker) {
+                self.sleep(index);
+            }
+        }
+        self.sleepers.wake_all();
+    }
+
+    /// Runs what is in the worker's ring; false if there was nothing.
+    fn run_ring(&self, index: usize, worker: &mut Worker) -> bool {
+        let Some(mut work) = self.lanes[index].pop() else { return false };
+        let begun = Instant::now();
+        worker.set_now(begun);
+        let mut count = 0;
+        loop {
+            self.run(index, work, worker, false);
+            count += 1;
+            match self.lanes[index].pop() {
+                Some(next) => work = next,
+                None => break,
+            }
+        }
+        worker.flush(|error| self.reporter.error(error));
+        let mean = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX) / count;
+        let before = self.mean_call.load(Ordering::Relaxed);
+        self.mean_call.store((before * 7 + mean.min(10_000_000)) / 8, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes work from outside or from the longest ring into this worker's; false if there is none.
+    fn find(&self, index: usize) -> bool {
+        let longest =
+            self.lanes.iter().enumerate().filter(|(other, _)| *other != index).max_by_key(|(_, lane)| lane.len());
+        let stolen = if self.injected.len() > 0 {
+            self.injected.steal_all()
+        } else {
+            match longest {
+                Some((_, lane)) if lane.len() > 1 || (lane.len() == 1 && lane.is_stuck()) => lane.steal(),
+                _ => VecDeque::new(),
+            }
+        };
+        if stolen.is_empty() {
+            return false;
+        }
+        self.searching.store(false, Ordering::Relaxed);
+        let count = stolen.len();
+        self.lanes[index].extend(stolen.into_iter());
+        self.wake_on_demand(count);
+        true
+    }
+
+    /// Polls, if nobody else does, and takes what there is into this worker's ring; false if somebody else polls.
+    fn lead(&self, index: usize) -> bool {
+        let Some(mut leader) = self.leader.try_lock() else { return false };
+        self.searching.store(false, Ordering::Relaxed);
+        if let Some(acceptor) = self.incoming.lock().take() {
+            leader.acceptor = Some(acceptor);
+        }
+        let Leader { waiter, acceptor, ready } = &mut *leader;
+        let stop = &self.reporter.core().stop;
+        if stop.is_stopping() {
+            if let Some(acceptor) = acceptor.take() {
+                *self.returned.lock() = Some(acceptor);
+                self.has_returned.notify_one();
+            }
+            waiter.wait_until(Instant::now() + DRAIN_LOOK);
+        }
+        let outcome = waiter.turn(&self.park, &self.reporter, acceptor.as_mut(), self.is_ended(), ready);
+        if let Err(error) = outcome {
+            self.failure.lock().get_or_insert(error);
+            stop.shutdown();
+        }
+        let count = ready.len();
+        self.lanes[index].extend(ready.drain(..).filter_map(Work::from_ready));
+        drop(leader);
+        self.wake_on_demand(count);
+        true
+    }
+
+    /// Wakes another worker if there is more here than this one should do alone.
+    fn wake_on_demand(&self, count: usize) {
+        let worth = count as u64 * self.mean_call.load(Ordering::Relaxed);
+        if count > 1 && worth > WAKE_COST && self.on_duty.load(Ordering::Relaxed) < self.cpus {
+            self.wake_searcher();
+        }
+    }
+
+    fn wake_searcher(&self) {
+        if !self.searching.swap(true, Ordering::Relaxed) && !self.sleepers.wake_one() {
+            self.searching.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs slow connections, as long as somebody else is on duty for the others; false if there are none, or no place for them.
+    fn run_slow(&self, index: usize, worker: &mut Worker) -> bool {
+        if self.slow.len() == 0 {
+            return false;
+        }
+        if self.slow_running.fetch_add(1, Ordering::SeqCst) >= self.most_slow {
+            self.slow_running.fetch_sub(1, Ordering::SeqCst);
+            return false;
+        }
+        self.on_duty.fetch_sub(1, Ordering::SeqCst);
+        let mut ran = false;
+        while let Some(work) = self.slow.pop() {
+            ran = true;
+            self.searching.store(false, Ordering::Relaxed);
+            if self.on_duty.load(Ordering::SeqCst) == 0 {
+                self.sleepers.wake_one();
+            }
+            if self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow {
+                self.sleepers.wake_one();
+            }
+            worker.set_now(Instant::now());
+            self.run(index, work, worker, true);
+            worker.flush(|error| self.reporter.error(error));
+            if self.lanes[index].len() > 0 || self.is_ended() {
+                break;
+            }
+        }
+        self.on_duty.fetch_add(1, Ordering::SeqCst);
+        self.slow_running.fetch_sub(1, Ordering::SeqCst);
+        ran
+    }
+
+    fn run(&self, index: usize, work: Work<J>, worker: &mut Worker, in_slow_lane: bool) {
+        let (token, job) = match work {
+            Work::Event { token, hangup } => {
+                if !in_slow_lane && self.most_slow > 0 && self.park.any_slow() && self.park.is_slow(token) {
+                    return self.defer(Work::Event { token, hangup });
+                }
+                let Some(mut job) = self.park.wake(token, hangup) else { return };
+                if hangup {
+                    job.set_hangup();
+                }
+                (token, job)
+            }
+            Work::Again { token, job } => (token, job),
+            Work::Expired { token, class, mut job } => {
+                job.expire(class);
+                (token, job)
+            }
+            Work::New(job) if !job.parks() => return self.run_message(index, job, worker),
+            Work::New(job) => match start(&self.park, job, worker.now()) {
+                Ok(Started::Waits) => return,
+                Ok(Started::Runs(token, job)) => (token, job),
+                Err(rejected) => return rejected.close(),
+            },
+        };
+        let lane = &self.lanes[index];
+        let again = if in_slow_lane {
+            // It may take its time: the monitor has nothing to do with it.
+            let begun = Instant::now();
+            let again = run_turn(&self.park, token, job, worker);
+            if begun.elapsed() < Duration::from_millis(1) {
+                // Quick again. One that has ended meanwhile is not found, which is as well.
+                self.park.set_slow(token, false);
+            }
+            again
+        } else {
+            self.begin(lane, Some(token));
+            let again = run_turn(&self.park, token, job, worker);
+            self.end(lane);
+            again
+        };
+        if let Some(job) = again {
+            lane.push(Work::Again { token, job });
+        }
+    }
+
+    /// A message is handled to its end.
+    fn run_message(&self, index: usize, mut job: J, worker: &mut Worker) {
+        let lane = &self.lanes[index];
+        self.begin(lane, None);
+        while matches!(job.turn(worker), Turn::Again | Turn::Park(_)) {}
+        drop(job);
+        self.end(lane);
+    }
+
+    fn begin(&self, lane: &Lane<Work<J>>, token: Option<Token>) {
+        lane.begin(token);
+        if self.monitor_sleeps.load(Ordering::SeqCst) && self.monitor_sleeps.swap(false, Ordering::SeqCst) {
+            if let Some(monitor) = &*self.monitor.lock() {
+                monitor.unpark();
+            }
+        }
+    }
+
+    fn end(&self, lane: &Lane<Work<J>>) {
+        if lane.end() {
+            self.on_duty.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A slow connection has news: it waits for one of the workers that slow ones may use.
+    fn defer(&self, work: Work<J>) {
+        self.slow.push(work);
+        let waiting = self.slow.len();
+        self.reporter.observe(&Event::Slow { waiting });
+        if self.slow_running.load(Ordering::SeqCst) < self.most_slow {
+            self.sleepers.wake_one();
+        }
+    }
+
+    /// The monitor has seen the call `calls` of a worker for too long.
+    pub(super) fn found_stuck(&self, lane: &Lane<Work<J>>, calls: u64) {
+        let Some(token) = lane.mark_stuck(calls) else { return };
+        let others = self.on_duty.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
+        if let Some(token) = token {
+            self.park.set_slow(token, true);
+        }
+        let nobody_polls = self.leader.try_lock().is_some();
+        if lane.len() > 0 || others == 0 || nobody_polls || self.slow.len() > 0 {
+            self.call_somebody();
+        }
+    }
+
+    /// Wakes a sleeper, or else the one who polls, to look for work.
+    fn call_somebody(&self) {
+        if !self.sleepers.wake_one() {
+            self.park.poller.notify();
+        }
+    }
+
+    /// Sleeps unless there is something to do after all.
+    fn sleep(&self, index: usize) {
+        self.searching.store(false, Ordering::Relaxed);
+        self.on_duty.fetch_sub(1, Ordering::SeqCst);
+        self.sleepers.sleep(index, || {
+            let slow = self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow;
+            slow || self.is_ended() || self.injected.len() > 0 || self.leader.try_lock().is_some()
+        });
+        self.on_duty.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Gives the workers something to run.
+    pub(super) fn inject(&self, work: Work<J>) {
+        self.injected.push(work);
+        self.call_somebody();
+    }
+
+    /// The leader accepts from here on.
+    pub(super) fn hand_over(&self, acceptor: Acceptor<J>) {
+        *self.incoming.lock() = Some(acceptor);
+        self.park.poller.notify();
+    }
+
+    /// Takes the acceptor back, once the server has been told to stop: from the leader, or from where nobody leads.
+    pub(super) fn take_back(&self) -> Option<Acceptor<J>> {
+        /// A leader that is stuck in a handler gives nothing back; then the acceptor is free to take.
+        const LOOK: Duration = Duration::from_millis(2);
+        let mut returned = self.returned.lock();
+        loop {
+            if returned.is_some() {
+                return returned.take();
+            }
+            if let Some(mut leader) = self.leader.try_lock() {
+                return leader.acceptor.take().or_else(|| self.incoming.lock().take());
+            }
+            self.park.poller.notify();
+            self.has_returned.wait_for(&mut returned, LOOK);
+        }
+    }
+
+    /// Everything that waits to be run.
+    pub(super) fn take_queued(&self) -> Vec<Work<J>> {
+        let lanes = self.lanes.iter().chain([&self.injected, &self.slow]);
+        lanes.flat_map(Lane::steal_all).collect()
+    }
+
+    pub(super) fn set_monitor(&self, thread: Thread) {
+        *self.monitor.lock() = Some(thread);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Every worker leaves its loop after its present call.
+    pub(super) fn end_all(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.park.poller.notify();
+        self.sleepers.wake_all();
+    }
+}
+
+impl<J> Work<J> {
+    fn from_ready(ready: Ready<J>) -> Option<Self> {
+        Some(match ready {
+            Ready::New(job) => Self::New(job),
+            Ready::Event { token, hangup } => Self::Event { token, hangup },
+            Ready::Expired { token, class, job } => Self::Expired { token, class, job },
+            Ready::Watched(_) => return None,
+        })
+    }
+}
