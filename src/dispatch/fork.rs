@@ -224,7 +224,13 @@ impl<J: Task> Running<J> {
     fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
         let Some((child, ..)) = self.children.get(&pid) else { return };
         let Some(Exit { code, signal }) = child.try_wait() else { return };
-        if let Some((_child, mut job, _)) = self.children.remove(&pid) {
+        if let Some((child, mut job, _)) = self.children.remove(&pid) {
+            #[cfg(target_os = "linux")]
+            if let Some(descriptor) = child.descriptor() {
+                // Younger children have inherited it: closing it here would not end its registration (epoll(7), Q6).
+                let _ = serve_loop.park.poller.delete(descriptor);
+            }
+            drop(child);
             let end = if code == Some(0) { End::HandlerClosed } else { End::Failed };
             job.ended_elsewhere(end);
             serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
