@@ -39,6 +39,7 @@ pub trait ReplySocket<A>: Send + Sync {
 pub struct BatchTarget {
     #[cfg(unix)]
     pub(crate) socket: Arc<crate::sys::datagram::DatagramSocket>,
+    #[cfg(unix)]
     pub(crate) address: socket2::SockAddr,
 }
 

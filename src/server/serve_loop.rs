@@ -17,6 +17,7 @@ use crate::park::ParkingPlace;
 use crate::park::table::Token;
 use crate::park::timers::Class;
 use crate::server::job::Job;
+#[cfg(target_os = "linux")]
 use crate::sys::Descriptor;
 use crate::sys::poller::Events;
 use crate::sys::poller::NOTIFIED;
@@ -38,6 +39,7 @@ pub(crate) enum Ready<J> {
     /// A parked connection's deadline has passed.
     Expired { token: Token, class: Class, job: Box<J> },
     /// A descriptor of the dispatch's own is ready.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "read by Fork"))]
     Watched(u32),
 }
 
@@ -188,6 +190,7 @@ impl<J: Task> ServeLoop<J> {
     }
 
     /// Turns again at this time at the latest.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "called by Fork"))]
     pub(crate) fn look_again_at(&mut self, at: Option<Instant>) {
         self.waiter.look_again = at;
     }
@@ -205,6 +208,7 @@ impl<J: Task> ServeLoop<J> {
     }
 
     /// Reports `number` in [`Ready::Watched`] whenever `descriptor` is readable.
+    #[cfg(target_os = "linux")]
     pub(crate) fn watch(park: &ParkingPlace<Box<J>>, descriptor: Descriptor<'_>, number: u32) -> std::io::Result<()> {
         park.poller.add_level(descriptor, SPECIAL | u64::from(number))
     }

@@ -4,7 +4,9 @@
 
 use std::io;
 use std::net::IpAddr;
+#[cfg(target_os = "linux")]
 use std::net::Ipv4Addr;
+#[cfg(target_os = "linux")]
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
