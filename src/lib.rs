@@ -38,6 +38,7 @@ pub use handler::Handler;
 pub use handler::HandlerFactory;
 pub use handler::HandlerFactoryExt;
 pub use handler::HandlerResult;
+pub use handler::frames;
 pub use request::Datagram;
 pub use request::Discard;
 pub use request::Fill;

@@ -1,5 +1,6 @@
 //! What is done with requests: handlers, and the factory that makes them and carries the hooks.
 
+pub mod frames;
 mod function;
 mod wrappers;
 

@@ -45,12 +45,16 @@ impl Buffer {
         None
     }
 
-    /// Gives the large buffer back and keeps a copy of what is unread.
-    pub(crate) fn reclaim(&mut self) -> Box<[u8]> {
+    /// Gives the large buffer back and keeps a copy of what is unread; a buffer that has grown for a long message stays, because to
+    /// copy the message at each of its pieces would cost the square of its length.
+    pub(crate) fn reclaim(&mut self) -> Option<Box<[u8]>> {
+        if self.data.len() > SIZE && self.len() >= self.data.len() / 4 {
+            return None;
+        }
         let kept: Box<[u8]> = self.unread().into();
         self.start = 0;
         self.end = kept.len();
-        std::mem::replace(&mut self.data, kept)
+        Some(std::mem::replace(&mut self.data, kept))
     }
 
     /// Room for at least a byte behind what is unread; empty if `limit` bytes are unread.
@@ -96,13 +100,30 @@ mod tests {
         assert!(buffer.lend(vec![0; SIZE].into()).is_none());
         fill(&mut buffer, b"hello world");
         buffer.consume(6);
-        let large = buffer.reclaim();
+        let large = buffer.reclaim().expect("the worker's own");
         assert_eq!(large.len(), SIZE);
         assert_eq!(buffer.unread(), b"world");
         assert_eq!(buffer.data.len(), 5, "an idle connection keeps what is unread and no more");
         assert!(buffer.lend(large).is_none());
         fill(&mut buffer, b"!");
         assert_eq!(buffer.unread(), b"world!");
+    }
+
+    #[test]
+    fn a_long_message_is_not_copied_at_each_of_its_pieces() {
+        let mut buffer = Buffer::default();
+        assert!(buffer.lend(vec![0; SIZE].into()).is_none());
+        while buffer.len() < 3 * SIZE {
+            let room = buffer.room(1 << 20).len();
+            buffer.filled(room);
+        }
+        let place = buffer.unread().as_ptr();
+        assert!(buffer.reclaim().is_none(), "what is unread stays where it is");
+        assert!(buffer.lend(vec![0; SIZE].into()).is_some(), "the worker's buffer is not needed");
+        assert_eq!(buffer.unread().as_ptr(), place);
+        buffer.consume(buffer.len() - 5);
+        assert!(buffer.reclaim().is_some(), "most of it is free again");
+        assert_eq!(buffer.data.len(), 5);
     }
 
     #[test]

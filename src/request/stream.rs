@@ -64,6 +64,8 @@ pub struct Stream<S: Socket> {
     maybe_more: bool,
     consumed: u64,
     received: u64,
+    /// Where it is not the server's.
+    max_buffered: Option<usize>,
 }
 
 impl<S: Socket> Stream<S> {
@@ -79,6 +81,7 @@ impl<S: Socket> Stream<S> {
             maybe_more: true,
             consumed: 0,
             received: 0,
+            max_buffered: None,
         }
     }
 
@@ -105,6 +108,18 @@ impl<S: Socket> Stream<S> {
     /// Whether the peer has ended its side: once [`buffered`](Self::buffered) is consumed, reads return nothing.
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// How many unread bytes the connection may hold between two calls of `handle`: the builder's
+    /// [`max_buffered`](crate::Builder::max_buffered), unless it was set for this connection.
+    pub fn max_buffered(&self) -> usize {
+        let of_server = || self.writer.session.as_ref().map_or(usize::MAX, |session| session.max_buffered);
+        self.max_buffered.unwrap_or_else(of_server)
+    }
+
+    /// Lets this connection hold up to `bytes` unread bytes; memory is taken as they arrive.
+    pub fn set_max_buffered(&mut self, bytes: usize) {
+        self.max_buffered = Some(bytes);
     }
 
     /// Whether the server has been told to stop: a handler that loops should end its conversation.
@@ -290,14 +305,14 @@ impl<S: Socket> Request for Stream<S> {
 
     fn reclaim_buffer(&mut self) -> Option<Box<[u8]>> {
         self.writer.shrink();
-        Some(self.buffer.reclaim())
+        self.buffer.reclaim()
     }
 
     fn fill(&mut self) -> io::Result<Fill> {
         if self.ended {
             return Ok(Fill::End);
         }
-        let limit = self.writer.session.as_ref().map_or(usize::MAX, |session| session.max_buffered);
+        let limit = self.max_buffered();
         let room = self.buffer.room(limit);
         if room.is_empty() {
             return Ok(Fill::Full);

@@ -217,9 +217,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Step::Next
             }
             Ok(Fill::Full) => {
-                let limit = self.shared.core.options.max_buffered;
-                let message =
-                    format!("a message longer than max_buffered ({limit} bytes): the handler takes none of it");
+                let unread = request.progress().unread;
+                let message = format!("a message longer than max_buffered: the handler takes none of {unread} bytes");
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
                 self.fail(RequestError::failed(Stage::Handle, error))
             }

@@ -1,0 +1,258 @@
+//! Frames: between the bytes of a connection and the messages of a protocol.
+//!
+//! A stream has no message boundaries: two sends can arrive as one read, one send as two. A *codec* knows where messages end
+//! ([`Decoder`]) and how they are written ([`Encoder`]); [`Frames`] drives it and hands whole messages to a [`FrameHandler`].
+//!
+//! - All whole messages that have arrived are handled in one go, and their replies leave in one write.
+//! - Messages may borrow from the connection's buffer: none is copied.
+//! - The rest of a message that has not arrived yet is waited for in the poller (under `Sync` and `Pool`): a slow sender holds no worker.
+//! - What breaks the rules of the codec goes to [`FrameHandler::error`] as a typed value, which may answer before the close.
+//!
+//! ```
+//! use socketserver::frames::{self, LinesCodec};
+//! use socketserver::{Flow, TcpServer};
+//!
+//! let factory = frames::function(LinesCodec::new(), |line, replies| {
+//!     replies.send(line.to_uppercase())?;
+//!     Ok(if line == "bye" { Flow::Close } else { Flow::Continue })
+//! });
+//! let server = TcpServer::bind("127.0.0.1:0", factory)?;
+//! # Ok::<(), socketserver::BindError>(())
+//! ```
+//!
+//! | codec | messages | for |
+//! |---|---|---|
+//! | [`LinesCodec`] | `&str` | text protocols |
+//! | [`DelimiterCodec`] | `&[u8]` | zero bytes, boundaries |
+//! | [`LengthDelimitedCodec`] | `&[u8]` | binary protocols whose head has the length |
+//! | [`FixedCodec`] | `&[u8]` | records |
+
+mod codec;
+mod delimited;
+mod fixed;
+mod function;
+mod length_prefixed;
+mod lines;
+mod replies;
+
+use std::fmt;
+use std::io::BufRead;
+use std::io::Write;
+
+pub use codec::DEFAULT_MAX_LENGTH;
+pub use codec::Decoder;
+pub use codec::Encoder;
+pub use codec::FrameError;
+pub use delimited::DelimiterCodec;
+pub use fixed::FixedCodec;
+pub use function::FrameFunction;
+pub use function::FrameFunctions;
+pub use function::function;
+pub use length_prefixed::LengthDelimitedCodec;
+pub use length_prefixed::LengthField;
+pub use lines::LinesCodec;
+pub use replies::Replies;
+
+use self::replies::Output;
+use super::End;
+use super::Flow;
+use super::Handler;
+use super::HandlerResult;
+use crate::request::Socket;
+use crate::request::Stream;
+use crate::request::Writer;
+
+/// Serves the messages of one connection.
+///
+/// ```
+/// use socketserver::frames::{FrameError, FrameHandler, Frames, LinesCodec, Replies};
+/// use socketserver::{Flow, HandlerResult, Socket, TcpServer};
+///
+/// /// Says how many lines there were.
+/// struct Count(u64);
+///
+/// impl<S: Socket> FrameHandler<LinesCodec, S> for Count {
+///     fn message(&mut self, _: &str, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult {
+///         self.0 += 1;
+///         replies.send(self.0.to_string())?;
+///         Ok(Flow::Continue)
+///     }
+///
+///     fn error(&mut self, error: FrameError, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult {
+///         replies.send(format!("sorry: {error}"))?;
+///         Ok(Flow::Close)
+///     }
+/// }
+///
+/// let server = TcpServer::bind("127.0.0.1:0", |_: &_| Frames::new(LinesCodec::new(), Count(0)))?;
+/// # Ok::<(), socketserver::BindError>(())
+/// ```
+pub trait FrameHandler<C: Decoder, S: Socket> {
+    /// As [`Handler::setup`]; replies may greet, see [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Handler::setup`].
+    fn setup(&mut self, request: &mut Stream<S>, replies: &mut Replies<'_, C>) -> HandlerResult<()> {
+        let _ = (request, replies);
+        Ok(())
+    }
+
+    /// Serves one message. Replies are sent when all messages that have arrived are served, or when there are many.
+    ///
+    /// # Errors
+    ///
+    /// Any error; the replies so far are sent, it goes to [`handle_error`](crate::HandlerFactory::handle_error), and the
+    /// connection is closed.
+    fn message(&mut self, message: C::Item<'_>, replies: &mut Replies<'_, C>) -> HandlerResult;
+
+    /// Bytes that are no message, or too many for one. [`Flow::Continue`] goes on behind them if the codec can, else the connection
+    /// is closed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`message`](Self::message). By default the codec's error.
+    fn error(&mut self, error: C::Error, replies: &mut Replies<'_, C>) -> HandlerResult {
+        let _ = replies;
+        Err(error.into())
+    }
+
+    /// As [`Handler::finish`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Handler::finish`].
+    fn finish(&mut self, request: &mut Stream<S>, replies: &mut Replies<'_, C>, end: End) -> HandlerResult<()> {
+        let _ = (request, replies, end);
+        Ok(())
+    }
+
+    /// As [`Handler::detached`], with the codec; bytes that were not taken are still in the stream.
+    fn detached(self, codec: C, request: Stream<S>)
+    where
+        Self: Sized,
+    {
+        drop((codec, request));
+    }
+}
+
+/// The handler of a connection that hands whole messages to a [`FrameHandler`]; see the [module](self).
+pub struct Frames<C, K> {
+    codec: C,
+    handler: K,
+}
+
+impl<C, K> Frames<C, K> {
+    /// Serves the messages of `codec` with `handler`; `|_: &_| Frames::new(..)` is a handler factory.
+    pub fn new(codec: C, handler: K) -> Self {
+        Self { codec, handler }
+    }
+
+    /// The codec.
+    pub fn codec(&self) -> &C {
+        &self.codec
+    }
+
+    /// The handler of messages.
+    pub fn get_ref(&self) -> &K {
+        &self.handler
+    }
+
+    /// Takes codec and handler out.
+    pub fn into_parts(self) -> (C, K) {
+        (self.codec, self.handler)
+    }
+
+    /// Handles every whole message in `input`; what is left of it has to wait for more bytes, or for the peer to read.
+    fn batch<S: Socket>(
+        &mut self,
+        input: &mut &[u8],
+        ended: bool,
+        output: &mut Output,
+        writer: &mut Writer<S>,
+    ) -> HandlerResult
+    where
+        C: Decoder,
+        K: FrameHandler<C, S>,
+    {
+        loop {
+            let before = input.len();
+            let decoded = if ended { self.codec.decode_eof(input) } else { self.codec.decode(input) };
+            let mut replies = Replies::new(&mut self.codec, output.bytes());
+            let flow = match decoded {
+                Ok(Some(message)) => self.handler.message(message, &mut replies)?,
+                Ok(None) => {
+                    if ended {
+                        *input = &[];
+                    }
+                    return Ok(Flow::Continue);
+                }
+                Err(error) => match self.handler.error(error, &mut replies)? {
+                    // It would come again for ever.
+                    Flow::Continue if input.len() == before => Flow::Close,
+                    flow => flow,
+                },
+            };
+            if flow != Flow::Continue {
+                return Ok(flow);
+            }
+            if output.is_large() {
+                output.send(writer)?;
+                if writer.pending() > 0 {
+                    // The peer does not read: no more for it until it does.
+                    return Ok(Flow::Continue);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames<C, K> {
+    fn setup(&mut self, request: &mut Stream<S>) -> HandlerResult<()> {
+        let needed = self.codec.max_frame_length();
+        if needed > request.max_buffered() {
+            request.set_max_buffered(needed);
+        }
+        let mut output = Output::default();
+        let outcome = self.handler.setup(request, &mut Replies::new(&mut self.codec, output.bytes()));
+        request.write_all(output.bytes())?;
+        outcome
+    }
+
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        let ended = request.is_ended();
+        let mut output = Output::of_thread();
+        let (input, writer) = request.split_buffered();
+        let mut rest = input;
+        let outcome = self.batch(&mut rest, ended, &mut output, writer);
+        let taken = input.len() - rest.len();
+        let sent = output.send(writer);
+        request.consume(taken);
+        let flow = outcome?;
+        sent?;
+        Ok(flow)
+    }
+
+    fn finish(&mut self, request: &mut Stream<S>, end: End) -> HandlerResult<()> {
+        let mut output = Output::default();
+        let mut outcome = Ok(());
+        if end == End::PeerClosed {
+            // What the codec has kept for itself.
+            outcome = self.batch(&mut &[][..], true, &mut output, request.split_buffered().1).map(drop);
+        }
+        let mut replies = Replies::new(&mut self.codec, output.bytes());
+        let outcome = outcome.and(self.handler.finish(request, &mut replies, end));
+        request.write_all(output.bytes())?;
+        outcome
+    }
+
+    fn detached(self, request: Stream<S>) {
+        self.handler.detached(self.codec, request);
+    }
+}
+
+impl<C: fmt::Debug, K> fmt::Debug for Frames<C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}
