@@ -185,6 +185,23 @@ fn replies_before_a_failure_or_a_close_are_sent() {
 }
 
 #[test]
+fn the_end_of_input_ends_a_message_that_was_waited_for() {
+    under_each_dispatch!(
+        |address, hears| {
+            let mut client = Client::connect(address);
+            client.send("no end");
+            // Meanwhile the first connection has been waited for (on the one thread of `Sync`).
+            let mut other = Client::connect(address);
+            other.send("other\n");
+            assert_eq!(other.line(), "OTHER\n");
+            assert_eq!(client.rest(), "NO END\n1 lines\n");
+            assert_eq!(hears.recv_timeout(PATIENCE).expect("finish"), "1 lines, PeerClosed");
+        },
+        shout
+    );
+}
+
+#[test]
 fn slow_senders_hold_no_worker() {
     // One thread serves all: if a message that has begun held it, the others would wait for ever.
     under_each_dispatch!(
@@ -210,10 +227,14 @@ fn slow_senders_hold_no_worker() {
 
 #[test]
 fn a_frame_longer_than_the_servers_buffer_arrives_whole() {
-    let length = |codec: LengthDelimitedCodec| move |_| frames::function(codec.clone(), |frame, replies| {
-        replies.send(frame)?;
-        Ok(Flow::Continue)
-    });
+    let length = |codec: LengthDelimitedCodec| {
+        move |_| {
+            frames::function(codec.clone(), |frame, replies| {
+                replies.send(frame)?;
+                Ok(Flow::Continue)
+            })
+        }
+    };
     let codec = LengthDelimitedCodec::new().max_frame_length(3_000_000);
     under_each_dispatch!(
         |address, _| {

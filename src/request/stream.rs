@@ -321,6 +321,8 @@ impl<S: Socket> Request for Stream<S> {
             match self.writer.socket.read(room) {
                 Ok(0) => {
                     self.ended = true;
+                    // The end is news for who takes the rest of the bytes first: no other will come.
+                    self.maybe_more = true;
                     return Ok(Fill::End);
                 }
                 Ok(count) => {
