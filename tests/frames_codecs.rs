@@ -100,14 +100,20 @@ proptest! {
 
 #[test]
 fn a_line_that_is_too_long_is_one_error_and_the_next_line_is_read() {
-    let found = outcomes(LinesCodec::with_max_length(3), ["abc\r\nabc", "d and much more", " of it\nx\n"], |line: &str| line.into());
+    let found =
+        outcomes(LinesCodec::with_max_length(3), ["abc\r\nabc", "d and much more", " of it\nx\n"], |line: &str| {
+            line.into()
+        });
     let too_long = FrameError::TooLong { limit: 3 }.to_string();
     assert_eq!(found, [Ok(b"abc".to_vec()), Err(too_long), Ok(b"x".to_vec())]);
 }
 
 #[test]
 fn the_last_line_needs_no_end() {
-    assert_eq!(outcomes(LinesCodec::new(), ["a\nb\r"], |line: &str| line.into()), [Ok(b"a".to_vec()), Ok(b"b".to_vec())]);
+    assert_eq!(
+        outcomes(LinesCodec::new(), ["a\nb\r"], |line: &str| line.into()),
+        [Ok(b"a".to_vec()), Ok(b"b".to_vec())]
+    );
 }
 
 #[test]
@@ -118,7 +124,8 @@ fn what_would_be_read_as_something_else_is_not_sent() {
     // `xa` and the delimiter `aa` are `xaaa`, which ends after `x`.
     let error = DelimiterCodec::new("aa").encode("xa", &mut output).expect_err("overlaps with the delimiter");
     assert!(matches!(error, FrameError::Invalid { .. }));
-    let error = LengthDelimitedCodec::new().length_field(LengthField::U8).encode([0; 256], &mut output).expect_err("too long");
+    let error =
+        LengthDelimitedCodec::new().length_field(LengthField::U8).encode([0; 256], &mut output).expect_err("too long");
     assert_eq!(error, FrameError::TooLong { limit: 255 });
     let error = FixedCodec::new(4).encode("five!", &mut output).expect_err("not four bytes");
     assert!(matches!(error, FrameError::Invalid { .. }));

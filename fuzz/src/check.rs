@@ -65,7 +65,12 @@ fn take<C: Decoder>(
 }
 
 /// The same messages from the input as a whole, byte by byte, and in pieces of the lengths that `cuts` has.
-pub(crate) fn same_however_cut<C: Decoder + Clone>(codec: &C, cuts: &[u8], input: &[u8], bytes: impl Fn(C::Item<'_>) -> Vec<u8>) {
+pub(crate) fn same_however_cut<C: Decoder + Clone>(
+    codec: &C,
+    cuts: &[u8],
+    input: &[u8],
+    bytes: impl Fn(C::Item<'_>) -> Vec<u8>,
+) {
     let whole = outcomes(codec.clone(), [input], &bytes);
     let single = outcomes(codec.clone(), input.chunks(1), &bytes);
     assert_eq!(whole, single, "byte by byte");
