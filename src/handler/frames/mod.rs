@@ -241,9 +241,9 @@ impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames
             outcome = self.batch(&mut &[][..], true, &mut output, request.split_buffered().1).map(drop);
         }
         let mut replies = Replies::new(&mut self.codec, output.bytes());
-        let outcome = outcome.and(self.handler.finish(request, &mut replies, end));
+        let finished = self.handler.finish(request, &mut replies, end);
         request.write_all(output.bytes())?;
-        outcome
+        outcome.and(finished)
     }
 
     fn detached(self, request: Stream<S>) {
