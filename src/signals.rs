@@ -35,6 +35,7 @@ pub struct SignalGuard {
 /// # Errors
 ///
 /// The system refuses to set the handlers.
+#[allow(clippy::needless_pass_by_value, reason = "the signals keep the handle")]
 pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
     let mut guard = SignalGuard { ids: Vec::new() };
     for signal in [SIGINT, SIGTERM] {

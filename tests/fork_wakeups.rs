@@ -33,10 +33,10 @@ mod unix {
 
     pub(super) fn main() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        if let [first, address] = arguments.as_slice() {
-            if first == "be-the-client" {
-                return client(address);
-            }
+        if let [first, address] = arguments.as_slice()
+            && first == "be-the-client"
+        {
+            return client(address);
         }
         if arguments.iter().any(|argument| argument == "--ignored" || argument == "--list") {
             return;

@@ -1,6 +1,6 @@
 //! What the examples have in common: their flags, and serving until a signal comes.
 
-#![allow(dead_code, reason = "each example uses what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "a module of every example, and each uses what it needs")]
 
 use std::error::Error;
 use std::fmt::Display;

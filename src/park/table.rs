@@ -104,10 +104,13 @@ pub(crate) enum Parked<J> {
     News(J, bool),
 }
 
+/// Made when its first slot is needed.
+type Segment<J> = Box<[Mutex<Slot<J>>]>;
+
 /// Slots in segments that double in size and never move, so that workers look them up without a common lock.
 #[derive(Debug)]
 pub(crate) struct Table<J> {
-    segments: [OnceLock<Box<[Mutex<Slot<J>>]>>; SEGMENTS],
+    segments: [OnceLock<Segment<J>>; SEGMENTS],
     free: Mutex<Vec<u32>>,
     /// How many slots have ever been used.
     used: AtomicUsize,

@@ -132,10 +132,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// One stretch of the conversation: up to where it has to wait for the peer.
     fn converse(&mut self, worker: &mut Worker) -> Turn {
-        if let (Phase::Open(request, _), Some(buffer)) = (&mut self.phase, worker.take_buffer()) {
-            if let Some(not_needed) = request.lend_buffer(buffer) {
-                worker.put_buffer(not_needed);
-            }
+        if let (Phase::Open(request, _), Some(buffer)) = (&mut self.phase, worker.take_buffer())
+            && let Some(not_needed) = request.lend_buffer(buffer)
+        {
+            worker.put_buffer(not_needed);
         }
         let mut budget = FAIRNESS_BUDGET;
         let turn = loop {
@@ -144,10 +144,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Step::Turn(turn) => break turn,
             }
         };
-        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
-            if let Some(buffer) = request.reclaim_buffer() {
-                worker.put_buffer(buffer);
-            }
+        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase
+            && let Some(buffer) = request.reclaim_buffer()
+        {
+            worker.put_buffer(buffer);
         }
         turn
     }
@@ -243,7 +243,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             return Step::Turn(Turn::Park(self.wait_for(Class::Idle)));
         }
         // The deadline of a message counts from its first byte, however often a byte of it arrives.
-        let since = *self.message_since.get_or_insert(worker.now());
+        let since = *self.message_since.get_or_insert_with(|| worker.now());
         let spent = worker.now().saturating_duration_since(since);
         let mut wait = self.wait_for(Class::Message);
         wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));

@@ -169,10 +169,10 @@ impl<J: Task> ServeLoop<J> {
     ) -> Result<(), ServeError> {
         while self.turn(false, ready)? {
             for event in ready.drain(..) {
-                if let Ready::New(job) = event {
-                    if let Err(rejected) = process_request(self, job) {
-                        rejected.close();
-                    }
+                if let Ready::New(job) = event
+                    && let Err(rejected) = process_request(self, job)
+                {
+                    rejected.close();
                 }
             }
         }

@@ -51,10 +51,10 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         };
         let reporter = session.serve_loop.reporter.clone();
         self.session = Some(session);
-        if let Ok(Handled::TimedOut) = outcome {
-            if let Err(error) = guarded(Stage::ServiceActions, || self.shared.factory.handle_timeout()) {
-                reporter.error(error);
-            }
+        if let Ok(Handled::TimedOut) = outcome
+            && let Err(error) = guarded(Stage::ServiceActions, || self.shared.factory.handle_timeout())
+        {
+            reporter.error(error);
         }
         outcome
     }

@@ -344,7 +344,7 @@ fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !control.is_null() {
         // SAFETY: not null, so a whole control message header lies within the control area.
-        let (level, kind) = unsafe { ((*control).cmsg_level, (*control).cmsg_type) };
+        let libc::cmsghdr { cmsg_level: level, cmsg_type: kind, .. } = unsafe { *control };
         // SAFETY: as above; the data follows the header.
         let data = unsafe { libc::CMSG_DATA(control) };
         if (level, kind) == (libc::IPPROTO_IP, libc::IP_PKTINFO) {
@@ -390,7 +390,9 @@ fn write_local_address(header: &mut libc::msghdr, from: IpAddr) {
 fn write_control<T>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) {
     let size = size_of::<T>() as u32;
     // SAFETY: arithmetic only.
-    let (space, length) = unsafe { (libc::CMSG_SPACE(size), libc::CMSG_LEN(size)) };
+    let space = unsafe { libc::CMSG_SPACE(size) };
+    // SAFETY: arithmetic only.
+    let length = unsafe { libc::CMSG_LEN(size) };
     debug_assert!(space as usize <= CONTROL, "the control area is large enough");
     header.msg_controllen = space as _;
     // SAFETY: the header points to a control area of CONTROL bytes, aligned, of which `space` are used.

@@ -70,7 +70,7 @@ pub(crate) fn wait(
 
 pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec {
-        tv_sec: duration.as_secs().try_into().unwrap_or(i64::from(i32::MAX)),
+        tv_sec: i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).into(),
         // Less than 2^30: it fits whatever type the system has here.
         tv_nsec: duration.subsec_nanos() as _,
     }
