@@ -15,6 +15,8 @@ mod server;
 pub mod signals;
 mod stop;
 mod sys;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 #[cfg(unix)]
