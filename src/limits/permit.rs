@@ -67,6 +67,13 @@ impl Permits {
         self.in_use() >= in_use_before
     }
 
+    /// Takes back what [`call_on_release`](Self::call_on_release) asked for.
+    pub(crate) fn call_off(&self) {
+        if self.wanted.load(Ordering::Relaxed) > 0 {
+            self.wanted.store(0, Ordering::SeqCst);
+        }
+    }
+
     /// Waits until no permit is out; false if the deadline passed first.
     pub(crate) fn wait_idle(&self, deadline: Instant) -> bool {
         let mut guard = self.lock.lock();

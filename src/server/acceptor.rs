@@ -101,6 +101,10 @@ impl<J: Task> Acceptor<J> {
                 break;
             }
             let Some(permit) = self.permit(park, now) else { break };
+            let permits = &self.reporter.core().permits;
+            let others = permits.in_use() - 1;
+            // The permit of an accept that fails comes back, too: that is no reason to try again at once.
+            permits.call_off();
             match self.source.accept(permit, now) {
                 Ok(job) => {
                     if let Some(failures) = self.back_off.succeeded() {
@@ -121,7 +125,7 @@ impl<J: Task> Acceptor<J> {
                             self.reporter.observe(&Event::AcceptFailing { error: &error });
                             self.reporter.error(RequestError::failed(Stage::Accept, error));
                         }
-                        self.call_me(self.reporter.core().permits.in_use());
+                        self.call_me(others);
                         break;
                     }
                     AcceptVerdict::Fatal => {
