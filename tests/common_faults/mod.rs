@@ -20,7 +20,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// When a test that hangs gives up. Nothing is expected to take so long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes each of the tests three times: under `Sync`, `ThreadPerRequest` and `Pool`, as `Dispatch`.
 macro_rules! under_every_dispatch {
@@ -44,7 +44,7 @@ macro_rules! under_every_dispatch {
 }
 
 /// A client whose reads and writes do not hang for ever.
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).expect("connect");
     client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
     client.set_write_timeout(Some(PATIENCE)).expect("set_write_timeout");
@@ -52,13 +52,13 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Sends a line and reads one.
-pub fn ask(client: &mut (impl Read + Write), line: &str) -> String {
+pub(crate) fn ask(client: &mut (impl Read + Write), line: &str) -> String {
     client.write_all(line.as_bytes()).expect("send");
     read_line(client)
 }
 
 /// Reads up to a newline, byte by byte, so that nothing after it is lost.
-pub fn read_line(client: &mut impl Read) -> String {
+pub(crate) fn read_line(client: &mut impl Read) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
     while client.read(&mut byte).expect("receive") == 1 {
@@ -71,20 +71,20 @@ pub fn read_line(client: &mut impl Read) -> String {
 }
 
 /// What comes until the server closes; panics if it resets.
-pub fn read_rest(client: &mut impl Read) -> Vec<u8> {
+pub(crate) fn read_rest(client: &mut impl Read) -> Vec<u8> {
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("receive up to the end");
     rest
 }
 
 /// Resets the connection.
-pub fn reset(client: TcpStream) {
+pub(crate) fn reset(client: TcpStream) {
     socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(client);
 }
 
 /// Waits for what no event tells of.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
@@ -93,7 +93,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// As [`eventually`], and tells the values of a figure that did not become what it should.
-pub fn becomes<V: PartialEq + Debug>(what: &str, expected: &V, mut value: impl FnMut() -> V) {
+pub(crate) fn becomes<V: PartialEq + Debug>(what: &str, expected: &V, mut value: impl FnMut() -> V) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = value();
@@ -106,20 +106,20 @@ pub fn becomes<V: PartialEq + Debug>(what: &str, expected: &V, mut value: impl F
 }
 
 /// The open descriptors of this process.
-pub fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
 }
 
 /// The threads of this process.
-pub fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("/proc/self/task").count()
 }
 
 /// A folder that goes when dropped.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("socketserver-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -127,11 +127,11 @@ impl Folder {
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -143,13 +143,13 @@ impl Drop for Folder {
 }
 
 /// An example program, built with the tests; started by `sh` after `preamble`.
-pub struct Example {
+pub(crate) struct Example {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl Example {
-    pub fn start(name: &str, preamble: &str, arguments: &str) -> Self {
+    pub(crate) fn start(name: &str, preamble: &str, arguments: &str) -> Self {
         let mut program = std::env::current_exe().expect("current_exe");
         program.pop();
         if program.ends_with("deps") {
@@ -157,6 +157,10 @@ impl Example {
         }
         let program = program.join("examples").join(name);
         assert!(program.exists(), "{} is not there: `cargo build --examples` makes it", program.display());
+        Self::start_program(&program, preamble, arguments)
+    }
+
+    pub(crate) fn start_program(program: &Path, preamble: &str, arguments: &str) -> Self {
         let mut child = Command::new("sh")
             .arg("-c")
             .arg(format!("{preamble} exec {} {arguments}", program.display()))
@@ -170,22 +174,22 @@ impl Example {
         Self { child, address }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn socket_address(&self) -> SocketAddr {
+    pub(crate) fn socket_address(&self) -> SocketAddr {
         self.address.parse().expect("an address")
     }
 
-    pub fn signal(&self, signal: i32) {
+    pub(crate) fn signal(&self, signal: i32) {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a process ID");
         let signal = rustix::process::Signal::from_named_raw(signal).expect("a signal");
         rustix::process::kill_process(pid, signal).expect("kill");
     }
 
     /// Stops it with SIGTERM; its exit code, and what it said on standard error.
-    pub fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         self.signal(libc::SIGTERM);
         let mut said = String::new();
         self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("standard error");
@@ -201,7 +205,7 @@ impl Drop for Example {
 }
 
 /// The time on a processor that a process has used so far.
-pub fn processor_time(pid: u32) -> Duration {
+pub(crate) fn processor_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
     // utime and stime are the 14th and 15th field of proc_pid_stat(5), counted in hundredths of a second.
@@ -210,7 +214,7 @@ pub fn processor_time(pid: u32) -> Duration {
 }
 
 /// The children of a process, each with its state (`Z` for a zombie).
-pub fn children(pid: u32) -> Vec<(u32, char)> {
+pub(crate) fn children(pid: u32) -> Vec<(u32, char)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

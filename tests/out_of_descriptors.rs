@@ -1,0 +1,144 @@
+//! A server that is really out of descriptors: it uses no processor time, answers whom it has, and is back when one is given up.
+//!
+//! The server is this very program, started again under `ulimit -n`, so that the limit is not that of the clients.
+
+mod common_faults;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("test result: ok. 0 passed; 0 failed; 1 ignored; the figures are read from /proc, which only Linux has");
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use socketserver::Builder;
+    use socketserver::Flow;
+    use socketserver::Pool;
+    use socketserver::Stream;
+    use socketserver::Sync;
+    use socketserver::Tcp;
+    use socketserver::ThreadPerRequest;
+    use socketserver::dispatch::Job;
+    use socketserver::dispatch::Process;
+    use socketserver::handler::Observed;
+    use socketserver::handler::function;
+    use socketserver::testing::CheckingObserver;
+
+    use crate::common_faults::Example;
+    use crate::common_faults::ask;
+    use crate::common_faults::connect;
+    use crate::common_faults::processor_time;
+    use crate::common_faults::read_line;
+
+    type Answer = fn(&mut Stream<TcpStream>) -> socketserver::HandlerResult;
+    type Factory = Observed<socketserver::handler::Function<Answer>, CheckingObserver>;
+
+    pub(crate) fn main() {
+        match std::env::args().skip_while(|argument| argument != "--serve").nth(1).as_deref() {
+            Some("sync") => serve::<Sync>(),
+            Some("threads") => serve::<ThreadPerRequest>(),
+            Some("pool") => serve::<Pool>(),
+            Some(other) => panic!("--serve {other}"),
+            None => {
+                let dispatches = ["sync", "threads", "pool"];
+                for dispatch in dispatches {
+                    starve(dispatch);
+                    println!("test out_of_descriptors::{dispatch} ... ok");
+                    stays_below_the_limit(dispatch);
+                    println!("test default_limit::{dispatch} ... ok");
+                }
+                println!("test result: ok. {} passed; 0 failed; 0 ignored", dispatches.len() * 2);
+            }
+        }
+    }
+
+    /// The server: more connections are allowed than there are descriptors.
+    fn serve<D: Process<Job<Tcp, Factory>> + Default>() {
+        let answer: Answer = |request| {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            request.write_all(line.as_bytes())?;
+            Ok(Flow::Continue)
+        };
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, D, _>::new(function(answer))
+            .max_connections(10_000)
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .expect("bind");
+        println!("listening on {}", server.local_addr());
+        let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
+        let report = server.serve_forever().expect("serve");
+        observer.assert_adds_up(&report);
+        eprintln!("failing {}", observer.accept_failing().min(1));
+    }
+
+    const CLIENTS: usize = 200;
+
+    fn crowd(server: &Example) -> Vec<TcpStream> {
+        let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(server.socket_address())).collect();
+        for (number, mut client) in clients.iter().enumerate() {
+            client.write_all(format!("{number}\n").as_bytes()).expect("send");
+        }
+        clients
+    }
+
+    /// Everybody gets an answer, in the order of the backlog, as those before them leave.
+    fn all_are_answered(clients: Vec<TcpStream>) {
+        let begun = Instant::now();
+        for (number, mut client) in clients.into_iter().enumerate() {
+            assert_eq!(read_line(&mut client), format!("{number}\n"));
+        }
+        // Were each place found at the end of a back-off only, this would take minutes.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?} until all {CLIENTS} were answered");
+    }
+
+    /// The share of a processor that the server uses while nobody sends anything.
+    fn rests(server: &Example) {
+        let (before, begun) = (processor_time(server.pid()), Instant::now());
+        std::thread::sleep(Duration::from_millis(1500));
+        let (used, elapsed) = (processor_time(server.pid()) - before, begun.elapsed());
+        assert!(used * 10 < elapsed, "{used:?} of processor time in {elapsed:?}");
+    }
+
+    fn starve(dispatch: &str) {
+        let server = Example::start_program(
+            &std::env::current_exe().expect("current_exe"),
+            "ulimit -n 64;",
+            &format!("--serve {dispatch}"),
+        );
+        let mut inside = connect(server.socket_address());
+        assert_eq!(ask(&mut inside, "inside\n"), "inside\n");
+        let clients = crowd(&server);
+        // 64 descriptors do not do for 200: more than a hundred of them wait.
+        rests(&server);
+        assert_eq!(ask(&mut inside, "still here\n"), "still here\n");
+        all_are_answered(clients);
+        drop(inside);
+        let (code, said) = server.stop();
+        assert_eq!((code, said.as_str()), (Some(0), "failing 1\n"));
+    }
+
+    /// With the default options the limit on connections leaves descriptors for everything else.
+    fn stays_below_the_limit(dispatch: &str) {
+        let server = Example::start("echo", "ulimit -n 64;", &format!("--listen 127.0.0.1:0 --dispatch {dispatch}"));
+        let clients = crowd(&server);
+        rests(&server);
+        all_are_answered(clients);
+        let (code, said) = server.stop();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.starts_with(&format!("{CLIENTS} accepted: ")), "{said}");
+    }
+}
