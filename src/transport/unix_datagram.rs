@@ -93,8 +93,7 @@ impl Transport for UnixDatagram {
             self.socket.receive(&mut self.batch)?;
         }
         let Some(received) = self.batch.next() else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let peer = received.sender.as_unix().map(|address| UnixAddress::from_std(&address));
-        let peer = peer.filter(|address| *address != UnixAddress::Unnamed);
+        let peer = UnixAddress::of_sender(&received.sender);
         let replies: Arc<dyn ReplySocket<UnixAddress>> = self.replies.clone();
         Ok(Immediate(Datagram::new(received.payload, peer, replies).with_truncated(received.truncated)))
     }

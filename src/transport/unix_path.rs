@@ -56,6 +56,14 @@ impl UnixAddress {
         Self::Unnamed
     }
 
+    /// The sender of a message, if it has an address.
+    pub(super) fn of_sender(address: &SockAddr) -> Option<Self> {
+        if let Some(path) = address.as_pathname() {
+            return Some(Self::Path(path.to_owned()));
+        }
+        address.as_abstract_namespace().map(|name| Self::Abstract(name.to_owned()))
+    }
+
     pub(super) fn to_socket_address(&self) -> io::Result<SockAddr> {
         match self {
             Self::Path(path) => SockAddr::unix(path),

@@ -1,0 +1,327 @@
+//! The file of a Unix-domain socket: replaced only when dead, never when it is something else, removed only when it is ours.
+#![cfg(unix)]
+
+mod common_faults;
+
+use std::io::BufRead;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use common_faults::Folder;
+use common_faults::PATIENCE;
+use common_faults::ask;
+use socketserver::BindError;
+use socketserver::Datagram;
+use socketserver::Flow;
+use socketserver::HandlerResult;
+use socketserver::Server;
+use socketserver::Stream;
+use socketserver::ThreadingUnixStreamServer;
+use socketserver::UnixAddress;
+use socketserver::UnixDatagramServer;
+use socketserver::UnixStreamServer;
+use socketserver::handler::Function;
+use socketserver::handler::function;
+
+type Answer = fn(&mut Stream<net::UnixStream>) -> HandlerResult;
+type Reply = fn(&mut Datagram<UnixAddress>) -> HandlerResult;
+
+fn answer(request: &mut Stream<net::UnixStream>) -> HandlerResult {
+    let mut line = String::new();
+    request.read_line(&mut line)?;
+    request.write_all(line.as_bytes())?;
+    Ok(Flow::Continue)
+}
+
+fn reply(request: &mut Datagram<UnixAddress>) -> HandlerResult {
+    let payload = request.take_payload();
+    request.reply_owned(payload)?;
+    Ok(Flow::Close)
+}
+
+fn stream_server(path: &Path) -> Result<UnixStreamServer<Function<Answer>>, BindError> {
+    UnixStreamServer::bind_fn(path, answer as Answer)
+}
+
+fn datagram_server(path: &Path) -> Result<UnixDatagramServer<Function<Reply>>, BindError> {
+    UnixDatagramServer::bind_fn(path, reply as Reply)
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+#[test]
+fn the_file_is_there_while_the_server_is_and_goes_with_it() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let server = stream_server(&path).unwrap();
+    assert!(is_socket(&path));
+    assert_eq!(server.local_addr().as_path(), Some(&*path));
+    drop(server);
+    assert!(!path.exists());
+
+    let server = datagram_server(&path).unwrap();
+    assert!(is_socket(&path));
+    drop(server);
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_file_goes_with_a_server_that_has_served() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let server = ThreadingUnixStreamServer::bind_fn(&path, answer).unwrap().serve_in_background().unwrap();
+    let mut client = net::UnixStream::connect(&path).unwrap();
+    assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+    let report = server.shutdown().unwrap();
+    assert_eq!(report.accepted, 1);
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_a_killed_server_has_left_is_replaced() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    drop(net::UnixListener::bind(&path).unwrap());
+    assert!(is_socket(&path), "the standard library leaves the file");
+    drop(stream_server(&path).unwrap());
+    assert!(!path.exists());
+
+    drop(net::UnixDatagram::bind(&path).unwrap());
+    assert!(is_socket(&path));
+    drop(datagram_server(&path).unwrap());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_live_server_is_not_replaced() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let server = stream_server(&path).unwrap();
+    let inode = std::fs::metadata(&path).unwrap().ino();
+    let error = stream_server(&path).unwrap_err();
+    assert!(matches!(&error, BindError::UnixPathInUse { path: tried } if *tried == path.display().to_string()));
+    assert_eq!(
+        error.to_string(),
+        format!("cannot bind to {}: another server is listening there; stop it or choose another path", path.display())
+    );
+    // A server of another type is one, too.
+    let error = datagram_server(&path).unwrap_err();
+    assert!(matches!(error, BindError::UnixPathInUse { .. }), "{error}");
+    assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
+    drop(server);
+
+    let server = datagram_server(&path).unwrap();
+    let error = datagram_server(&path).unwrap_err();
+    assert!(matches!(error, BindError::UnixPathInUse { .. }), "{error}");
+    assert!(is_socket(&path));
+    drop(server);
+}
+
+#[test]
+fn a_server_whose_backlog_is_full_is_alive() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let _server = UnixStreamServer::builder_fn(answer as Answer).backlog(0).bind(&path).unwrap();
+    let _waiting = net::UnixStream::connect(&path).unwrap();
+    let error = stream_server(&path).unwrap_err();
+    assert!(matches!(error, BindError::UnixPathInUse { .. }), "{error}");
+    assert!(is_socket(&path));
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_touched() {
+    let folder = Folder::new();
+    let path = folder.join("precious");
+    std::fs::write(&path, "precious").unwrap();
+    let expected =
+        format!("cannot bind to {}: a file that is not a socket is there; move it away or choose another path", path.display());
+    for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
+        assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+
+    let directory = folder.join("folder");
+    std::fs::create_dir(&directory).unwrap();
+    assert!(matches!(stream_server(&directory).unwrap_err(), BindError::NotASocket { .. }));
+    assert!(directory.is_dir());
+
+    // Nor is a symbolic link, wherever it leads.
+    let link = folder.join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(stream_server(&link).unwrap_err(), BindError::NotASocket { .. }));
+    assert_eq!(std::fs::read_link(&link).unwrap(), path);
+}
+
+#[test]
+fn what_has_taken_the_place_of_our_file_is_not_removed() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let server = stream_server(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let other = net::UnixListener::bind(&path).unwrap();
+    drop(server);
+    assert!(is_socket(&path));
+    drop(other);
+
+    std::fs::remove_file(&path).unwrap();
+    let server = stream_server(&path).unwrap();
+    // Moved away before the other takes the name, so that the two do not share an inode number.
+    std::fs::rename(&path, folder.join("moved")).unwrap();
+    std::fs::write(&path, "another").unwrap();
+    drop(server);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another");
+}
+
+#[test]
+fn the_mode_is_what_was_asked_for() {
+    let folder = Folder::new();
+    for mode in [0o600, 0o660, 0o666, 0o777] {
+        let path = folder.join("socket");
+        let server = UnixStreamServer::builder_fn(answer as Answer).mode(mode).bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        drop(server);
+        let server = UnixDatagramServer::builder_fn(reply as Reply).mode(mode).bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        drop(server);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod abstract_names {
+    use std::os::linux::net::SocketAddrExt;
+
+    use super::*;
+
+    fn name(suffix: &str) -> String {
+        format!("socketserver-{}-{suffix}", std::process::id())
+    }
+
+    #[test]
+    fn a_name_with_an_at_sign_is_not_a_file() {
+        let name = name("stream");
+        let server = stream_server(Path::new(&format!("@{name}"))).unwrap();
+        assert_eq!(server.local_addr().to_string(), format!("@{name}"));
+        assert!(!Path::new(&format!("@{name}")).exists());
+        let error = stream_server(Path::new(&format!("@{name}"))).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot bind to @{name}: ")), "{error}");
+
+        let stop = server.stop_handle();
+        let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+        let client = std::thread::spawn(move || {
+            let mut client = net::UnixStream::connect_addr(&address).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            let answer = ask(&mut client, "hello\n");
+            stop.shutdown();
+            answer
+        });
+        let report = server.serve_forever().unwrap();
+        assert_eq!(client.join().unwrap(), "hello\n");
+        assert_eq!(report.accepted, 1);
+        // The name is free again.
+        drop(stream_server(Path::new(&format!("@{name}"))).unwrap());
+    }
+
+    #[test]
+    fn a_peer_with_an_abstract_name_is_answered() {
+        let mut server = datagram_server(Path::new(&format!("@{}", name("datagram")))).unwrap();
+        let client = net::UnixDatagram::bind_addr(&net::SocketAddr::from_abstract_name(name("client")).unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.connect_addr(&net::SocketAddr::from_abstract_name(name("datagram")).unwrap()).unwrap();
+        client.send(b"hello").unwrap();
+        server.handle_request().unwrap();
+        let mut buffer = [0; 16];
+        let length = client.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"hello");
+    }
+
+    #[test]
+    fn a_mode_needs_a_file() {
+        let error = UnixStreamServer::builder_fn(answer as Answer).mode(0o600).bind("@nobody").unwrap_err();
+        let expected = "option mode = 600: @nobody is not a path, so there is no file to have a mode";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn verify_request_sees_who_it_is() {
+        use socketserver::transport::UnixSocketExt;
+        let folder = Folder::new();
+        let path = folder.join("socket");
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let server = Server::<socketserver::UnixStream, socketserver::Sync, _>::builder(function(answer))
+            .verify(move |request: &Stream<net::UnixStream>| {
+                let who = request.get_ref().peer_credentials().unwrap();
+                tell.lock().unwrap().send(who).unwrap();
+                who.uid == rustix::process::getuid().as_raw()
+            })
+            .bind(&path)
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        let mut client = net::UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+        let who = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(who.pid, std::process::id().cast_signed());
+        assert_eq!(who.uid, rustix::process::getuid().as_raw());
+        assert_eq!(who.gid, rustix::process::getgid().as_raw());
+        drop(server);
+    }
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let folder = Folder::new();
+    let path = folder.join("missing").join("socket");
+    for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("cannot bind to {}: ", path.display())), "{text}");
+        assert!(text.ends_with("; the folder does not exist"), "{text}");
+    }
+}
+
+#[test]
+fn a_path_that_is_too_long_is_named() {
+    let folder = Folder::new();
+    let path = folder.join(&"x".repeat(200));
+    for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
+        assert!(error.to_string().starts_with(&format!("cannot bind to {}: ", path.display())), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_file_of_an_adopted_listener_stays() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let listener = net::UnixListener::bind(&path).unwrap();
+    let server = UnixStreamServer::builder_fn(answer as Answer).adopt(listener).unwrap();
+    assert_eq!(server.local_addr().as_path(), Some(&*path));
+    drop(server);
+    assert!(is_socket(&path));
+
+    let path = folder.join("datagram");
+    let socket = net::UnixDatagram::bind(&path).unwrap();
+    drop(UnixDatagramServer::builder_fn(reply as Reply).adopt(socket).unwrap());
+    assert!(is_socket(&path));
+}
+
+#[test]
+fn a_failed_start_leaves_no_file() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let error = UnixStreamServer::builder_fn(answer as Answer).max_connections(0).bind(&path).unwrap_err();
+    assert!(matches!(error, BindError::Option { option: "max_connections", .. }), "{error}");
+    let error = UnixDatagramServer::builder_fn(reply as Reply).max_datagram_size(0).bind(&path).unwrap_err();
+    assert!(matches!(error, BindError::Option { option: "max_datagram_size", .. }), "{error}");
+    assert!(!path.exists());
+}
