@@ -1,0 +1,357 @@
+//! Messages: one request each, also when empty; answered only when asked to, from the address that was hit, in order.
+#![cfg(unix)]
+
+#[macro_use]
+mod common_faults;
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::os::unix::net;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use common_faults::Folder;
+use common_faults::PATIENCE;
+use socketserver::Builder;
+use socketserver::Datagram;
+use socketserver::Flow;
+use socketserver::HandlerResult;
+use socketserver::Udp;
+use socketserver::UnixAddress;
+use socketserver::UnixDatagram;
+use socketserver::handler::function;
+use socketserver::testing::CheckingObserver;
+
+/// A client bound to `local`, connected to `server`.
+fn udp(local: &str, server: SocketAddr) -> UdpSocket {
+    let client = UdpSocket::bind(local).unwrap();
+    client.connect(server).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// A client bound to `path`, connected to `server`.
+fn unix(path: &Path, server: &UnixAddress) -> net::UnixDatagram {
+    let client = net::UnixDatagram::bind(path).unwrap();
+    client.connect(server.as_path().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// The next message, whatever its length.
+fn receive(receive: impl FnOnce(&mut [u8]) -> std::io::Result<usize>) -> Vec<u8> {
+    let mut buffer = vec![0; 70_000];
+    let length = receive(&mut buffer).expect("a datagram");
+    buffer.truncate(length);
+    buffer
+}
+
+/// Says what came: its length, and whether it was cut.
+fn describe<A: Clone>(request: &mut Datagram<A>) -> HandlerResult {
+    let text = format!("{} bytes, truncated: {}", request.len(), request.truncated());
+    request.reply(text.as_bytes())?;
+    Ok(Flow::Close)
+}
+
+/// Answers `silence` with nothing, `three` with three messages, other text with itself.
+fn talk<A: Clone>(request: &mut Datagram<A>) -> HandlerResult {
+    match request.payload() {
+        b"silence" => {}
+        b"three" => {
+            for part in ["one", "", "three"] {
+                request.reply(part.as_bytes())?;
+            }
+        }
+        other => {
+            let other = other.to_vec();
+            request.reply(&other)?;
+        }
+    }
+    Ok(Flow::Close)
+}
+
+under_every_dispatch! {
+    fn an_empty_message_is_a_request_over_udp() {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Udp, Dispatch, _>::new(function(describe)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        client.send(b"").unwrap();
+        assert_eq!(receive(|buffer| client.recv(buffer)), b"0 bytes, truncated: false");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (1, 1));
+        observer.assert_adds_up(&report);
+    }
+
+    fn an_empty_message_is_a_request_over_unix() {
+        let folder = Folder::new();
+        let observer = CheckingObserver::new();
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).observed(observer.clone())
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let client = unix(&folder.join("client"), &server.local_addr());
+        client.send(b"").unwrap();
+        assert_eq!(receive(|buffer| client.recv(buffer)), b"0 bytes, truncated: false");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (1, 1));
+        observer.assert_adds_up(&report);
+    }
+
+    fn nothing_is_sent_that_was_not_asked_for_over_udp() {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Udp, Dispatch, _>::new(function(talk)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        client.send(b"silence").unwrap();
+        assert!(observer.wait_for_stops(1, PATIENCE));
+        client.send(b"three").unwrap();
+        // Had the first been answered, that answer would come first.
+        for expected in ["one", "", "three"] {
+            assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
+        }
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (2, 2));
+        observer.assert_adds_up(&report);
+    }
+
+    fn nothing_is_sent_that_was_not_asked_for_over_unix() {
+        let folder = Folder::new();
+        let observer = CheckingObserver::new();
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let client = unix(&folder.join("client"), &server.local_addr());
+        client.send(b"silence").unwrap();
+        assert!(observer.wait_for_stops(1, PATIENCE));
+        client.send(b"three").unwrap();
+        for expected in ["one", "", "three"] {
+            assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
+        }
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (2, 2));
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_message_longer_than_the_buffer_is_marked_over_udp() {
+        let server = Builder::<Udp, Dispatch, _>::new(function(describe)).max_datagram_size(16)
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        for (length, expected) in [(16, "16 bytes, truncated: false"), (17, "16 bytes, truncated: true")] {
+            client.send(&vec![b'x'; length]).unwrap();
+            assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
+        }
+        drop(server);
+    }
+
+    fn a_message_longer_than_the_buffer_is_marked_over_unix() {
+        let folder = Folder::new();
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).max_datagram_size(16)
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let client = unix(&folder.join("client"), &server.local_addr());
+        for (length, expected) in [(16, "16 bytes, truncated: false"), (17, "16 bytes, truncated: true")] {
+            client.send(&vec![b'x'; length]).unwrap();
+            assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
+        }
+        drop(server);
+    }
+
+    fn the_largest_udp_message_passes_whole() {
+        let server = Builder::<Udp, Dispatch, _>::new(function(talk))
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        let largest: Vec<u8> = (0..65_507_u32).map(|at| (at % 251) as u8).collect();
+        client.send(&largest).unwrap();
+        assert!(receive(|buffer| client.recv(buffer)) == largest);
+        drop(server);
+    }
+
+    fn the_reply_leaves_from_the_address_that_was_hit() {
+        let locals = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&locals);
+        let answer = function(move |request: &mut Datagram<SocketAddr>| {
+            seen.lock().unwrap().push(request.local_addr());
+            request.reply(b"here")?;
+            request.reply_now(b"now")?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<Udp, Dispatch, _>::new(answer).bind("0.0.0.0:0").unwrap().serve_in_background().unwrap();
+        let port = server.local_addr().port();
+        for host in ["127.0.0.2", "127.0.0.3"] {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            let hit: SocketAddr = (host.parse::<IpAddr>().unwrap(), port).into();
+            client.send_to(b"where?", hit).unwrap();
+            let mut buffer = [0; 16];
+            let (length, from) = client.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], from), (&b"now"[..], hit));
+            let (length, from) = client.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], from), (&b"here"[..], hit));
+            assert_eq!(locals.lock().unwrap().pop(), Some(Some(hit.ip())));
+        }
+        drop(server);
+    }
+
+    fn ipv6_is_served_and_answered_from_the_address_that_was_hit() {
+        let server = match Builder::<Udp, Dispatch, _>::new(function(talk)).bind("[::]:0") {
+            Ok(server) => server.serve_in_background().unwrap(),
+            Err(error) => {
+                // A machine without IPv6 says so, by name; nothing else is accepted as a reason.
+                assert!(UdpSocket::bind("[::1]:0").is_err(), "{error}");
+                eprintln!("not tested, this machine has no IPv6: {error}");
+                return;
+            }
+        };
+        let client = UdpSocket::bind("[::1]:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let hit = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], server.local_addr().port()));
+        client.send_to(b"six", hit).unwrap();
+        let mut buffer = [0; 16];
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (&b"six"[..], hit));
+        drop(server);
+    }
+
+    fn a_sender_without_an_address_cannot_be_answered() {
+        let folder = Folder::new();
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let answer = function(move |request: &mut Datagram<UnixAddress>| {
+            let peer = request.peer_addr().cloned();
+            let reply = request.reply(b"to whom?").map_err(|error| error.kind());
+            let reply_now = request.reply_now(b"to whom?").map_err(|error| error.kind());
+            tell.lock().unwrap().send((peer, reply, reply_now))?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let client = net::UnixDatagram::unbound().unwrap();
+        client.send_to(b"hello", folder.join("server")).unwrap();
+        let refused = Err(ErrorKind::NotConnected);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (None, refused, refused));
+        let report = server.shutdown().unwrap();
+        assert_eq!(report.finished, 1, "{report}");
+    }
+
+    fn a_reply_longer_than_a_message_can_be_is_an_error() {
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let answer = function(move |request: &mut Datagram<SocketAddr>| {
+            let too_long = vec![0; 65_508];
+            let outcomes = [request.reply(&too_long), request.reply_now(&too_long)];
+            tell.lock().unwrap().send(outcomes.map(|outcome| outcome.unwrap_err()))?;
+            request.reply(b"sorry")?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<Udp, Dispatch, _>::new(answer).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        client.send(b"please").unwrap();
+        for error in told.recv_timeout(PATIENCE).unwrap() {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert_eq!(error.to_string(), "a reply of 65508 bytes: a datagram holds at most 65507");
+        }
+        assert_eq!(receive(|buffer| client.recv(buffer)), b"sorry");
+        drop(server);
+    }
+
+    fn a_reply_to_a_client_that_has_gone_is_told_and_harms_nobody() {
+        let folder = Folder::new();
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let (arrived, gone) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (handler_arrived, handler_gone) = (Arc::clone(&arrived), Arc::clone(&gone));
+        let answer = function(move |request: &mut Datagram<UnixAddress>| {
+            if request.payload() == b"going" {
+                handler_arrived.wait();
+                handler_gone.wait();
+            }
+            request.reply(b"answer")?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
+            .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let going = unix(&folder.join("going"), &server.local_addr());
+        going.send(b"going").unwrap();
+        arrived.wait();
+        drop(going);
+        gone.wait();
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert!(error.contains("efused"), "{error}");
+        let client = unix(&folder.join("client"), &server.local_addr());
+        client.send(b"next").unwrap();
+        assert_eq!(receive(|buffer| client.recv(buffer)), b"answer");
+        drop(server);
+    }
+
+    fn a_burst_of_messages_is_answered_once_each() {
+        let folder = Folder::new();
+        let observer = CheckingObserver::new();
+        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
+            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+        let client = unix(&folder.join("client"), &server.local_addr());
+        let sender = client.try_clone().unwrap();
+        // The kernel makes the sender wait when the queue is full: nothing is lost.
+        let sending = std::thread::spawn(move || {
+            for number in 0..BURST {
+                sender.send(format!("{number}").as_bytes()).unwrap();
+            }
+        });
+        let mut answers = Vec::new();
+        for _ in 0..BURST {
+            let answer = String::from_utf8(receive(|buffer| client.recv(buffer))).unwrap();
+            answers.push(answer.parse::<usize>().unwrap());
+        }
+        sending.join().unwrap();
+        if std::any::type_name::<Dispatch>() != std::any::type_name::<socketserver::Sync>() {
+            answers.sort_unstable();
+        }
+        assert!(answers.iter().copied().eq(0..BURST), "{answers:?}");
+        let report = server.shutdown().unwrap();
+        assert_eq!(report.accepted, BURST as u64, "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_panic_costs_one_message() {
+        let observer = CheckingObserver::new();
+        let answer = function(|request: &mut Datagram<SocketAddr>| {
+            assert!(request.payload() != b"panic", "on purpose");
+            request.reply(b"fine")?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<Udp, Dispatch, _>::new(answer).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = udp("127.0.0.1:0", server.local_addr());
+        for _ in 0..10 {
+            client.send(b"panic").unwrap();
+            client.send(b"hello").unwrap();
+            assert_eq!(receive(|buffer| client.recv(buffer)), b"fine");
+        }
+        assert!(observer.wait_for_stops(20, PATIENCE));
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.finished, report.failed), (10, 10), "{report}");
+        observer.assert_adds_up(&report);
+    }
+}
+
+const BURST: usize = 500;
+
+#[test]
+fn a_udp_burst_from_one_sender_is_answered_in_order_under_sync() {
+    // Everything is in the kernel's queue before the server looks, so that it takes it in batches.
+    let mut server = socketserver::UdpServer::bind_fn("127.0.0.1:0", talk).unwrap();
+    let client = udp("127.0.0.1:0", server.local_addr());
+    let batch = 50;
+    for round in 0..BURST / batch {
+        for number in 0..batch {
+            client.send(format!("{}", round * batch + number).as_bytes()).unwrap();
+        }
+        for number in 0..batch {
+            server.handle_request().unwrap();
+            let expected = format!("{}", round * batch + number);
+            assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
+        }
+    }
+}
