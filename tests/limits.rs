@@ -1,0 +1,331 @@
+//! Limits are exact: never more than allowed inside, everybody served in the end, every place given back.
+
+#[macro_use]
+mod common_faults;
+
+use std::io::BufRead;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+
+use common_faults::PATIENCE;
+use common_faults::ask;
+use common_faults::becomes;
+use common_faults::connect;
+use common_faults::eventually;
+use common_faults::read_line;
+use common_faults::read_rest;
+use socketserver::AtLimit;
+use socketserver::Builder;
+use socketserver::End;
+use socketserver::Flow;
+use socketserver::Handler;
+use socketserver::HandlerResult;
+use socketserver::Refusal;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::handler::function;
+use socketserver::testing::CheckingObserver;
+
+fn echo_line(request: &mut Stream<TcpStream>) -> HandlerResult {
+    let mut line = String::new();
+    request.read_line(&mut line)?;
+    request.write_all(line.as_bytes())?;
+    Ok(Flow::Continue)
+}
+
+/// Notes how many of its kind there are, from `setup` to `finish`.
+struct Counted(Arc<Inside>);
+
+#[derive(Default)]
+struct Inside {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Handler<Stream<TcpStream>> for Counted {
+    fn setup(&mut self, _: &mut Stream<TcpStream>) -> HandlerResult<()> {
+        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most.fetch_max(now, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+        echo_line(request)
+    }
+
+    fn finish(&mut self, _: &mut Stream<TcpStream>, _: End) -> HandlerResult<()> {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+const RACERS: usize = 40;
+
+/// Connects from forty threads at the same moment; each asks twice, and leaves.
+fn race(address: std::net::SocketAddr, rounds: usize) {
+    let barrier = Barrier::new(RACERS);
+    std::thread::scope(|scope| {
+        for racer in 0..RACERS {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    barrier.wait();
+                    let mut client = connect(address);
+                    for part in ["one", "two"] {
+                        let line = format!("{racer} {round} {part}\n");
+                        assert_eq!(ask(&mut client, &line), line);
+                    }
+                }
+            });
+        }
+    });
+}
+
+under_every_dispatch! {
+    fn a_race_of_forty_never_gets_more_inside_than_allowed() {
+        for limit in [1, 3, 39] {
+            let (inside, observer) = (Arc::new(Inside::default()), CheckingObserver::new());
+            let counted = Arc::clone(&inside);
+            let server = Builder::<Tcp, Dispatch, _>::new(move |_: &Stream<TcpStream>| Counted(Arc::clone(&counted)))
+                .max_connections(limit)
+                .observed(observer.clone())
+                .bind("127.0.0.1:0")
+                .unwrap()
+                .serve_in_background()
+                .unwrap();
+            race(server.local_addr(), 3);
+            let report = server.shutdown().unwrap();
+            let most = inside.most.load(Ordering::SeqCst);
+            assert!((1..=limit).contains(&most), "{most} inside, {limit} allowed");
+            assert_eq!(inside.now.load(Ordering::SeqCst), 0);
+            assert_eq!((report.accepted, report.refused), (3 * RACERS as u64, 0), "{report}");
+            observer.assert_adds_up(&report);
+        }
+    }
+
+    fn at_the_limit_clients_wait_until_a_place_is_free() {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
+            .max_connections(2)
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        let address = server.local_addr();
+        let mut inside: Vec<TcpStream> = (0..2).map(|_| connect(address)).collect();
+        for client in &mut inside {
+            assert_eq!(ask(client, "inside\n"), "inside\n");
+        }
+        let mut waiting = connect(address);
+        waiting.write_all(b"waiting\n").unwrap();
+        // Those inside are served on; the third has not been accepted.
+        for client in &mut inside {
+            assert_eq!(ask(client, "still\n"), "still\n");
+        }
+        assert_eq!((observer.starts(), server.stats().active), (2, 2));
+        waiting.set_nonblocking(true).unwrap();
+        let early = waiting.read(&mut [0]).unwrap_err();
+        assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+        waiting.set_nonblocking(false).unwrap();
+
+        drop(inside.pop());
+        assert_eq!(read_line(&mut waiting), "waiting\n");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.refused), (3, 0), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn at_the_limit_clients_are_told_so_and_counted() {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
+            .max_connections(1)
+            .at_limit(AtLimit::Refuse(b"too many\n".to_vec()))
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        let address = server.local_addr();
+        let mut inside = connect(address);
+        assert_eq!(ask(&mut inside, "inside\n"), "inside\n");
+        for _ in 0..5 {
+            assert_eq!(read_rest(&mut connect(address)), b"too many\n");
+        }
+        assert_eq!(ask(&mut inside, "still\n"), "still\n");
+        drop(inside);
+        eventually("the place is free", || server.stats().active == 0);
+        let mut next = connect(address);
+        assert_eq!(ask(&mut next, "next\n"), "next\n");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.refused), (7, 5), "{report}");
+        assert_eq!(observer.refused(Refusal::AtLimit), 5);
+        assert_eq!(observer.ended(End::Refused), 5);
+        observer.assert_adds_up(&report);
+    }
+
+    fn every_place_is_given_back_however_the_request_ends() {
+        let observer = CheckingObserver::new();
+        let handler = function(|request: &mut Stream<TcpStream>| {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            match line.as_str() {
+                "panic\n" => panic!("on purpose"),
+                "error\n" => Err("on purpose".into()),
+                _ => {
+                    request.write_all(line.as_bytes())?;
+                    Ok(Flow::Close)
+                }
+            }
+        });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let server = Builder::<Tcp, Dispatch, _>::new(handler)
+            .max_connections(1)
+            .verify(move |_: &Stream<TcpStream>| connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        for _ in 0..5 {
+            for (line, answer) in [("fine\n", "fine\n"), ("panic\n", ""), ("error\n", ""), ("unverified\n", "")] {
+                let mut client = connect(server.local_addr());
+                client.write_all(line.as_bytes()).unwrap();
+                assert_eq!(read_rest(&mut client), answer.as_bytes());
+            }
+        }
+        becomes("places taken", &0, || server.stats().active);
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished, report.failed, report.refused), (20, 5, 10, 5), "{report}");
+        let ends = [End::HandlerClosed, End::Panicked, End::Failed, End::Refused].map(|end| observer.ended(end));
+        assert_eq!(ends, [5; 4]);
+        assert_eq!(observer.refused(Refusal::Unverified), 5);
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_place_is_given_back_after_a_failing_setup_and_a_failing_finish() {
+        #[derive(Default)]
+        struct Fails {
+            at: u8,
+        }
+        impl Handler<Stream<TcpStream>> for Fails {
+            fn setup(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult<()> {
+                self.at = request.buffered()[0];
+                match self.at {
+                    b'0' => Err("setup, on purpose".into()),
+                    b'1' => panic!("setup, on purpose"),
+                    _ => Ok(()),
+                }
+            }
+            fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+                let mut line = String::new();
+                request.read_line(&mut line)?;
+                Ok(Flow::Close)
+            }
+            fn finish(&mut self, _: &mut Stream<TcpStream>, _: End) -> HandlerResult<()> {
+                match self.at {
+                    b'2' => Err("finish, on purpose".into()),
+                    b'3' => panic!("finish, on purpose"),
+                    _ => Ok(()),
+                }
+            }
+        }
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, Dispatch, _>::new(|_: &Stream<TcpStream>| Fails::default())
+            .max_connections(1)
+            .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        let expected = [
+            "setup: setup, on purpose",
+            "setup: panicked: setup, on purpose",
+            "finish: finish, on purpose",
+            "finish: panicked: finish, on purpose",
+        ];
+        for (at, expected) in expected.iter().enumerate() {
+            let mut client = connect(server.local_addr());
+            client.write_all(format!("{at}\n").as_bytes()).unwrap();
+            assert_eq!(read_rest(&mut client), b"");
+            assert_eq!(told.recv_timeout(PATIENCE).unwrap(), *expected);
+        }
+        becomes("places taken", &0, || server.stats().active);
+        let report = server.shutdown().unwrap();
+        assert_eq!(report.accepted, 4, "{report}");
+        observer.assert_adds_up(&report);
+    }
+}
+
+/// Where connections wait without a thread, the longest idle one makes room.
+macro_rules! sheds {
+    ($($name:ident: $dispatch:ty,)*) => {$(
+        #[test]
+        fn $name() {
+            let observer = CheckingObserver::new();
+            let server = Builder::<Tcp, $dispatch, _>::new(function(echo_line))
+                .max_connections(3)
+                .at_limit(AtLimit::ShedIdle)
+                .observed(observer.clone())
+                .bind("127.0.0.1:0")
+                .unwrap()
+                .serve_in_background()
+                .unwrap();
+            let address = server.local_addr();
+            let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+            for client in &mut clients {
+                assert_eq!(ask(client, "here\n"), "here\n");
+            }
+            // The first has been heard of last: now the second is idle longest, and then the third.
+            assert_eq!(ask(&mut clients[0], "again\n"), "again\n");
+            let mut fourth = connect(address);
+            assert_eq!(ask(&mut fourth, "fourth\n"), "fourth\n");
+            assert_eq!(read_rest(&mut clients[1]), b"");
+            let mut fifth = connect(address);
+            assert_eq!(ask(&mut fifth, "fifth\n"), "fifth\n");
+            assert_eq!(read_rest(&mut clients[2]), b"");
+            for client in [&mut clients[0], &mut fourth, &mut fifth] {
+                assert_eq!(ask(client, "still\n"), "still\n");
+            }
+            assert_eq!(observer.ended(End::Shed), 2);
+            let report = server.shutdown().unwrap();
+            assert_eq!((report.accepted, report.refused), (5, 0), "{report}");
+            observer.assert_adds_up(&report);
+        }
+    )*};
+}
+
+sheds! {
+    the_longest_idle_makes_room_under_sync: socketserver::Sync,
+}
+
+#[test]
+fn threads_are_limited_exactly() {
+    let (inside, observer) = (Arc::new(Inside::default()), CheckingObserver::new());
+    let counted = Arc::clone(&inside);
+    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move |_: &Stream<TcpStream>| {
+        Counted(Arc::clone(&counted))
+    })
+    .dispatch(socketserver::ThreadPerRequest::default().max_threads(2))
+    .observed(observer.clone())
+    .bind("127.0.0.1:0")
+    .unwrap()
+    .serve_in_background()
+    .unwrap();
+    race(server.local_addr(), 2);
+    let report = server.shutdown().unwrap();
+    let most = inside.most.load(Ordering::SeqCst);
+    assert!((1..=2).contains(&most), "{most} inside");
+    assert_eq!(report.accepted, 2 * RACERS as u64);
+    observer.assert_adds_up(&report);
+}
