@@ -117,6 +117,8 @@ fn a_server_for_nobody_is_refused_under_every_dispatch() {
 fn a_dispatch_that_cannot_run_anything_is_refused() {
     let error = tcp().dispatch(ThreadPerRequest::default().max_threads(0)).bind("127.0.0.1:0").unwrap_err();
     assert_option(&error, "max_threads", "0");
+    assert_option(&tcp().dispatch(Pool::new(0)).bind("127.0.0.1:0").unwrap_err(), "workers", "0");
+    assert_option(&tcp().dispatch(Pool::default().workers(0)).bind("127.0.0.1:0").unwrap_err(), "workers", "0");
     #[cfg(unix)]
     {
         let error = tcp().dispatch(socketserver::Fork::default().max_children(0)).bind("127.0.0.1:0").unwrap_err();

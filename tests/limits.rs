@@ -13,6 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
 
 use common_faults::PATIENCE;
 use common_faults::ask;
@@ -267,6 +269,12 @@ under_every_dispatch! {
     }
 }
 
+/// Who has been idle longest is told apart by the millisecond.
+fn a_moment_later() {
+    let now = Instant::now();
+    eventually("five milliseconds", || now.elapsed() > Duration::from_millis(5));
+}
+
 /// Where connections wait without a thread, the longest idle one makes room.
 macro_rules! sheds {
     ($($name:ident: $dispatch:ty,)*) => {$(
@@ -285,6 +293,7 @@ macro_rules! sheds {
             let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
             for client in &mut clients {
                 assert_eq!(ask(client, "here\n"), "here\n");
+                a_moment_later();
             }
             // The first has been heard of last: now the second is idle longest, and then the third.
             assert_eq!(ask(&mut clients[0], "again\n"), "again\n");
@@ -307,6 +316,46 @@ macro_rules! sheds {
 
 sheds! {
     the_longest_idle_makes_room_under_sync: socketserver::Sync,
+    the_longest_idle_makes_room_under_pool: socketserver::Pool,
+}
+
+/// Nobody is idle when the new client comes; one of those inside is when it has been served.
+#[test]
+fn somebody_who_becomes_idle_later_makes_room_too() {
+    let (start, started) = mpsc::channel();
+    let (goes_on, go_on) = mpsc::channel::<()>();
+    let (start, go_on) = (Mutex::new(start), Mutex::new(go_on));
+    let handler = function(move |request: &mut Stream<TcpStream>| {
+        if request.buffered() == b"wait\n" {
+            start.lock().unwrap().send(())?;
+            go_on.lock().unwrap().recv_timeout(PATIENCE)?;
+        }
+        echo_line(request)
+    });
+    let observer = CheckingObserver::new();
+    let server = Builder::<Tcp, socketserver::Pool, _>::new(handler)
+        .dispatch(socketserver::Pool::new(4))
+        .max_connections(1)
+        .at_limit(AtLimit::ShedIdle)
+        .observed(observer.clone())
+        .bind("127.0.0.1:0")
+        .unwrap()
+        .serve_in_background()
+        .unwrap();
+    let mut busy = connect(server.local_addr());
+    busy.write_all(b"wait\n").unwrap();
+    started.recv_timeout(PATIENCE).unwrap();
+    let mut late = connect(server.local_addr());
+    late.write_all(b"late\n").unwrap();
+    assert_eq!(observer.starts(), 1);
+    goes_on.send(()).unwrap();
+    assert_eq!(read_line(&mut busy), "wait\n");
+    assert_eq!(read_line(&mut late), "late\n");
+    assert_eq!(read_rest(&mut busy), b"");
+    let report = server.shutdown().unwrap();
+    assert_eq!(observer.ended(End::Shed), 1);
+    assert_eq!((report.accepted, report.refused), (2, 0), "{report}");
+    observer.assert_adds_up(&report);
 }
 
 #[test]

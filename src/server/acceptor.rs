@@ -22,9 +22,15 @@ use crate::limits::accept_policy::classify;
 use crate::limits::permit::Permit;
 use crate::park::ParkingPlace;
 use crate::sys::poller::Poller;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
 
 /// The token of the listener in the poller.
 pub(crate) const LISTENER: u64 = u64::MAX - 2;
+
+/// How often a server that sheds looks for somebody idle, while all are busy and a client waits.
+const SHED_PACE: Duration = Duration::from_millis(20);
 
 /// The burst of dispatches that do not ask for another.
 const BURST: usize = 64;
@@ -38,6 +44,8 @@ pub(crate) struct Acceptor<J: Task> {
     armed: bool,
     /// All permits were out at the last try.
     at_limit: bool,
+    /// At the limit, somebody who is idle by then makes room.
+    shed_again: Option<Instant>,
     back_off: BackOff,
     /// At most so many are accepted before those have their turn that were accepted before.
     pub(crate) burst: usize,
@@ -48,7 +56,7 @@ impl<J: Task> Acceptor<J> {
         let reporter = source.reporter();
         let address = source.address();
         reporter.observe(&Event::ListenStart { address: &address });
-        Self { source, reporter, address, armed: false, at_limit: false, back_off: BackOff::default(), burst: BURST }
+        Self { source, reporter, address, armed: false, at_limit: false, shed_again: None, back_off: BackOff::default(), burst: BURST }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -60,14 +68,17 @@ impl<J: Task> Acceptor<J> {
         if self.source.has_buffered() && self.armed {
             return Some(Duration::ZERO);
         }
-        self.back_off.until().map(|until| until.saturating_duration_since(now))
+        let tries = [self.back_off.until(), self.shed_again];
+        tries.into_iter().flatten().min().map(|until| until.saturating_duration_since(now))
     }
 
     /// Puts the listener into the wait set or takes it out, as things stand.
     pub(crate) fn review(&mut self, poller: &Poller, now: Instant) -> Result<(), ServeError> {
         let core = self.reporter.core();
-        if self.at_limit && core.permits.in_use() < core.permits.limit() {
+        let shed_now = self.shed_again.is_some_and(|at| at <= now);
+        if self.at_limit && (shed_now || core.permits.in_use() < core.permits.limit()) {
             self.at_limit = false;
+            self.shed_again = None;
         }
         let waits_out = self.back_off.until().is_some_and(|until| until > now);
         let wanted = !self.at_limit && !waits_out && !core.stop.state.is_paused() && !core.stop.is_stopping();
@@ -152,6 +163,10 @@ impl<J: Task> Acceptor<J> {
         }
         match &core.options.at_limit {
             AtLimit::ShedIdle => {
+                if !self.has_waiting(now) {
+                    // Nobody is closed to make room for nobody.
+                    return None;
+                }
                 if let Some((token, mut job)) = park.take_longest_idle() {
                     job.cut(End::Shed);
                     // Its place is needed at once: no lingering.
@@ -160,6 +175,7 @@ impl<J: Task> Acceptor<J> {
                     drop(job);
                     return core.permits.try_acquire();
                 }
+                self.shed_again = Some(now + SHED_PACE);
             }
             AtLimit::Refuse(farewell) => {
                 let farewell = farewell.clone();
@@ -171,6 +187,12 @@ impl<J: Task> Acceptor<J> {
         self.at_limit = true;
         self.call_me(core.permits.limit());
         None
+    }
+
+    /// Whether there is something to accept.
+    fn has_waiting(&self, now: Instant) -> bool {
+        self.source.has_buffered()
+            || matches!(wait(self.source.descriptor(), Interest::Read, &[], Some(now)), Ok(Woken::Ready))
     }
 
     fn refuse_one(&mut self, farewell: &[u8], now: Instant) {
