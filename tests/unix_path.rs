@@ -141,8 +141,10 @@ fn a_file_that_is_no_socket_is_not_touched() {
     let folder = Folder::new();
     let path = folder.join("precious");
     std::fs::write(&path, "precious").unwrap();
-    let expected =
-        format!("cannot bind to {}: a file that is not a socket is there; move it away or choose another path", path.display());
+    let expected = format!(
+        "cannot bind to {}: a file that is not a socket is there; move it away or choose another path",
+        path.display()
+    );
     for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
         assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
         assert_eq!(error.to_string(), expected);
@@ -233,7 +235,8 @@ mod abstract_names {
     #[test]
     fn a_peer_with_an_abstract_name_is_answered() {
         let mut server = datagram_server(Path::new(&format!("@{}", name("datagram")))).unwrap();
-        let client = net::UnixDatagram::bind_addr(&net::SocketAddr::from_abstract_name(name("client")).unwrap()).unwrap();
+        let client =
+            net::UnixDatagram::bind_addr(&net::SocketAddr::from_abstract_name(name("client")).unwrap()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.connect_addr(&net::SocketAddr::from_abstract_name(name("datagram")).unwrap()).unwrap();
         client.send(b"hello").unwrap();

@@ -168,7 +168,7 @@ impl<J: Task> Process<J> for Fork {
             for event in ready.drain(..) {
                 match event {
                     Ready::New(job) => {
-                        if let Err(rejected) = self.process_request(running, serve_loop, job) {
+                        if let Err(rejected) = self.process_request(running, serve_loop, *job) {
                             rejected.close();
                         }
                     }

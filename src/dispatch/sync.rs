@@ -133,7 +133,7 @@ impl<J: Task> Running<J> {
     }
 
     /// A new request: a connection is registered, a message handled at once.
-    fn begin(&mut self, park: &ParkingPlace<Box<J>>, mut job: J) {
+    fn begin(&mut self, park: &ParkingPlace<Box<J>>, mut job: Box<J>) {
         if !job.parks() {
             while matches!(job.turn(&mut self.worker), Turn::Again | Turn::Park(_)) {}
             return;
@@ -163,16 +163,20 @@ pub(super) enum Started<J> {
 }
 
 /// Registers a new connection with the poller, where it waits for its first bytes unless its handler speaks first.
-pub(super) fn start<J: Task>(park: &ParkingPlace<Box<J>>, job: J, now: Instant) -> Result<Started<J>, Rejected<J>> {
-    let Some(descriptor) = job.descriptor() else {
-        return Err(Rejected::new(job, io::ErrorKind::Unsupported.into()));
+pub(super) fn start<J: Task>(
+    park: &ParkingPlace<Box<J>>,
+    job: Box<J>,
+    now: Instant,
+) -> Result<Started<J>, Rejected<J>> {
+    let Some(descriptor) = Task::descriptor(&*job) else {
+        return Err(Rejected::new(*job, io::ErrorKind::Unsupported.into()));
     };
     let token = match park.insert(descriptor) {
         Ok(token) => token,
-        Err(error) => return Err(Rejected::new(job, error)),
+        Err(error) => return Err(Rejected::new(*job, error)),
     };
-    let Some(wait) = job.first_wait() else { return Ok(Started::Runs(token, Box::new(job))) };
-    match park.park(token, Box::new(job), wait, now) {
+    let Some(wait) = job.first_wait() else { return Ok(Started::Runs(token, job)) };
+    match park.park(token, job, wait, now) {
         Ok(None) => Ok(Started::Waits),
         Ok(Some((mut job, hangup))) => {
             if hangup {

@@ -104,29 +104,40 @@ impl<J: Waits> ParkingPlace<J> {
         wait: Wait,
         now: Instant,
     ) -> Result<Option<(J, bool)>, (J, io::Error)> {
-        if let Err(error) = self.arm(token, &job, wait.watch) {
-            return Err((job, error));
-        }
         let parking =
             Parking { deadline: self.timers.deadline(wait.timeout, now), class: wait.class, watch: wait.watch };
-        match self.table.park(token, job, parking) {
-            Parked::Waits { queue_timer } => {
-                if queue_timer {
-                    self.timers.push(parking.deadline, token);
-                }
-                Ok(None)
+        let mut job = job;
+        let mut rearmed = false;
+        if !EDGE {
+            // Armed before it is in the table: an event that comes first finds it running and leaves a note.
+            if let Err(error) = self.arm(token, &job, wait.watch) {
+                return Err((job, error));
             }
-            Parked::News(job, hangup) => Ok(Some((job, hangup))),
+            rearmed = true;
+        }
+        loop {
+            match self.table.park(token, job, parking, rearmed) {
+                Parked::Waits { queue_timer } => {
+                    if queue_timer {
+                        self.timers.push(parking.deadline, token);
+                    }
+                    return Ok(None);
+                }
+                Parked::News(job, hangup) => return Ok(Some((job, hangup))),
+                Parked::Unarmed(unarmed) => {
+                    job = unarmed;
+                    if let Err(error) = self.arm(token, &job, wait.watch) {
+                        return Err((job, error));
+                    }
+                    rearmed = true;
+                }
+            }
         }
     }
 
-    /// Done before the job is in the table: an event that comes first finds it running and leaves a note.
     fn arm(&self, token: Token, job: &J, watch: Watch) -> io::Result<()> {
         let Some(descriptor) = job.descriptor() else { return Ok(()) };
-        if self.table.watch(token) != watch {
-            return self.poller.modify(descriptor, token.raw(), watch);
-        }
-        if EDGE { Ok(()) } else { self.poller.rearm(descriptor, token.raw(), watch) }
+        self.poller.modify(descriptor, token.raw(), watch)
     }
 
     /// Frees the slot of a running job, before its descriptor is closed.

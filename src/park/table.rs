@@ -100,6 +100,8 @@ pub(crate) enum Expiry<J> {
 pub(crate) enum Parked<J> {
     /// It waits; a timer has to be queued if `queue_timer`.
     Waits { queue_timer: bool },
+    /// The poller watches for something else: tell it first, then park with `rearmed`.
+    Unarmed(J),
     /// There was news meanwhile: run it again; the flag says whether the peer may have closed.
     News(J, bool),
 }
@@ -172,7 +174,7 @@ impl<J> Table<J> {
     }
 
     /// Puts a job back to wait, unless there was news while it ran.
-    pub(crate) fn park(&self, token: Token, job: J, parking: Parking) -> Parked<J> {
+    pub(crate) fn park(&self, token: Token, job: J, parking: Parking, rearmed: bool) -> Parked<J> {
         let mut guard = self.slot(token.index()).lock();
         let slot = &mut *guard;
         match &mut slot.state {
@@ -181,6 +183,7 @@ impl<J> Table<J> {
                 slot.state = State::Running { news: false, hangup: false };
                 Parked::News(job, ended)
             }
+            _ if !rearmed && slot.parking.watch != parking.watch => Parked::Unarmed(job),
             state => {
                 *state = State::Parked(job);
                 slot.parking = parking;
@@ -221,11 +224,6 @@ impl<J> Table<J> {
         slot.entry = u64::MAX;
         let class = slot.parking.class;
         slot.take_parked().map_or(Expiry::Drop, |job| Expiry::Job(class, job))
-    }
-
-    /// What the connection waits for, to tell whether the poller must be told otherwise.
-    pub(crate) fn watch(&self, token: Token) -> Watch {
-        self.slot(token.index()).lock().parking.watch
     }
 
     pub(crate) fn is_slow(&self, token: Token) -> bool {
@@ -331,13 +329,13 @@ mod tests {
     fn an_event_for_a_former_tenant_finds_nothing() {
         let table = Table::new();
         let old = table.insert();
-        assert!(matches!(table.park(old, "old", PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(old, "old", PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(old, false), Found::Job("old")));
         table.remove(old);
         let new = table.insert();
         assert_eq!(new.index(), old.index());
         assert!(matches!(table.wake(old, false), Found::Gone));
-        assert!(matches!(table.park(new, "new", PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(new, "new", PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(old, false), Found::Gone));
         assert!(table.take_parked(old).is_none());
         assert_eq!(table.expire(old, 100, 1_000), Expiry::Drop);
@@ -349,21 +347,21 @@ mod tests {
         let table = Table::new();
         let token = table.insert();
         assert!(matches!(table.wake(token, true), Found::Told));
-        assert!(matches!(table.park(token, 1, PARKING), Parked::News(1, true)));
-        assert!(matches!(table.park(token, 1, PARKING), Parked::Waits { .. }));
+        assert!(matches!(table.park(token, 1, PARKING, false), Parked::News(1, true)));
+        assert!(matches!(table.park(token, 1, PARKING, false), Parked::Waits { .. }));
         assert!(matches!(table.wake(token, false), Found::Job(1)));
         assert!(matches!(table.wake(token, false), Found::Told));
-        assert!(matches!(table.park(token, 1, PARKING), Parked::News(1, false)));
+        assert!(matches!(table.park(token, 1, PARKING, false), Parked::News(1, false)));
     }
 
     #[test]
     fn a_timer_waits_for_the_newest_deadline_and_fires_once() {
         let table = Table::new();
         let token = table.insert();
-        assert!(matches!(table.park(token, 7, PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(token, 7, PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(token, false), Found::Job(7)));
         let later = Parking { deadline: 200, ..PARKING };
-        assert!(matches!(table.park(token, 7, later), Parked::Waits { queue_timer: false }));
+        assert!(matches!(table.park(token, 7, later, false), Parked::Waits { queue_timer: false }));
         assert_eq!(table.expire(token, 100, 100), Expiry::Later(200));
         assert_eq!(table.expire(token, 100, 250), Expiry::Drop, "replaced by the entry for 200");
         assert_eq!(table.expire(token, 200, 200), Expiry::Job(Class::Idle, 7));
@@ -374,10 +372,10 @@ mod tests {
     fn an_earlier_deadline_gets_a_timer_of_its_own() {
         let table = Table::new();
         let token = table.insert();
-        assert!(matches!(table.park(token, 7, PARKING), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(token, 7, PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(token, false), Found::Job(7)));
         let sooner = Parking { deadline: 20, class: Class::Linger, watch: Watch::Read };
-        assert!(matches!(table.park(token, 7, sooner), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(token, 7, sooner, false), Parked::Waits { queue_timer: true }));
         assert_eq!(table.expire(token, 20, 20), Expiry::Job(Class::Linger, 7));
         assert_eq!(table.expire(token, 100, 100), Expiry::Drop);
     }

@@ -56,7 +56,16 @@ impl<J: Task> Acceptor<J> {
         let reporter = source.reporter();
         let address = source.address();
         reporter.observe(&Event::ListenStart { address: &address });
-        Self { source, reporter, address, armed: false, at_limit: false, shed_again: None, back_off: BackOff::default(), burst: BURST }
+        Self {
+            source,
+            reporter,
+            address,
+            armed: false,
+            at_limit: false,
+            shed_again: None,
+            back_off: BackOff::default(),
+            burst: BURST,
+        }
     }
 
     pub(crate) fn address(&self) -> &str {

@@ -233,11 +233,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     /// Waits for the peer, unless the server is stopping.
-    fn park(&mut self, in_message: bool, worker: &Worker) -> Step {
+    fn park(&mut self, in_message: bool, worker: &mut Worker) -> Step {
         if self.shared.core.stop.is_stopping() {
             self.finish(End::Drained);
             return Step::Next;
         }
+        // The handler may have taken its time; the wait begins now.
+        worker.set_now(Instant::now());
         if !in_message {
             self.message_since = None;
             return Step::Turn(Turn::Park(self.wait_for(Class::Idle)));

@@ -33,7 +33,7 @@ const SPECIAL: u64 = (u32::MAX as u64) << 32;
 #[derive(Debug)]
 pub(crate) enum Ready<J> {
     /// A request was accepted.
-    New(J),
+    New(Box<J>),
     /// A parked connection may have news; its job is in the parking place.
     Event { token: Token, hangup: bool },
     /// A parked connection's deadline has passed.
@@ -131,7 +131,7 @@ impl Waiter {
         park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
         if let (Some(acceptor), true) = (acceptor, accept) {
             acceptor.review(&park.poller, now)?;
-            acceptor.accept_burst(park, now, |job| ready.push(Ready::New(job)))?;
+            acceptor.accept_burst(park, now, |job| ready.push(Ready::New(Box::new(job))))?;
         }
         self.serve_actions(reporter, now);
         Ok(())
@@ -170,7 +170,7 @@ impl<J: Task> ServeLoop<J> {
         while self.turn(false, ready)? {
             for event in ready.drain(..) {
                 if let Ready::New(job) = event
-                    && let Err(rejected) = process_request(self, job)
+                    && let Err(rejected) = process_request(self, *job)
                 {
                     rejected.close();
                 }

@@ -2,7 +2,7 @@
 //!
 //! Both offer the same: [`Poller::add`] with a token, [`Poller::wait`] by one thread at a time, [`Poller::notify`] from any.
 //! They differ in one thing that callers must honour, [`EDGE`]: with epoll a registration is edge-triggered and
-//! stays armed; with `polling` it fires once and [`Poller::rearm`] arms it again.
+//! stays armed; with `polling` it fires once and [`Poller::modify`] arms it again.
 
 #[cfg(all(target_os = "linux", not(socketserver_portable_poller)))]
 mod epoll;

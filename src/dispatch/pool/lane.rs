@@ -81,12 +81,13 @@ impl<W> Lane<W> {
     pub(super) fn begin(&self, token: Option<Token>) {
         self.current.store(token.map_or(NOBODY, Token::raw), Ordering::Relaxed);
         // Sequentially consistent with the monitor's look before it sleeps.
-        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::SeqCst);
     }
 
     /// The call is over; true if it was found stuck.
     pub(super) fn end(&self) -> bool {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        // Only this worker writes it.
+        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Release);
         self.stuck.load(Ordering::Relaxed) && self.stuck.swap(false, Ordering::AcqRel)
     }
 

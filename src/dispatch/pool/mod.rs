@@ -99,7 +99,7 @@ impl ServesInBackground for Pool {}
 impl<J: Task + Send + 'static> Process<J> for Pool
 where
     J::Source: Send,
-    J::Reporter: Send + std::marker::Sync,
+    J::Reporter: Send + Sync,
 {
     type Running = Running<J>;
 
@@ -120,7 +120,7 @@ where
     }
 
     fn process_request(&self, running: &mut Running<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
-        running.scheduler.inject(Work::New(job));
+        running.scheduler.inject(Work::New(Box::new(job)));
         Ok(())
     }
 

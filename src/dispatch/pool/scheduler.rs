@@ -55,7 +55,7 @@ pub(super) enum Work<J> {
     /// A deadline has passed.
     Expired { token: Token, class: Class, job: Box<J> },
     /// Accepted just now.
-    New(J),
+    New(Box<J>),
 }
 
 /// What waking another worker costs, about, in nanoseconds: a batch must be worth more.
@@ -310,7 +310,7 @@ impl<J: Task> Scheduler<J> {
     }
 
     /// A message is handled to its end.
-    fn run_message(&self, index: usize, mut job: J, worker: &mut Worker) {
+    fn run_message(&self, index: usize, mut job: Box<J>, worker: &mut Worker) {
         let lane = &self.lanes[index];
         self.begin(lane, None);
         while matches!(job.turn(worker), Turn::Again | Turn::Park(_)) {}

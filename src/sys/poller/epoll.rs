@@ -63,12 +63,6 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(watch))?)
     }
 
-    /// Nothing to do: edge-triggered registrations stay armed.
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the portable poller has work here")]
-    pub(crate) fn rearm(&self, _: Descriptor<'_>, _: u64, _: Watch) -> io::Result<()> {
-        Ok(())
-    }
-
     /// Nothing to do: level-triggered registrations stay armed.
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the portable poller has work here")]
     pub(crate) fn rearm_level(&self, _: Descriptor<'_>, _: u64) -> io::Result<()> {

@@ -64,10 +64,6 @@ impl Poller {
         self.0.modify_with_mode(descriptor, event, PollMode::Oneshot)
     }
 
-    pub(crate) fn rearm(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
-        self.modify(descriptor, token, watch)
-    }
-
     pub(crate) fn rearm_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         self.modify(descriptor, token, Watch::Read)
     }
