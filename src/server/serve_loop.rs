@@ -43,7 +43,7 @@ pub(crate) enum Ready<J> {
     Watched(u32),
 }
 
-/// What a dispatch drives: each [`turn`](Self::turn) waits for something to happen and says what.
+/// What a dispatch drives: each turn waits for something to happen and says what.
 pub struct ServeLoop<J: Task> {
     pub(crate) park: Arc<ParkingPlace<Box<J>>>,
     pub(crate) reporter: J::Reporter,

@@ -1,0 +1,121 @@
+//! Every name of Python's `socketserver`, what it is here, and what is different on purpose.
+//!
+//! A class that inherits from a mix-in and a server becomes a type put together from parts; a method that was overridden becomes
+//! a method of a trait, or a closure given to the builder.
+//!
+//! # Classes
+//!
+//! | Python | here |
+//! |---|---|
+//! | `BaseServer` | [`Server<T, D, H>`](crate::Server), over a [`Transport`](crate::Transport) of one's own |
+//! | `TCPServer`, `UDPServer` | [`TcpServer`](crate::TcpServer), [`UdpServer`](crate::UdpServer) |
+//! | `UnixStreamServer`, `UnixDatagramServer` | `UnixStreamServer`, `UnixDatagramServer` |
+//! | `ThreadingTCPServer`, `ThreadingUDPServer` | [`ThreadingTcpServer`](crate::ThreadingTcpServer), [`ThreadingUdpServer`](crate::ThreadingUdpServer) |
+//! | `ThreadingUnixStreamServer`, `ThreadingUnixDatagramServer` | the same |
+//! | `ForkingTCPServer`, `ForkingUDPServer` | `ForkingTcpServer`, `ForkingUdpServer` |
+//! | `ForkingUnixStreamServer`, `ForkingUnixDatagramServer` | the same |
+//! | `ThreadingMixIn` | the dispatch [`ThreadPerRequest`](crate::ThreadPerRequest) |
+//! | `ForkingMixIn` | the dispatch `Fork` |
+//! | a pool of threads: not there | the dispatch [`Pool`](crate::Pool), and four flavours `Pool...Server` |
+//! | `BaseRequestHandler` | [`Handler<R>`](crate::Handler) |
+//! | `StreamRequestHandler` | `Handler<Stream<S>>`; `rfile` and `wfile` are the [`Stream`](crate::Stream) itself, which is `BufRead + Write` |
+//! | `DatagramRequestHandler` | `Handler<Datagram<A>>`; see [`payload`](crate::Datagram::payload) and [`reply`](crate::Datagram::reply) |
+//!
+//! # Methods
+//!
+//! | Python | here |
+//! |---|---|
+//! | `server_bind`, `server_activate` | [`Builder::bind`](crate::Builder::bind), and [`transport::Bind`](crate::transport::Bind) for a transport of one's own |
+//! | `server_close`, `with` | dropping the server |
+//! | `fileno` | `AsFd` |
+//! | `serve_forever` | [`serve_forever`](crate::Server::serve_forever), or [`serve_in_background`](crate::Server::serve_in_background) instead of a thread of one's own |
+//! | `shutdown` | [`StopHandle::shutdown`](crate::StopHandle::shutdown); see [`stopping`](super::stopping) |
+//! | `handle_request`, `handle_timeout` | [`handle_request`](crate::Server::handle_request), [`HandlerFactory::handle_timeout`](crate::HandlerFactory::handle_timeout) |
+//! | `get_request` | [`Transport::accept`](crate::Transport::accept) |
+//! | `verify_request` | [`HandlerFactory::verify_request`](crate::HandlerFactory::verify_request), or [`Builder::verify`](crate::Builder::verify) |
+//! | `process_request` | [`Process::process_request`](crate::dispatch::Process::process_request) |
+//! | `process_request_thread` | nothing to override: `setup` and `finish` of a handler run on its thread |
+//! | `finish_request` | [`HandlerFactory::make`](crate::HandlerFactory::make) |
+//! | `shutdown_request`, `close_request` | done by the server, once on every path; a handler that wants the socket returns [`Flow::Detach`](crate::Flow::Detach) |
+//! | `handle_error` | [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error), or [`Builder::on_error`](crate::Builder::on_error) |
+//! | `service_actions` | [`HandlerFactory::service_actions`](crate::HandlerFactory::service_actions), or [`Builder::on_service`](crate::Builder::on_service) |
+//! | `collect_children` | done by `Fork` as soon as a child ends; [`Event::ChildExit`](crate::Event::ChildExit) tells |
+//! | `setup`, `handle`, `finish` of a handler | [`setup`](crate::Handler::setup), [`handle`](crate::Handler::handle), [`finish`](crate::Handler::finish) |
+//!
+//! # Attributes
+//!
+//! | Python | here, with its default |
+//! |---|---|
+//! | `server_address` | [`local_addr`](crate::Server::local_addr) |
+//! | `address_family` | the address decides; [`only_v6`](crate::Builder::only_v6) as the system is set up |
+//! | `request_queue_size` | [`backlog`](crate::Builder::backlog), 4096 |
+//! | `allow_reuse_address` | [`reuse_address`](crate::Builder::reuse_address), true for TCP |
+//! | `allow_reuse_port` | `reuse_port`, false; only for TCP and UDP |
+//! | `timeout` of a server | [`request_timeout`](crate::Builder::request_timeout), none |
+//! | `timeout` of a handler | [`read_timeout`](crate::Builder::read_timeout), [`write_timeout`](crate::Builder::write_timeout), 30 s; [`idle_timeout`](crate::Builder::idle_timeout), 60 s |
+//! | `poll_interval` | not needed: a stop takes effect at once; [`service_interval`](crate::Builder::service_interval) for `service_actions` |
+//! | `max_packet_size` | [`max_datagram_size`](crate::Builder::max_datagram_size), 65 535 |
+//! | `daemon_threads`, `block_on_close` | [`drain_timeout`](crate::Builder::drain_timeout), 15 s |
+//! | `max_children` | `Fork::max_children`, 40 |
+//! | `rbufsize`, `wbufsize` | reading is buffered; [`write_buffer`](crate::Builder::write_buffer), 0 |
+//! | `disable_nagle_algorithm` | [`nodelay`](crate::Builder::nodelay), true |
+//! | `bind_and_activate=False` | the builder: options first, the address last |
+//! | `self.request`, `self.client_address` | the argument of `handle`, and its `peer_addr` |
+//! | `self.server` | what the factory has captured |
+//!
+//! # An example
+//!
+//! ```python
+//! class Upper(socketserver.StreamRequestHandler):
+//!     def handle(self):
+//!         for line in self.rfile:
+//!             self.wfile.write(line.upper())
+//!
+//! with socketserver.ThreadingTCPServer(("127.0.0.1", 9999), Upper) as server:
+//!     server.serve_forever()
+//! ```
+//!
+//! ```no_run
+//! use std::io::{BufRead, Write};
+//! use socketserver::{Flow, Handler, HandlerResult, Socket, Stream, ThreadingTcpServer};
+//!
+//! struct Upper;
+//!
+//! impl<S: Socket> Handler<Stream<S>> for Upper {
+//!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+//!         let mut line = Vec::new();
+//!         while request.read_until(b'\n', &mut line)? > 0 {
+//!             request.write_all(&line.to_ascii_uppercase())?;
+//!             line.clear();
+//!         }
+//!         Ok(Flow::Close)
+//!     }
+//! }
+//!
+//! let server = ThreadingTcpServer::bind(("127.0.0.1", 9999), |_: &_| Upper)?;
+//! let report = server.serve_forever()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A handler that serves one message for each call and returns [`Flow::Continue`](crate::Flow::Continue) does the same, and costs no
+//! thread between messages under [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
+//!
+//! # Different on purpose
+//!
+//! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak the connection. Here a panic of
+//!   any hook is caught, and the connection is closed once on every path.
+//! - **Nothing is printed.** Errors are values that go to `handle_error`; who does not look at them does not see them.
+//! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop still runs, and no stop that
+//!   poisons the next run. A server that was stopped before it serves returns at once.
+//! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server closes.
+//! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not for ever.
+//! - **A silent client costs nothing.** `setup` and `handle` run when the first bytes are there (or at once:
+//!   [`speaking_first`](crate::Builder::speaking_first)); at a clean end of input `handle` is not called.
+//! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means something else.
+//! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.
+//! - **No reply that nobody asked for.** Python sends an empty datagram where the handler wrote nothing, and half an answer after an error.
+//! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server has left is replaced.
+//! - **A child exits with 0 or 1, or with the code that its handler has set**; Python loses it. Its exit is reported.
+//! - **Only children of one's own are waited for**, each by its own process ID: the status of another is never taken.
+//! - **A child of a stream server closes the listener**, so that the port is free when the server has ended.
+//! - **`Fork` refuses to run in a process with several threads**; Python warns.

@@ -1,0 +1,60 @@
+//! How to see what a server does, and what went wrong.
+//!
+//! The library never logs. There are three ways to look at it.
+//!
+//! # Errors
+//!
+//! [`on_error`](crate::Builder::on_error) (or [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error)) is given every error of a step as a value:
+//! its [`stage`](crate::RequestError::stage), whether the peer simply [went away](crate::RequestError::is_disconnect), whether it was a
+//! [timeout](crate::RequestError::is_timeout) or a [panic](crate::RequestError::is_panic), and the error itself.
+//!
+//! ```
+//! use socketserver::TcpServer;
+//!
+//! let server = TcpServer::builder_fn(|_| Err("not today".into()))
+//!     .on_error(|error, peer| {
+//!         if !error.is_disconnect() {
+//!             eprintln!("{peer:?}: {error}");
+//!         }
+//!     })
+//!     .bind("127.0.0.1:0")?;
+//! # Ok::<(), socketserver::BindError>(())
+//! ```
+//!
+//! # Events
+//!
+//! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their
+//! reason, episodes in which accepting fails, children that end, the phases of a drain. A server without an observer
+//! does not even build them. An observer is called on the thread on which the event happens, and should return soon.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use socketserver::{Event, Flow, ThreadingTcpServer};
+//!
+//! let open = Arc::new(AtomicUsize::new(0));
+//! let seen = Arc::clone(&open);
+//! let server = ThreadingTcpServer::builder_fn(|_| Ok(Flow::Close))
+//!     .observed(move |event: &Event<'_>| match event {
+//!         Event::Start { .. } => {
+//!             seen.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!         Event::Stop { id, end, duration, .. } => {
+//!             seen.fetch_sub(1, Ordering::Relaxed);
+//!             println!("{id}: {end:?} after {duration:?}");
+//!         }
+//!         _ => {}
+//!     })
+//!     .bind("127.0.0.1:0")?
+//!     .serve_in_background()?;
+//! let client = std::net::TcpStream::connect(server.local_addr())?;
+//! drop(client);
+//! let report = server.shutdown()?;
+//! assert_eq!(open.load(Ordering::Relaxed), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Counters
+//!
+//! [`Server::stats`](crate::Server::stats), and a [`Stats`](crate::Stats) handle from anywhere, give a snapshot of the counters at the price of a few atomic
+//! loads: accepted, active, finished, idle closed, forced, refused, failed. The [`Report`](crate::Report) has the same at the end.

@@ -1,0 +1,26 @@
+//! What is where, and the features of the crate.
+//!
+//! | | Linux | macOS, the BSDs | Windows |
+//! |---|---|---|---|
+//! | TCP, UDP | yes | yes | yes |
+//! | Unix-domain sockets | yes | yes | no |
+//! | `Sync`, `ThreadPerRequest`, `Pool` | yes | yes | yes |
+//! | `Fork` | yes | yes | no |
+//! | waiting for connections | epoll | the `polling` crate (kqueue) | the `polling` crate |
+//! | datagrams in batches | yes | no | no |
+//! | replies from the address a datagram was sent to | yes | no | no |
+//! | children collected | as they end | within 20 ms | |
+//! | `Fork` counts the threads of its process | yes | no: the caller has to know | |
+//! | credentials of a Unix-domain peer | yes | no | no |
+//! | abstract socket names | yes | no | no |
+//!
+//! The tests run on Linux, under both ways of waiting; for macOS, FreeBSD and Windows the library is type-checked.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `signals`: the module `signals`, which turns SIGINT and SIGTERM into a drain (Unix).
+//! - `testing`: help for tests of handlers and transports.
+//!
+//! The least version of Rust is 1.88.

@@ -1,0 +1,60 @@
+//! What happens between a stop and the report, and who may ask for it.
+//!
+//! # Who may stop a server
+//!
+//! A [`StopHandle`](crate::StopHandle) is clonable and works from everywhere: another thread, a handler
+//! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once and cannot deadlock, and may be called before, during
+//! and after serving. There is no poll interval: the serve loop wakes up at once.
+//!
+//! ```
+//! use socketserver::{Flow, TcpServer};
+//!
+//! // A client that says "stop" stops the server that serves it.
+//! let server = TcpServer::bind_fn("127.0.0.1:0", |request| {
+//!     if request.buffered().starts_with(b"stop")
+//!         && let Some(stop) = request.stop_handle()
+//!     {
+//!         stop.shutdown();
+//!         return Ok(Flow::Close);
+//!     }
+//!     let length = request.buffered().len();
+//!     std::io::BufRead::consume(request, length);
+//!     Ok(Flow::Continue)
+//! })?;
+//! let address = server.local_addr();
+//! let client = std::thread::spawn(move || {
+//!     use std::io::Write;
+//!     std::net::TcpStream::connect(address)?.write_all(b"stop")
+//! });
+//! let report = server.serve_forever()?;
+//! assert!(report.is_clean());
+//! # client.join().unwrap()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` makes SIGINT and SIGTERM do it: the first drains, the
+//! second does not wait. Nothing is installed unasked.
+//!
+//! # The order
+//!
+//! 1. Nothing more is accepted. Clients that wait in the backlog see a close (not a reset), and are counted as refused.
+//! 2. The listener closes; the file of a Unix-domain socket is removed.
+//! 3. Connections that wait for their next message end. Their handlers' `finish` is told
+//!    [`End::Drained`](crate::End::Drained).
+//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping).
+//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and what is left is closed; children
+//!    of `Fork` get SIGTERM, and shortly after it SIGKILL.
+//! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there were and how they
+//!    ended, and how long the drain took.
+//!
+//! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline, [`shutdown_now`](crate::StopHandle::shutdown_now) none at all; a second
+//! call can shorten the time that is left, never lengthen it. What no deadline can end is a handler that computes: under
+//! `ThreadPerRequest` and `Pool` it is reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
+//!
+//! # Without serving for ever
+//!
+//! Dropping a server that has served with [`handle_request`](crate::Server::handle_request) drains, too. Dropping a
+//! [`BackgroundServer`](crate::BackgroundServer) stops it and waits; its [`shutdown`](crate::BackgroundServer::shutdown) does that and returns the report.
+//!
+//! [`pause`](crate::StopHandle::pause) and [`resume`](crate::StopHandle::resume) stop accepting for a while: the address stays bound, and connections are
+//! served on.
