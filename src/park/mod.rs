@@ -16,6 +16,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+#[cfg(all(test, socketserver_shuttle))]
+mod model;
 pub(crate) mod sync;
 pub(crate) mod table;
 pub(crate) mod timers;

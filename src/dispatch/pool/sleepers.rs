@@ -60,3 +60,50 @@ impl Sleepers {
         bed.called.notify_one();
     }
 }
+
+#[cfg(all(test, socketserver_shuttle))]
+mod model {
+    use std::sync::Arc;
+
+    use shuttle::thread;
+
+    use super::*;
+
+    /// Two workers that sleep when a queue is empty, and somebody who puts work into it and wakes one.
+    #[test]
+    fn model_no_wake_up_is_lost() {
+        let model = || {
+            let sleepers = Arc::new(Sleepers::new(2));
+            let queue = Arc::new(Mutex::new(Vec::new()));
+            let done = Arc::new(Mutex::new(0));
+            let workers: Vec<_> = (0..2)
+                .map(|index| {
+                    let (sleepers, queue, done) = (Arc::clone(&sleepers), Arc::clone(&queue), Arc::clone(&done));
+                    thread::spawn(move || {
+                        loop {
+                            let work = queue.lock().pop();
+                            match work {
+                                Some(true) => *done.lock() += 1,
+                                Some(false) => return,
+                                None => sleepers.sleep(index, || !queue.lock().is_empty()),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for work in [true, true, true] {
+                queue.lock().push(work);
+                sleepers.wake_one();
+            }
+            // The end: each worker takes one, after all the work (the queue is a stack, so they go below).
+            queue.lock().splice(0..0, [false, false]);
+            sleepers.wake_all();
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            assert_eq!(*done.lock(), 3);
+        };
+        shuttle::check_random(model, 20_000);
+        shuttle::check_pct(model, 20_000, 3);
+    }
+}
