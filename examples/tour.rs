@@ -194,9 +194,9 @@ fn run(flavour: &str, transport: &str, dispatch: &str, flavour_runs: impl FnOnce
     match &outcome {
         Ok(()) => {
             let elapsed = format!("{:.1} ms", elapsed.as_secs_f64() * 1000.0);
-            println!("{flavour:<27} {transport:<13} {dispatch:<17} {CLIENTS:>7} {elapsed:>10}");
+            println!("{flavour:<27} {transport:<14} {dispatch:<17} {CLIENTS:>7} {elapsed:>10}");
         }
-        Err(error) => println!("{flavour:<27} {transport:<13} {dispatch:<17} failed: {error}"),
+        Err(error) => println!("{flavour:<27} {transport:<14} {dispatch:<17} failed: {error}"),
     }
     outcome.is_ok()
 }
@@ -216,7 +216,7 @@ macro_rules! flavour {
 fn main() -> ExitCode {
     let mut failed = Vec::new();
     println!("The flavours of socketserver: each answers {CLIENTS} clients at a time, {ROUNDS} messages each.\n");
-    println!("{:<27} {:<13} {:<17} {:>7} {:>10}", "flavour", "transport", "dispatch", "clients", "elapsed");
+    println!("{:<27} {:<14} {:<17} {:>7} {:>10}", "flavour", "transport", "dispatch", "clients", "elapsed");
     let any = "127.0.0.1:0";
 
     #[cfg(unix)]
@@ -366,7 +366,9 @@ mod unix {
     impl Folder {
         fn new() -> io::Result<Self> {
             let folder = std::env::temp_dir().join(format!("socketserver-tour-{}", std::process::id()));
-            std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+            std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot make {} for socket files: {error}", folder.display()))
+            })?;
             Ok(Self(folder))
         }
 

@@ -4,7 +4,8 @@
 //! - The *dispatch* is on what they run: one thread, a thread each, a process each, a pool, or [one of your own](dispatch).
 //! - The *handler* is what is done with them: a function, or a type with `setup`, `handle` and `finish`.
 //!
-//! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between messages.
+//! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between messages (on one
+//! thread, and on a pool).
 //!
 //! ```
 //! use std::io::{BufRead, Write};
