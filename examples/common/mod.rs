@@ -25,6 +25,7 @@ pub struct Flags {
     pub listen: Option<String>,
     pub dispatch: Option<String>,
     pub transport: Option<String>,
+    /// Threads of the pool; the other dispatches have as many as there are requests.
     pub workers: Option<usize>,
 }
 
@@ -105,23 +106,16 @@ macro_rules! serve_with {
         match flags.dispatch.as_deref().unwrap_or($default) {
             "sync" => common::serve(
                 Builder::<$transport, Sync, _>::new($factory)$(.$option($($value),*))*, &listen),
-            "threads" => {
-                let mut dispatch = ThreadPerRequest::default();
-                if let Some(workers) = flags.workers {
-                    dispatch = dispatch.max_threads(workers);
-                }
-                common::serve(
-                    Builder::<$transport, ThreadPerRequest, _>::new($factory).dispatch(dispatch)$(.$option($($value),*))*,
-                    &listen)
-            }
-            "fork" => {
-                let mut dispatch = Fork::default();
-                if let Some(workers) = flags.workers {
-                    dispatch = dispatch.max_children(workers);
-                }
-                common::serve(
-                    Builder::<$transport, Fork, _>::new($factory).dispatch(dispatch)$(.$option($($value),*))*, &listen)
-            }
+            "threads" => common::serve(
+                Builder::<$transport, ThreadPerRequest, _>::new($factory)$(.$option($($value),*))*,
+                &listen,
+            ),
+            // The default of 40 children would make a client wait whom the others' conversations do not concern.
+            "fork" => common::serve(
+                Builder::<$transport, Fork, _>::new($factory)
+                    .dispatch(Fork::default().max_children(1024))$(.$option($($value),*))*,
+                &listen,
+            ),
             "pool" => {
                 let mut dispatch = Pool::default();
                 if let Some(workers) = flags.workers {
