@@ -73,7 +73,7 @@ enum Phase<P, R, K> {
 #[derive(Clone, Copy, Debug)]
 enum Closing {
     Flush,
-    Linger { since: Instant, discarded: usize },
+    Linger { since: Instant, discarded: usize, stopping: bool },
 }
 
 /// `handle` is called at most so often before another connection has its turn.
@@ -381,18 +381,18 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() {
                 return Turn::Done;
             }
-            self.closing = Closing::Linger { since: worker.now(), discarded: 0 };
+            self.closing = Closing::Linger { since: worker.now(), discarded: 0, stopping: false };
         }
-        let Closing::Linger { since, discarded } = &mut self.closing else { return Turn::Done };
+        let Closing::Linger { since, discarded, stopping } = &mut self.closing else { return Turn::Done };
         match request.discard_input() {
             Discard::End => return Turn::Done,
             Discard::More { discarded: more } => *discarded += more,
         }
         let quiet = *discarded == 0;
         let spent = worker.now().saturating_duration_since(*since);
-        let stopping = self.shared.core.stop.is_stopping();
+        *stopping = self.shared.core.stop.is_stopping();
         // A stopping server owes patience only to those who were still sending.
-        if *discarded > options.linger_bytes || spent >= options.linger_timeout || (stopping && quiet) {
+        if *discarded > options.linger_bytes || spent >= options.linger_timeout || (*stopping && quiet) {
             return Turn::Done;
         }
         let mut wait = self.wait_for(Class::Linger);
@@ -557,8 +557,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Watch::Read => Interest::Read,
             Watch::Write => Interest::Write,
         };
-        // A connection between two messages ends when the drain begins, others at its deadline.
-        let idle = matches!(park.class, Class::Idle | Class::Message);
+        // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers looks
+        // once whether its peer is still sending.
+        let idle = match park.class {
+            Class::Idle | Class::Message => true,
+            Class::Linger => !matches!(self.closing, Closing::Linger { stopping: true, .. }),
+            Class::Write => false,
+        };
         let until = crate::request::deadline(park.timeout);
         let Some(descriptor) = Task::descriptor(self) else { return };
         match stop.wait(descriptor, interest, until, idle) {
