@@ -1,0 +1,264 @@
+//! One request at a time: `handle_request` takes one, waits no longer than its timeout, and ends at a stop.
+
+#[macro_use]
+mod common;
+
+use std::io::BufRead;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
+
+use common::Log;
+use common::Recorder;
+use common::echo::Echo;
+use socketserver::Builder;
+use socketserver::Flow;
+use socketserver::Handled;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::TcpServer;
+use socketserver::ThreadingTcpServer;
+use socketserver::UdpServer;
+
+/// Answers one line and closes: under `Sync`, `handle_request` returns when the conversation is over.
+fn one_line(request: &mut Stream<std::net::TcpStream>) -> socketserver::HandlerResult {
+    let mut line = String::new();
+    request.read_line(&mut line)?;
+    request.write_all(line.as_bytes())?;
+    Ok(Flow::Close)
+}
+
+under_each_dispatch! {
+    fn each_call_takes_exactly_one<D>() {
+        let recorder = Recorder::default();
+        let mut server = Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line))
+            .observed(recorder.clone())
+            .bind("127.0.0.1:0")
+            .unwrap();
+        let clients: Vec<_> = (0..3).map(|_| common::connect(server.local_addr())).collect();
+        for mut client in &clients {
+            client.write_all(b"hello\n").unwrap();
+            // The end of input, so that the server need not wait for more before it closes.
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        for (index, client) in clients.iter().enumerate() {
+            assert_eq!(server.handle_request().unwrap(), Handled::Request);
+            assert_eq!(server.stats().accepted, index as u64 + 1);
+            assert_eq!(common::read_rest(client), b"hello\n");
+        }
+        server.stop_handle().shutdown();
+        let report = server.serve_forever().unwrap();
+        recorder.assert_balanced(&report);
+        assert_eq!((report.accepted, report.finished), (3, 3), "{report}");
+    }
+
+    fn a_timeout_is_told_once_and_not_before_its_time<D>() {
+        const TIMEOUT: Duration = Duration::from_millis(50);
+        let timeouts = Log::<()>::default();
+        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+            .request_timeout(TIMEOUT)
+            .on_timeout({
+                let timeouts = timeouts.clone();
+                move || timeouts.push(())
+            })
+            .bind("127.0.0.1:0")
+            .unwrap();
+        for round in 1..=2 {
+            let begun = Instant::now();
+            assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
+            assert!(begun.elapsed() >= TIMEOUT);
+            assert_eq!(timeouts.len(), round);
+        }
+    }
+
+    fn a_timeout_of_zero_takes_what_is_there_and_waits_for_nothing<D>() {
+        let mut server = Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line))
+            .request_timeout(Duration::ZERO)
+            .bind("127.0.0.1:0")
+            .unwrap();
+        assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"hello\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        // A loopback connection is in the backlog when connect returns.
+        assert_eq!(server.handle_request().unwrap(), Handled::Request);
+        assert_eq!(common::read_rest(client), b"hello\n");
+    }
+
+    fn a_stop_ends_the_wait<D>() {
+        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let stop = server.stop_handle();
+        let (called, on_call) = mpsc::channel();
+        let stopper = std::thread::spawn(move || {
+            on_call.recv().unwrap();
+            stop.shutdown();
+        });
+        called.send(()).unwrap();
+        assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
+        stopper.join().unwrap();
+        assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
+        let report = server.serve_forever().unwrap();
+        assert_eq!(report.accepted, 0);
+    }
+
+    fn the_error_of_one_request_is_not_the_callers<D>() {
+        let errors = Log::<String>::default();
+        let mut server = Builder::<Tcp, D, _>::new(socketserver::handler::function(
+            |request: &mut Stream<std::net::TcpStream>| {
+                let mut line = String::new();
+                request.read_line(&mut line)?;
+                if line == "panic\n" {
+                    std::panic::resume_unwind(Box::new("on purpose"));
+                }
+                Err("on purpose".into())
+            },
+        ))
+        .on_error({
+            let errors = errors.clone();
+            move |error, _| errors.push(error.to_string())
+        })
+        .bind("127.0.0.1:0")
+        .unwrap();
+        for line in ["fail\n", "panic\n"] {
+            let mut client = common::connect(server.local_addr());
+            client.write_all(line.as_bytes()).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(server.handle_request().unwrap(), Handled::Request);
+            assert_eq!(common::read_rest(client), b"");
+        }
+        assert_eq!(errors.entries(), ["handle: on purpose", "handle: panicked: on purpose"]);
+    }
+
+    fn serving_goes_on_where_single_steps_ended<D>() {
+        let mut server =
+            Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line)).bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr();
+        let mut client = common::connect(address);
+        client.write_all(b"step\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.handle_request().unwrap(), Handled::Request);
+        assert_eq!(common::read_rest(client), b"step\n");
+        assert_eq!(server.local_addr(), address);
+        let server = server.serve_in_background().unwrap();
+        let client = common::connect(address);
+        assert_eq!(common::ask(&client, "loop"), "loop");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (2, 2), "{report}");
+    }
+
+    fn serve_forever_knows_no_such_timeout<D>() {
+        let timeouts = Arc::new(AtomicUsize::new(0));
+        let (tick, ticks) = mpsc::channel();
+        let tick = std::sync::Mutex::new(tick);
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+            .request_timeout(Duration::from_millis(1))
+            .service_interval(Duration::from_millis(2))
+            .on_timeout({
+                let timeouts = Arc::clone(&timeouts);
+                move || {
+                    timeouts.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+            .on_service(move || {
+                let _ = tick.lock().unwrap().send(());
+            })
+            .bind("127.0.0.1:0")
+            .unwrap();
+        let server = server.serve_in_background().unwrap();
+        for _ in 0..5 {
+            ticks.recv_timeout(common::PATIENCE).unwrap();
+        }
+        let client = common::connect(server.local_addr());
+        assert_eq!(common::ask(&client, "still here"), "still here");
+        let _ = server.shutdown().unwrap();
+        assert_eq!(timeouts.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// Dispatches that hand over: the place is taken until the connection ends, whoever asks.
+macro_rules! at_the_limit {
+    ($($name:ident: $dispatch:ty;)+) => {$(
+        #[test]
+        fn $name() {
+            let mut server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Echo)
+                .max_connections(1)
+                .request_timeout(Duration::from_millis(30))
+                .bind("127.0.0.1:0")
+                .unwrap();
+            let first = common::connect(server.local_addr());
+            assert_eq!(server.handle_request().unwrap(), Handled::Request);
+            assert_eq!(common::ask(&first, "first"), "first");
+            let mut second = common::connect(server.local_addr());
+            second.write_all(b"second\n").unwrap();
+            assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
+            assert_eq!(server.stats().accepted, 1);
+            drop(first);
+            common::eventually("the second is taken", || server.handle_request().unwrap() == Handled::Request);
+            assert_eq!(common::read_line(&second), "second");
+            let counts = server.stats();
+            assert_eq!((counts.accepted, counts.active), (2, 1));
+        }
+    )+};
+}
+
+at_the_limit! {
+    a_place_is_waited_for_under_threads: socketserver::ThreadPerRequest;
+    a_place_is_waited_for_under_pool: socketserver::Pool;
+}
+
+/// The request is over when the call returns, so that a caller needs no lock around what handlers do.
+#[test]
+fn under_sync_the_request_is_over_when_it_returns() {
+    let calls = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = std::rc::Rc::clone(&calls);
+    let mut server = TcpServer::bind_fn("127.0.0.1:0", move |request| {
+        counted.set(counted.get() + 1);
+        one_line(request)
+    })
+    .unwrap();
+    for round in 1..=3 {
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"hello\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.handle_request().unwrap(), Handled::Request);
+        assert_eq!((calls.get(), server.stats().active), (round, 0));
+        assert_eq!(common::read_rest(client), b"hello\n");
+    }
+}
+
+#[test]
+fn messages_come_one_at_a_time_although_they_are_received_in_batches() {
+    let mut server = UdpServer::builder(|_: &_| Echo).request_timeout(common::PATIENCE).bind("127.0.0.1:0").unwrap();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(server.local_addr()).unwrap();
+    client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    for word in ["one", "two", "three"] {
+        client.send(word.as_bytes()).unwrap();
+    }
+    for (index, word) in ["one", "two", "three"].iter().enumerate() {
+        assert_eq!(server.handle_request().unwrap(), Handled::Request);
+        assert_eq!(server.stats().finished, index as u64 + 1);
+        let mut answer = [0; 16];
+        let length = client.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..length], word.as_bytes());
+    }
+}
+
+/// What was handed over goes on until the server is dropped, which ends it.
+#[test]
+fn dropping_the_server_ends_what_it_handed_over() {
+    let recorder = Recorder::default();
+    let mut server = ThreadingTcpServer::builder(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+    let client = common::connect(server.local_addr());
+    assert_eq!(server.handle_request().unwrap(), Handled::Request);
+    assert_eq!(common::ask(&client, "hello"), "hello");
+    drop(server);
+    assert_eq!(recorder.ends(), [socketserver::End::Drained]);
+    assert_eq!(Read::read(&mut &client, &mut [0; 1]).unwrap(), 0);
+}
