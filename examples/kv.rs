@@ -1,0 +1,100 @@
+//! A store of keys and values that Redis clients take for Redis: RESP2, pipelining, plain lines, expiry.
+//!
+//! ```text
+//! cargo run --release --example kv
+//! redis-cli -p 6380 SET greeting "hello world" EX 60
+//! redis-cli -p 6380                                    # interactive
+//! redis-benchmark -p 6380 -t get,set -c 50 -P 16 -q
+//!
+//! cargo run --release --example kv -- --transport unix --listen /tmp/kv.sock
+//! redis-cli -s /tmp/kv.sock PING
+//! ```
+//!
+//! Commands: PING ECHO GET SET (EX PX EXAT PXAT NX XX GET KEEPTTL) DEL EXISTS MGET MSET INCR DECR INCRBY DECRBY EXPIRE PEXPIRE TTL PTTL
+//! PERSIST DBSIZE FLUSHALL FLUSHDB INFO COMMAND CONFIG GET, SELECT 0, QUIT.
+//!
+//! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the answers to a pipeline
+//! in one write; `resp` is the codec, `store` the map, `commands` what is done with them.
+
+#[path = "kv/commands.rs"]
+mod commands;
+mod common;
+#[path = "kv/info.rs"]
+mod info;
+#[path = "kv/resp.rs"]
+mod resp;
+#[path = "kv/store.rs"]
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use commands::Client;
+use resp::Resp;
+use socketserver::HandlerFactory;
+use socketserver::Socket;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::UnixStream;
+use socketserver::frames::Frames;
+use store::Store;
+
+const USAGE: &str =
+    "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]";
+
+/// Answers for a client that does not read are held up to here; then its worker waits for it.
+const HELD_ANSWERS: usize = 16 * 1024 * 1024;
+
+/// Makes the handlers, which share one store; between times it looks for keys whose time is over.
+struct Clients {
+    store: Arc<Store>,
+}
+
+impl<S: Socket> HandlerFactory<Stream<S>> for Clients {
+    type Handler = Frames<Resp, Client>;
+
+    fn make(&self, _: &Stream<S>) -> Self::Handler {
+        Frames::new(Resp::default(), Client::new(&self.store))
+    }
+
+    fn service_actions(&self) {
+        self.store.sweep();
+    }
+}
+
+fn main() -> common::Outcome {
+    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    if flags.dispatch.as_deref() == Some("fork") {
+        return Err(format!(
+            "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool\n{USAGE}"
+        )
+        .into());
+    }
+    info::STARTED.get_or_init(Instant::now);
+    let clients = Clients { store: Arc::new(Store::new()) };
+    let often = Duration::from_millis(100);
+    match flags.transport.as_deref().unwrap_or("tcp") {
+        "tcp" => serve_with!(
+            Tcp,
+            flags,
+            "pool",
+            flags.listen_or("127.0.0.1:6380"),
+            clients,
+            service_interval(often),
+            idle_timeout(None),
+            max_pending_output(HELD_ANSWERS)
+        ),
+        "unix" => serve_with!(
+            UnixStream,
+            flags,
+            "pool",
+            flags.listen_or("kv.sock"),
+            clients,
+            service_interval(often),
+            idle_timeout(None),
+            max_pending_output(HELD_ANSWERS)
+        ),
+        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+    }
+}
