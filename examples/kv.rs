@@ -16,6 +16,8 @@
 //! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the answers to a pipeline
 //! in one write; `resp` is the codec, `store` the map, `commands` what is done with them.
 
+#![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
+
 #[path = "kv/commands.rs"]
 mod commands;
 mod common;

@@ -200,32 +200,32 @@ fn get(call: &mut Call<'_>) -> Outcome {
 
 fn set(call: &mut Call<'_>) -> Outcome {
     let (key, value) = (call.arg()?, call.arg()?);
-    let (mut expiry, mut only, mut answer_old) = (Expiry::Never, None, false);
+    let (mut time, mut keep, mut only, mut answer_old) = (None, false, None, false);
     while let Some(option) = call.args.next() {
         let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
         if (is("nx") || is("xx")) && only.is_none_or(|exists| exists == is("xx")) {
             only = Some(is("xx"));
         } else if is("get") {
             answer_old = true;
-        } else if is("keepttl") && matches!(expiry, Expiry::Never | Expiry::Keep) {
-            expiry = Expiry::Keep;
-        } else if (is("ex") || is("px") || is("exat") || is("pxat")) && expiry == Expiry::Never {
-            let time = integer(call.args.next().ok_or(SYNTAX)?);
-            let (unit, from) =
-                (if is("px") || is("pxat") { 1 } else { 1000 }, if is("ex") || is("px") { now() } else { 0 });
-            expiry = Expiry::At(u64::MAX);
-            // A wrong word behind it is told first.
-            let mut rest = call.args.clone();
-            if rest.any(|word| !is_set_option(word)) && call.args.len() == 1 {
-                return Err(SYNTAX);
-            }
-            let at = time?.checked_mul(unit).filter(|time| *time > 0).and_then(|time| time.checked_add(from as i64));
-            let at = at.ok_or(Refusal::Text("invalid expire time in 'set' command"))?;
-            expiry = Expiry::At(at as u64);
+        } else if is("keepttl") && time.is_none() {
+            keep = true;
+        } else if (is("ex") || is("px") || is("exat") || is("pxat")) && time.is_none() && !keep {
+            let unit = if is("px") || is("pxat") { 1 } else { 1000 };
+            let from = if is("ex") || is("px") { now() } else { 0 };
+            time = Some((call.args.next().ok_or(SYNTAX)?, unit, from));
         } else {
             return Err(SYNTAX);
         }
     }
+    let expiry = match time {
+        Some((time, unit, from)) => {
+            let at = integer(time)?.checked_mul(unit).filter(|time| *time > 0);
+            let at = at.and_then(|time| time.checked_add_unsigned(from));
+            Expiry::At(at.ok_or(Refusal::Text("invalid expire time in 'set' command"))? as u64)
+        }
+        None if keep => Expiry::Keep,
+        None => Expiry::Never,
+    };
     let mut shard = call.store.shard(key);
     let old = if answer_old || only.is_some() { shard.get(key) } else { None };
     let done = only.is_none_or(|exists| exists == old.is_some());
@@ -239,12 +239,6 @@ fn set(call: &mut Call<'_>) -> Outcome {
         shard.set(key, value, expiry);
     }
     Ok(())
-}
-
-fn is_set_option(word: &[u8]) -> bool {
-    ["nx", "xx", "get", "keepttl", "ex", "px", "exat", "pxat"]
-        .iter()
-        .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn del(call: &mut Call<'_>) -> Outcome {

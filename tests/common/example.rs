@@ -1,0 +1,94 @@
+//! Example programs, run as their users run them.
+
+#![allow(dead_code, unreachable_pub, reason = "each test target uses what it needs")]
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
+
+/// The program of an example, up to date with its sources, also where only one test target was asked for.
+pub fn program(name: &str) -> PathBuf {
+    // .../PROFILE/deps/test-1234
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("the folder of the profile");
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    build.arg("--target-dir").arg(profile.parent().expect("the target folder"));
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().expect("cargo").success(), "the example {name} does not compile");
+    profile.join("examples").join(name)
+}
+
+/// A server example that runs; it is killed if the test forgets to stop it.
+pub struct Example {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What its first line says.
+    pub address: String,
+}
+
+impl Example {
+    /// Starts it and waits until it listens.
+    pub fn start(name: &str, flags: &[&str]) -> Self {
+        let mut child = Command::new(program(name))
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("its first line");
+        let Some(address) = line.trim_end().strip_prefix("listening on ") else {
+            let _ = child.kill();
+            let mut said = String::new();
+            let _ = child.stderr.take().expect("its errors").read_to_string(&mut said);
+            panic!("{name} {flags:?} does not listen: {line}{said}");
+        };
+        Self { address: address.to_owned(), child, output }
+    }
+
+    /// The port of its address.
+    pub fn port(&self) -> &str {
+        self.address.rsplit(':').next().expect("a port")
+    }
+
+    /// The next line it prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("a line of output");
+        line
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it to stop; how it exits, and what it printed on standard error.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a signal");
+        let mut report = String::new();
+        self.child.stderr.take().expect("its errors").read_to_string(&mut report).expect("its report");
+        (self.child.wait().expect("its exit"), report)
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
