@@ -10,16 +10,23 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use std::time::Instant;
 
 use example::Example;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 
 /// A safety net: no test waits so long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn kv(dispatch: &str) -> Example {
-    Example::start("kv", &["--listen", "127.0.0.1:0", "--dispatch", dispatch, "--workers", "2"])
+    // Under `threads` they would be the most clients at a time.
+    let workers: &[&str] = if dispatch == "pool" { &["--workers", "2"] } else { &[] };
+    Example::start("kv", &[&["--listen", "127.0.0.1:0", "--dispatch", dispatch], workers].concat())
 }
 
 fn connect(address: &str) -> TcpStream {
@@ -287,7 +294,16 @@ fn client(program: &str, server: &Example, args: &[&str], input: &str) -> String
         .spawn()
         .unwrap_or_else(|error| panic!("{program}: {error}: install redis-tools"));
     child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("send");
+    let (over, waiting) = mpsc::channel::<()>();
+    let pid = Pid::from_child(&child);
+    let watch = std::thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    });
     let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    drop(over);
+    watch.join().expect("the watch");
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{program} {args:?}: {status}\n{stdout}\n{stderr}");
     stdout.into_owned()
@@ -302,10 +318,7 @@ fn redis_cli_takes_it_for_redis() {
         assert_eq!(ask(&["SET", "greeting", "hello world"]), "OK\n");
         assert_eq!(ask(&["GET", "greeting"]), "hello world\n");
         assert_eq!(ask(&["--no-raw", "MGET", "greeting", "nope"]), "1) \"hello world\"\n2) (nil)\n");
-        assert_eq!(
-            ask(&["--no-raw", "NOSUCH"]),
-            "(error) ERR unknown command 'NOSUCH', with args beginning with: \n"
-        );
+        assert_eq!(ask(&["--no-raw", "NOSUCH"]), "(error) ERR unknown command 'NOSUCH', with args beginning with: \n");
         assert!(ask(&["INFO", "server"]).contains("redis_version:7"));
         let session = "SET a 1\nINCR a\nGET a\nDBSIZE\n";
         assert_eq!(client("redis-cli", &server, &[], session), "OK\n2\n2\n2\n");
