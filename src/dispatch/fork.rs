@@ -193,11 +193,12 @@ impl<J: Task> Process<J> for Fork {
         /// The handlers' reads have been interrupted; then each signal has so long to work.
         const STEP: Duration = Duration::from_millis(25);
         for hard in [None, Some(false), Some(true)] {
-            if let Some(hard) = hard {
-                for (child, job, _) in running.children.values_mut() {
+            for (child, job, _) in running.children.values_mut() {
+                // Whatever it exits with from here on: it was still busy at the deadline.
+                job.ended_elsewhere(End::Forced);
+                if let Some(hard) = hard {
                     // One that has just ended needs no signal.
                     let _ = child.kill(hard);
-                    job.ended_elsewhere(End::Forced);
                 }
             }
             running.wait(serve_loop, Instant::now() + STEP);
