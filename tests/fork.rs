@@ -1,0 +1,503 @@
+//! A process for each request: what a child has and has not, how its end is told, and that none is left behind.
+//!
+//! Without a test harness, because this process must have one thread. Clients connect and send before the server looks: the kernel
+//! keeps what they sent.
+
+mod common_faults;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::cell::Cell;
+    use std::cell::OnceCell;
+    use std::collections::BTreeSet;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::process::Stdio;
+    use std::rc::Rc;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use socketserver::Builder;
+    use socketserver::Datagram;
+    use socketserver::Event;
+    use socketserver::Flow;
+    use socketserver::Fork;
+    use socketserver::ForkingTcpServer;
+    use socketserver::ForkingUdpServer;
+    use socketserver::ForkingUnixDatagramServer;
+    use socketserver::ForkingUnixStreamServer;
+    use socketserver::HandlerResult;
+    use socketserver::Observer;
+    use socketserver::Report;
+    use socketserver::ServeError;
+    use socketserver::Socket;
+    use socketserver::StopHandle;
+    use socketserver::Stream;
+    use socketserver::Tcp;
+    use socketserver::UnixAddress;
+    use socketserver::handler::function;
+    use socketserver::testing::CheckingObserver;
+
+    use crate::common_faults::Example;
+    use crate::common_faults::Folder;
+    use crate::common_faults::PATIENCE;
+    use crate::common_faults::ask;
+    use crate::common_faults::becomes;
+    use crate::common_faults::children;
+    use crate::common_faults::connect;
+    use crate::common_faults::read_line;
+    use crate::common_faults::read_rest;
+
+    pub(crate) fn main() {
+        let cases: [(&str, fn()); 17] = [
+            ("tcp", tcp),
+            ("unix_stream", unix_stream),
+            ("udp", udp),
+            ("unix_datagram", unix_datagram),
+            ("ends_are_told", ends_are_told),
+            ("memory_is_the_childs_own", memory_is_the_childs_own),
+            ("descriptors_of_a_child", descriptors_of_a_child),
+            ("children_are_limited", children_are_limited),
+            ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
+            ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
+            ("threads_are_refused", threads_are_refused),
+            ("stop_with_an_idle_child", stop_with_an_idle_child),
+            ("stop_with_a_reading_child", stop_with_a_reading_child),
+            ("stop_with_a_computing_child", stop_with_a_computing_child),
+            ("stop_with_a_stubborn_child", stop_with_a_stubborn_child),
+            ("many_short_connections", many_short_connections),
+            ("an_idle_child_of_an_example", an_idle_child_of_an_example),
+        ];
+        for (name, case) in cases {
+            case();
+            assert_eq!(children(std::process::id()), [], "{name} has left children");
+            println!("test fork::{name} ... ok");
+        }
+        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+    }
+
+    fn echo_line<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        request.write_all(line.as_bytes())?;
+        Ok(Flow::Close)
+    }
+
+    fn echo_message<A>(request: &mut Datagram<A>) -> HandlerResult {
+        let payload = request.take_payload();
+        request.reply_owned(payload)?;
+        Ok(Flow::Close)
+    }
+
+    /// Runs `case` while this process has two children of its own, one alive and one dead: their status stays theirs to give.
+    fn beside_foreign_children(case: impl FnOnce()) {
+        let mut dead = Command::new("sh").args(["-c", "exit 72"]).spawn().expect("sh");
+        let mut alive = Command::new("sh").args(["-c", "read line; exit 72"]).stdin(Stdio::piped()).spawn().expect("sh");
+        becomes("zombies", &true, || children(std::process::id()).contains(&(dead.id(), 'Z')));
+        case();
+        drop(alive.stdin.take());
+        assert_eq!(dead.wait().expect("wait").code(), Some(72));
+        assert_eq!(alive.wait().expect("wait").code(), Some(72));
+    }
+
+    fn tcp() {
+        beside_foreign_children(|| {
+            let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
+            for _ in 0..3 {
+                let mut client = connect(server.local_addr());
+                client.write_all(b"hello world\n").expect("send");
+                server.handle_request().expect("handle_request");
+                assert_eq!(read_line(&mut client), "hello world\n");
+            }
+        });
+    }
+
+    fn unix_stream() {
+        let folder = Folder::new();
+        let path = folder.join("socket");
+        beside_foreign_children(|| {
+            let mut server = ForkingUnixStreamServer::bind_fn(&path, echo_line).expect("bind");
+            for _ in 0..3 {
+                let mut client = net::UnixStream::connect(&path).expect("connect");
+                client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
+                client.write_all(b"hello world\n").expect("send");
+                server.handle_request().expect("handle_request");
+                assert_eq!(read_line(&mut client), "hello world\n");
+                // The file is the server's, whatever becomes of its children.
+                assert_eq!(read_rest(&mut client), b"");
+                assert!(path.exists());
+            }
+        });
+        assert!(!path.exists());
+    }
+
+    fn udp() {
+        beside_foreign_children(|| {
+            let mut server = ForkingUdpServer::bind_fn("127.0.0.1:0", echo_message::<SocketAddr>).expect("bind");
+            let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+            client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
+            client.connect(server.local_addr()).expect("connect");
+            for _ in 0..3 {
+                client.send(b"hello world\n").expect("send");
+                server.handle_request().expect("handle_request");
+                let mut buffer = [0; 64];
+                let length = client.recv(&mut buffer).expect("receive");
+                assert_eq!(&buffer[..length], b"hello world\n");
+            }
+        });
+    }
+
+    fn unix_datagram() {
+        let folder = Folder::new();
+        let path = folder.join("socket");
+        beside_foreign_children(|| {
+            let mut server = ForkingUnixDatagramServer::bind_fn(&path, echo_message::<UnixAddress>).expect("bind");
+            let client = net::UnixDatagram::bind(folder.join("client")).expect("bind");
+            client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
+            client.connect(&path).expect("connect");
+            for _ in 0..3 {
+                client.send(b"hello world\n").expect("send");
+                server.handle_request().expect("handle_request");
+                let mut buffer = [0; 64];
+                let length = client.recv(&mut buffer).expect("receive");
+                assert_eq!(&buffer[..length], b"hello world\n");
+            }
+        });
+        assert!(!path.exists());
+    }
+
+    /// Serves until so many children have ended.
+    fn serve_children(
+        dispatch: Fork,
+        count: usize,
+        handler: impl Fn(&mut Stream<TcpStream>) -> HandlerResult,
+        clients: impl FnOnce(SocketAddr),
+    ) -> (CheckingObserver, Report) {
+        let checking = CheckingObserver::new();
+        let stop: Rc<OnceCell<StopHandle>> = Rc::default();
+        let (observer, stopper) = (checking.clone(), Rc::clone(&stop));
+        let server = Builder::<Tcp, Fork, _>::new(function(handler))
+            .dispatch(dispatch)
+            .observed(move |event: &Event<'_>| {
+                observer.observe(event);
+                if observer.child_exits().len() == count {
+                    stopper.get().expect("set").shutdown();
+                }
+            })
+            .bind("127.0.0.1:0")
+            .expect("bind");
+        stop.set(server.stop_handle()).expect("once");
+        clients(server.local_addr());
+        let report = server.serve_forever().expect("serve_forever");
+        checking.assert_adds_up(&report);
+        (checking, report)
+    }
+
+    fn ends_are_told() {
+        let lines = ["fine", "seven", "error", "panic", "exit", "abort", "killed"];
+        let handler = |request: &mut Stream<TcpStream>| {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            match line.trim() {
+                "fine" => {}
+                "seven" => Fork::set_exit_code(7),
+                "error" => return Err("on purpose".into()),
+                "panic" => {
+                    // The message would look like a failure of this test.
+                    std::panic::set_hook(Box::new(|_| {}));
+                    panic!("on purpose")
+                }
+                "exit" => std::process::exit(9),
+                "abort" => std::process::abort(),
+                _ => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
+            }
+            request.write_all(b"done\n")?;
+            Ok(Flow::Close)
+        };
+        let mut clients = Vec::new();
+        let (observer, report) = serve_children(Fork::default(), lines.len(), handler, |address| {
+            for line in lines {
+                let mut client = connect(address);
+                client.write_all(format!("{line}\n").as_bytes()).expect("send");
+                clients.push(client);
+            }
+        });
+        let mut ends: Vec<_> = observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
+        ends.sort_unstable();
+        let signal = |signal| (None, Some(signal));
+        let code = |code| (Some(code), None);
+        assert_eq!(ends, [signal(libc::SIGABRT), signal(libc::SIGKILL), code(0), code(1), code(1), code(7), code(9)]);
+        assert_eq!((report.accepted, report.finished, report.failed), (7, 1, 6), "{report}");
+        // Exactly the children that were reported, each once.
+        let pids: BTreeSet<u32> = observer.child_exits().iter().map(|exit| exit.0).collect();
+        assert_eq!(pids.len(), lines.len());
+        assert_eq!(read_line(&mut clients[0]), "done\n");
+        assert_eq!(read_line(&mut clients[1]), "done\n");
+    }
+
+    fn memory_is_the_childs_own() {
+        let calls = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&calls);
+        let handler = move |request: &mut Stream<TcpStream>| {
+            counted.set(counted.get() + 1);
+            request.write_all(format!("{}\n", counted.get()).as_bytes())?;
+            Ok(Flow::Close)
+        };
+        let mut clients = Vec::new();
+        let (_, report) = serve_children(Fork::default(), 3, handler, |address| {
+            for _ in 0..3 {
+                let mut client = connect(address);
+                client.write_all(b"count\n").expect("send");
+                clients.push(client);
+            }
+        });
+        for client in &mut clients {
+            assert_eq!(read_line(client), "1\n");
+        }
+        assert_eq!(calls.get(), 0);
+        assert_eq!(report.finished, 3, "{report}");
+    }
+
+    /// What the descriptors of this process stand for: sockets and pollers by number or kind.
+    fn open() -> BTreeSet<String> {
+        let links = std::fs::read_dir("/proc/self/fd").expect("/proc/self/fd").flatten();
+        let targets = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        targets
+            .map(|target| target.display().to_string())
+            .filter(|target| target.starts_with("socket:") || target.contains("eventpoll"))
+            .collect()
+    }
+
+    fn descriptors_of_a_child() {
+        let handler = |request: &mut Stream<TcpStream>| {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            let open: Vec<String> = open().into_iter().collect();
+            request.write_all(format!("{}\n", open.join(" ")).as_bytes())?;
+            // The child stays until its client has gone: the next one is its sibling.
+            request.read_line(&mut line)?;
+            Ok(Flow::Close)
+        };
+        let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", handler).expect("bind");
+        let listener = std::fs::read_link(format!("/proc/self/fd/{}", server.as_fd().as_raw_fd())).expect("the listener");
+        let listener = listener.display().to_string();
+        let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.local_addr())).collect();
+        let ours = open();
+        assert!(ours.contains(&listener));
+        let mut of_children = BTreeSet::new();
+        for client in &mut clients {
+            client.write_all(b"open?\n").expect("send");
+            server.handle_request().expect("handle_request");
+            let theirs = read_line(client);
+            let theirs: BTreeSet<String> = theirs.split_whitespace().map(str::to_owned).collect();
+            assert!(!theirs.contains(&listener), "the listener: {theirs:?}");
+            // It has its connection, and, because this process is also the clients', their ends.
+            let own: Vec<&String> = theirs.difference(&ours).collect();
+            assert_eq!(own.len(), 1, "{own:?}");
+            assert!(own[0].starts_with("socket:"), "{own:?}");
+            assert!(of_children.insert(own[0].clone()), "a sibling's connection: {own:?}");
+        }
+        // The parent has kept none of the connections: with its child's end, the client sees the end.
+        assert!(of_children.is_disjoint(&open()));
+        for client in &mut clients {
+            client.write_all(b"thanks\n").expect("send");
+            assert_eq!(read_rest(client), b"");
+        }
+    }
+
+    fn children_are_limited() {
+        let parent = std::process::id();
+        let handler = move |request: &mut Stream<TcpStream>| {
+            request.write_all(format!("{}\n", children(parent).len()).as_bytes())?;
+            Ok(Flow::Close)
+        };
+        let mut clients = Vec::new();
+        let (observer, report) = serve_children(Fork::default().max_children(2), 12, handler, |address| {
+            for _ in 0..12 {
+                let mut client = connect(address);
+                client.write_all(b"how many?\n").expect("send");
+                clients.push(client);
+            }
+        });
+        for client in &mut clients {
+            let count: usize = read_line(client).trim().parse().expect("a number");
+            assert!((1..=2).contains(&count), "{count} children");
+        }
+        assert_eq!((report.accepted, report.finished, report.refused), (12, 12, 0), "{report}");
+        assert_eq!(observer.child_exits().len(), 12);
+    }
+
+    fn handle_request_waits_for_a_place() {
+        let mut server = Builder::<Tcp, Fork, _>::new(function(echo_line::<TcpStream>))
+            .dispatch(Fork::default().max_children(1))
+            .bind("127.0.0.1:0")
+            .expect("bind");
+        let mut clients: Vec<TcpStream> = (0..5).map(|_| connect(server.local_addr())).collect();
+        for client in &mut clients {
+            client.write_all(b"hello\n").expect("send");
+        }
+        for client in &mut clients {
+            assert_eq!(server.handle_request().expect("handle_request"), socketserver::Handled::Request);
+            assert!(children(std::process::id()).len() <= 1);
+            assert_eq!(read_line(client), "hello\n");
+        }
+    }
+
+    fn children_that_take_too_long_are_killed() {
+        let handler = |request: &mut Stream<TcpStream>| echo_line(request);
+        let mut clients = Vec::new();
+        let dispatch = Fork::default().child_timeout(Duration::from_millis(200));
+        let (observer, report) = serve_children(dispatch, 2, handler, |address| {
+            let mut quick = connect(address);
+            quick.write_all(b"quick\n").expect("send");
+            // Its child need not wait for it to close.
+            quick.shutdown(std::net::Shutdown::Write).expect("shutdown");
+            let mut slow = connect(address);
+            slow.write_all(b"half a li").expect("send");
+            clients.extend([quick, slow]);
+        });
+        assert_eq!(read_line(&mut clients[0]), "quick\n");
+        let mut ends: Vec<_> = observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
+        ends.sort_unstable();
+        assert_eq!(ends, [(None, Some(libc::SIGKILL)), (Some(0), None)]);
+        assert_eq!((report.finished, report.failed), (1, 1), "{report}");
+    }
+
+    fn threads_are_refused() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let second = std::thread::spawn(move || stopped.recv());
+        let server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
+        let error = server.serve_forever().expect_err("two threads");
+        assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
+        assert!(error.to_string().starts_with("cannot fork: this process has 2 threads"), "{error}");
+        let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
+        let error = server.handle_request().expect_err("two threads");
+        assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
+        drop(stop);
+        second.join().expect("joined").expect_err("told by the other end's drop");
+    }
+
+    const DRAIN: Duration = Duration::from_millis(300);
+
+    /// Serves one client whose child tells its parent to stop; the ends of the children.
+    fn stop_with(
+        drain: Duration,
+        line: &[u8],
+        handler: impl Fn(&mut Stream<TcpStream>) -> HandlerResult,
+    ) -> (Vec<(Option<i32>, Option<i32>)>, Report) {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, Fork, _>::new(function(handler))
+            .drain_timeout(drain)
+            .observed(observer.clone())
+            .bind("127.0.0.1:0")
+            .expect("bind");
+        let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
+        let mut client = connect(server.local_addr());
+        client.write_all(line).expect("send");
+        let begun = Instant::now();
+        let report = server.serve_forever().expect("serve_forever");
+        // 100 ms are promised; the rest is for a machine that does other things.
+        let most = drain + Duration::from_secs(3);
+        assert!(begun.elapsed() < most && report.drained_in < most, "{report}");
+        observer.assert_adds_up(&report);
+        (observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect(), report)
+    }
+
+    fn stop_parent() -> HandlerResult<()> {
+        let parent = rustix::process::getppid().ok_or("no parent")?;
+        rustix::process::kill_process(parent, rustix::process::Signal::TERM)?;
+        Ok(())
+    }
+
+    fn stop_with_an_idle_child() {
+        let (ends, report) = stop_with(Duration::from_secs(60), b"hello\n", |request| {
+            echo_line(request)?;
+            stop_parent()?;
+            Ok(Flow::Continue)
+        });
+        assert_eq!(ends, [(Some(0), None)]);
+        assert!(report.is_clean(), "{report}");
+    }
+
+    fn stop_with_a_reading_child() {
+        let (ends, report) = stop_with(DRAIN, b"hello\nand half a li", |request| {
+            echo_line(request)?;
+            stop_parent()?;
+            echo_line(request)
+        });
+        assert_eq!(ends, [(Some(1), None)]);
+        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
+    }
+
+    fn stop_with_a_computing_child() {
+        let (ends, report) = stop_with(DRAIN, b"hello\n", |request| {
+            echo_line(request)?;
+            stop_parent()?;
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        assert_eq!(ends, [(None, Some(libc::SIGTERM))]);
+        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
+    }
+
+    fn stop_with_a_stubborn_child() {
+        let (ends, report) = stop_with(DRAIN, b"hello\n", |request| {
+            echo_line(request)?;
+            let script = "trap '' TERM; kill -TERM $PPID; while :; do :; done";
+            Err(Command::new("sh").args(["-c", script]).exec().into())
+        });
+        assert_eq!(ends, [(None, Some(libc::SIGKILL))]);
+        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
+    }
+
+    fn many_short_connections() {
+        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
+        for _ in 0..300 {
+            let mut client = connect(server.socket_address());
+            assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+        }
+        becomes("children", &Vec::new(), || children(server.pid()));
+        let (code, said) = server.stop();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.starts_with("300 accepted: 300 finished, 0 idle closed, 0 forced"), "{said}");
+    }
+
+    fn an_idle_child_of_an_example() {
+        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
+        let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.socket_address())).collect();
+        for client in &mut clients {
+            assert_eq!(ask(client, "hello\n"), "hello\n");
+        }
+        let its_children: Vec<u32> = children(server.pid()).into_iter().map(|child| child.0).collect();
+        assert_eq!(its_children.len(), 3);
+        let (code, said) = server.stop();
+        assert_eq!(code, Some(0), "{said}");
+        for client in &mut clients {
+            assert_eq!(read_rest(client), b"");
+        }
+        for child in its_children {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+            assert!(stat.is_err(), "child {child} is left: {stat:?}");
+        }
+        assert!(said.starts_with("3 accepted: ") && said.contains(" 0 forced"), "{said}");
+    }
+}

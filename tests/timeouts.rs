@@ -1,0 +1,221 @@
+//! Deadlines hold against clients that are silent, that drip, and that never read; bytes that trickle in do not extend them.
+
+#[macro_use]
+mod common_faults;
+
+use std::io::BufRead;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
+
+use common_faults::PATIENCE;
+use common_faults::ask;
+use common_faults::connect;
+use common_faults::read_rest;
+use socketserver::Builder;
+use socketserver::End;
+use socketserver::Flow;
+use socketserver::Handler;
+use socketserver::HandlerResult;
+use socketserver::RequestError;
+use socketserver::Stage;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::handler::function;
+use socketserver::testing::CheckingObserver;
+
+const SHORT: Duration = Duration::from_millis(150);
+
+/// More than the kernel takes in for a client that does not read.
+const MUCH: usize = 64 << 20;
+
+fn echo_line(request: &mut Stream<TcpStream>) -> HandlerResult {
+    let mut line = String::new();
+    request.read_line(&mut line)?;
+    request.write_all(line.as_bytes())?;
+    Ok(Flow::Continue)
+}
+
+/// Takes whole lines only: a part of one stays in the buffer, and the connection waits for the rest.
+fn echo_whole_line(request: &mut Stream<TcpStream>) -> HandlerResult {
+    if request.buffered().contains(&b'\n') { echo_line(request) } else { Ok(Flow::Continue) }
+}
+
+type Told = (Stage, bool, String);
+
+fn tell(sender: mpsc::Sender<Told>) -> impl Fn(&RequestError, Option<&std::net::SocketAddr>) {
+    let sender = Mutex::new(sender);
+    move |error, peer| {
+        assert!(peer.is_some());
+        let told = (error.stage(), error.is_timeout(), error.to_string());
+        sender.lock().unwrap().send(told).unwrap();
+    }
+}
+
+/// Sends a byte every 10 ms, never a newline, until the server closes; how many it sent.
+fn drip(client: &TcpStream) -> usize {
+    let closed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let dripping = scope.spawn(|| {
+            let (mut sender, mut sent) = (client, 0);
+            while !closed.load(Ordering::SeqCst) && sender.write_all(b"x").is_ok() {
+                sent += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            sent
+        });
+        let mut reader = client;
+        let end = reader.read(&mut [0]);
+        closed.store(true, Ordering::SeqCst);
+        assert!(matches!(end, Ok(0)), "{end:?}");
+        dripping.join().unwrap()
+    })
+}
+
+under_every_dispatch! {
+    fn a_silent_client_is_closed() {
+        let observer = CheckingObserver::new();
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).idle_timeout(SHORT).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let begun = Instant::now();
+        assert_eq!(read_rest(&mut connect(server.local_addr())), b"");
+        assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
+        assert!(observer.wait_for_stops(1, PATIENCE));
+        assert_eq!((observer.ended(End::IdleTimeout), observer.errors().len()), (1, 0));
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.idle_closed), (1, 1), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_client_that_falls_silent_is_closed_and_its_handler_told() {
+        struct Notes(mpsc::Sender<End>);
+        impl Handler<Stream<TcpStream>> for Notes {
+            fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+                echo_line(request)
+            }
+            fn finish(&mut self, request: &mut Stream<TcpStream>, end: End) -> HandlerResult<()> {
+                request.write_all(b"bye\n")?;
+                self.0.send(end)?;
+                Ok(())
+            }
+        }
+        let (note, noted) = mpsc::channel();
+        let note = Mutex::new(note);
+        let observer = CheckingObserver::new();
+        let make = move |_: &Stream<TcpStream>| Notes(note.lock().unwrap().clone());
+        let server = Builder::<Tcp, Dispatch, _>::new(make).idle_timeout(SHORT).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let mut client = connect(server.local_addr());
+        // The time counts anew from each message.
+        for _ in 0..3 {
+            assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+        }
+        assert_eq!(read_rest(&mut client), b"bye\n");
+        assert_eq!(noted.recv_timeout(PATIENCE).unwrap(), End::IdleTimeout);
+        drop(client);
+        let report = server.shutdown().unwrap();
+        assert_eq!(observer.ended(End::IdleTimeout), 1);
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_message_that_drips_in_has_one_deadline() {
+        let observer = CheckingObserver::new();
+        let (sender, told) = mpsc::channel();
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_whole_line)).read_timeout(SHORT)
+            .on_error(tell(sender)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let mut client = connect(server.local_addr());
+        assert_eq!(ask(&mut client, "whole\n"), "whole\n");
+        let sent = drip(&client);
+        // Each byte came long before the deadline; all of them together did not extend it.
+        assert!((1..1000).contains(&sent), "{sent} bytes");
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error, (Stage::Handle, true, "handle: receiving a message took longer than 150ms".to_owned()));
+        drop(client);
+        let report = server.shutdown().unwrap();
+        assert_eq!(observer.ended(End::TimedOut), 1);
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_read_inside_handle_has_one_deadline() {
+        let observer = CheckingObserver::new();
+        let (sender, told) = mpsc::channel();
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).read_timeout(SHORT)
+            .on_error(tell(sender)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let client = connect(server.local_addr());
+        let sent = drip(&client);
+        assert!((1..1000).contains(&sent), "{sent} bytes");
+        let (stage, is_timeout, text) = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((stage, is_timeout), (Stage::Handle, true), "{text}");
+        assert!(text.ends_with("took longer than 150ms"), "{text}");
+        drop(client);
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn a_write_inside_handle_has_a_deadline() {
+        let observer = CheckingObserver::new();
+        let (sender, told) = mpsc::channel();
+        let handler = function(|request: &mut Stream<TcpStream>| {
+            request.write_all(&vec![b'x'; MUCH])?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<Tcp, Dispatch, _>::new(handler).write_timeout(SHORT)
+            .on_error(tell(sender)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"go\n").unwrap();
+        let (stage, is_timeout, text) = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((stage, is_timeout), (Stage::Handle, true), "{text}");
+        assert!(text.ends_with("took longer than 150ms"), "{text}");
+        drop(client);
+        assert!(observer.wait_for_stops(1, PATIENCE));
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn what_is_left_to_send_has_a_deadline() {
+        let observer = CheckingObserver::new();
+        let (sender, told) = mpsc::channel();
+        let handler = function(|request: &mut Stream<TcpStream>| {
+            let count = request.fill_buf()?.len();
+            request.consume(count);
+            request.write_all(&vec![b'x'; MUCH])?;
+            Ok(Flow::Continue)
+        });
+        let server = Builder::<Tcp, Dispatch, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
+            .on_error(tell(sender)).observed(observer.clone())
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"go\n").unwrap();
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
+        assert!(observer.wait_for_stops(1, PATIENCE));
+        assert_eq!(observer.ended(End::TimedOut), 1);
+        drop(client);
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+        observer.assert_adds_up(&report);
+    }
+
+    fn handle_request_gives_up_after_its_timeout() {
+        let (note, noted) = mpsc::channel();
+        let mut server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).request_timeout(SHORT)
+            .on_timeout(move || note.send(()).unwrap())
+            .bind("127.0.0.1:0").unwrap();
+        let begun = Instant::now();
+        assert_eq!(server.handle_request().unwrap(), socketserver::Handled::TimedOut);
+        assert!(begun.elapsed() >= SHORT);
+        assert_eq!(noted.try_iter().count(), 1);
+    }
+}
