@@ -108,7 +108,8 @@ impl Script {
         self.state.lock().steps.len()
     }
 
-    /// Default options of the transport `T` with this script, for [`Builder::transport_options`](crate::Builder::transport_options).
+    /// Default options of the transport `T` with this script, for
+    /// [`Builder::transport_options`](crate::Builder::transport_options).
     #[must_use]
     pub fn options<T: Bind>(&self) -> FaultyOptions<T> {
         FaultyOptions { inner: T::Options::default(), script: self.clone() }
@@ -218,8 +219,9 @@ pub type ChildExit = (u32, Option<i32>, Option<i32>);
 
 /// An observer that keeps accounts of every event; clones share them.
 ///
-/// It checks the promise that each request has exactly one [`Event::Start`] and then exactly one [`Event::Stop`]. A server ignores the panics of its
-/// observer, so what breaks the promise is noted, and told by [`assert_balanced`](Self::assert_balanced).
+/// It checks the promise that each request has exactly one [`Event::Start`] and then exactly one [`Event::Stop`]. A
+/// server ignores the panics of its observer, so what breaks the promise is noted, and told by
+/// [`assert_balanced`](Self::assert_balanced).
 #[derive(Clone, Default)]
 pub struct CheckingObserver {
     shared: Arc<Accounts>,
@@ -351,7 +353,8 @@ impl CheckingObserver {
     ///
     /// # Panics
     ///
-    /// If a request had not exactly one start and one stop, or the figures of the report do not add up, or not to what was observed.
+    /// If a request had not exactly one start and one stop, or the figures of the report do not add up, or not to what
+    /// was observed.
     pub fn assert_adds_up(&self, report: &Report) {
         self.assert_balanced();
         let Report { accepted, finished, idle_closed, forced, refused, failed, .. } = *report;
@@ -417,5 +420,54 @@ impl fmt::Debug for CheckingObserver {
             .field("stops", &self.stops())
             .field("violations", &self.violations())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(id: u64) -> Event<'static> {
+        Event::Start { id: RequestId(id), peer: None }
+    }
+
+    fn stop(id: u64) -> Event<'static> {
+        let (end, duration) = (End::PeerClosed, Duration::ZERO);
+        Event::Stop { id: RequestId(id), end, duration, transferred: (0, 0), calls: 0 }
+    }
+
+    #[test]
+    fn what_breaks_the_promise_is_noted() {
+        let violations = |events: &[Event<'_>]| {
+            let observer = CheckingObserver::new();
+            events.iter().for_each(|event| observer.observe(event));
+            observer.violations()
+        };
+        assert!(violations(&[start(1), start(2), stop(2), stop(1)]).is_empty());
+        assert_eq!(violations(&[start(1), start(1)]), ["1: a second start"]);
+        assert_eq!(violations(&[start(1), stop(1), start(1)]), ["1: a second start"]);
+        assert_eq!(violations(&[start(1), stop(1), stop(1)]), ["1: a second stop"]);
+        assert_eq!(violations(&[stop(1)]), ["1: a stop without a start"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "requests without a stop")]
+    fn a_request_that_is_still_open_is_found() {
+        let observer = CheckingObserver::new();
+        observer.observe(&start(1));
+        observer.assert_balanced();
+    }
+
+    #[test]
+    fn a_script_is_followed_step_by_step() {
+        let script = Script::new();
+        script.push([Accept::Error(24), Accept::Real, Accept::Error(9)]);
+        assert_eq!(script.next_error().and_then(|error| error.raw_os_error()), Some(24));
+        assert!(script.next_error().is_none());
+        // Nothing was there to accept: the step stays.
+        assert!(script.next_error().is_none());
+        script.accepted();
+        assert_eq!(script.next_error().and_then(|error| error.raw_os_error()), Some(9));
+        assert_eq!((script.accept_calls(), script.failures(), script.remaining()), (4, 2, 0));
     }
 }

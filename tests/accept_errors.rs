@@ -1,4 +1,5 @@
-//! Errors of accept, forced by a scripted transport: retried, waited out without spinning, or fatal; told once an episode.
+//! Errors of accept, forced by a scripted transport: retried, waited out without spinning, or fatal; told once an
+//! episode.
 #![cfg(all(unix, feature = "testing"))]
 
 #[macro_use]

@@ -92,7 +92,7 @@ under_every_dispatch! {
         let folder = Folder::new();
         let observer = CheckingObserver::new();
         let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).observed(observer.clone())
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let client = unix(&folder.join("client"), &server.local_addr());
         client.send(b"").unwrap();
         assert_eq!(receive(|buffer| client.recv(buffer)), b"0 bytes, truncated: false");
@@ -122,7 +122,7 @@ under_every_dispatch! {
         let folder = Folder::new();
         let observer = CheckingObserver::new();
         let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let client = unix(&folder.join("client"), &server.local_addr());
         client.send(b"silence").unwrap();
         assert!(observer.wait_for_stops(1, PATIENCE));
@@ -149,7 +149,7 @@ under_every_dispatch! {
     fn a_message_longer_than_the_buffer_is_marked_over_unix() {
         let folder = Folder::new();
         let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).max_datagram_size(16)
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let client = unix(&folder.join("client"), &server.local_addr());
         for (length, expected) in [(16, "16 bytes, truncated: false"), (17, "16 bytes, truncated: true")] {
             client.send(&vec![b'x'; length]).unwrap();
@@ -226,7 +226,7 @@ under_every_dispatch! {
             Ok(Flow::Close)
         });
         let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let client = net::UnixDatagram::unbound().unwrap();
         client.send_to(b"hello", folder.join("server")).unwrap();
         let refused = Err(ErrorKind::NotConnected);
@@ -245,7 +245,8 @@ under_every_dispatch! {
             request.reply(b"sorry")?;
             Ok(Flow::Close)
         });
-        let server = Builder::<Udp, Dispatch, _>::new(answer).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Udp, Dispatch, _>::new(answer)
+            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
         let client = udp("127.0.0.1:0", server.local_addr());
         client.send(b"please").unwrap();
         for error in told.recv_timeout(PATIENCE).unwrap() {
@@ -272,7 +273,7 @@ under_every_dispatch! {
         });
         let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
             .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let going = unix(&folder.join("going"), &server.local_addr());
         going.send(b"going").unwrap();
         arrived.wait();
@@ -290,7 +291,7 @@ under_every_dispatch! {
         let folder = Folder::new();
         let observer = CheckingObserver::new();
         let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
-            .bind(&folder.join("server")).unwrap().serve_in_background().unwrap();
+            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
         let client = unix(&folder.join("client"), &server.local_addr());
         let sender = client.try_clone().unwrap();
         // The kernel makes the sender wait when the queue is full: nothing is lost.

@@ -1,7 +1,7 @@
 //! A process for each request: what a child has and has not, how its end is told, and that none is left behind.
 //!
-//! Without a test harness, because this process must have one thread. Clients connect and send before the server looks: the kernel
-//! keeps what they sent.
+//! Without a test harness, because this process must have one thread. Clients connect and send before the server looks:
+//! the kernel keeps what they sent.
 
 mod common_faults;
 
@@ -28,12 +28,10 @@ mod linux {
     use std::os::fd::AsFd;
     use std::os::fd::AsRawFd;
     use std::os::unix::net;
-    use std::os::unix::process::CommandExt;
     use std::process::Command;
     use std::process::Stdio;
     use std::rc::Rc;
     use std::time::Duration;
-    use std::time::Instant;
 
     use socketserver::Builder;
     use socketserver::Datagram;
@@ -56,10 +54,8 @@ mod linux {
     use socketserver::handler::function;
     use socketserver::testing::CheckingObserver;
 
-    use crate::common_faults::Example;
     use crate::common_faults::Folder;
     use crate::common_faults::PATIENCE;
-    use crate::common_faults::ask;
     use crate::common_faults::becomes;
     use crate::common_faults::children;
     use crate::common_faults::connect;
@@ -67,7 +63,7 @@ mod linux {
     use crate::common_faults::read_rest;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 17] = [
+        let cases: [(&str, fn()); 11] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
@@ -79,12 +75,6 @@ mod linux {
             ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
             ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
             ("threads_are_refused", threads_are_refused),
-            ("stop_with_an_idle_child", stop_with_an_idle_child),
-            ("stop_with_a_reading_child", stop_with_a_reading_child),
-            ("stop_with_a_computing_child", stop_with_a_computing_child),
-            ("stop_with_a_stubborn_child", stop_with_a_stubborn_child),
-            ("many_short_connections", many_short_connections),
-            ("an_idle_child_of_an_example", an_idle_child_of_an_example),
         ];
         for (name, case) in cases {
             case();
@@ -107,10 +97,11 @@ mod linux {
         Ok(Flow::Close)
     }
 
-    /// Runs `case` while this process has two children of its own, one alive and one dead: their status stays theirs to give.
+    /// Runs `case` while this process has two children of its own, one alive and one dead: their status stays theirs.
     fn beside_foreign_children(case: impl FnOnce()) {
         let mut dead = Command::new("sh").args(["-c", "exit 72"]).spawn().expect("sh");
-        let mut alive = Command::new("sh").args(["-c", "read line; exit 72"]).stdin(Stdio::piped()).spawn().expect("sh");
+        let mut alive =
+            Command::new("sh").args(["-c", "read line; exit 72"]).stdin(Stdio::piped()).spawn().expect("sh");
         becomes("zombies", &true, || children(std::process::id()).contains(&(dead.id(), 'Z')));
         case();
         drop(alive.stdin.take());
@@ -297,7 +288,8 @@ mod linux {
             Ok(Flow::Close)
         };
         let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", handler).expect("bind");
-        let listener = std::fs::read_link(format!("/proc/self/fd/{}", server.as_fd().as_raw_fd())).expect("the listener");
+        let listener =
+            std::fs::read_link(format!("/proc/self/fd/{}", server.as_fd().as_raw_fd())).expect("the listener");
         let listener = listener.display().to_string();
         let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.local_addr())).collect();
         let ours = open();
@@ -393,111 +385,5 @@ mod linux {
         assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
         drop(stop);
         second.join().expect("joined").expect_err("told by the other end's drop");
-    }
-
-    const DRAIN: Duration = Duration::from_millis(300);
-
-    /// Serves one client whose child tells its parent to stop; the ends of the children.
-    fn stop_with(
-        drain: Duration,
-        line: &[u8],
-        handler: impl Fn(&mut Stream<TcpStream>) -> HandlerResult,
-    ) -> (Vec<(Option<i32>, Option<i32>)>, Report) {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Fork, _>::new(function(handler))
-            .drain_timeout(drain)
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .expect("bind");
-        let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
-        let mut client = connect(server.local_addr());
-        client.write_all(line).expect("send");
-        let begun = Instant::now();
-        let report = server.serve_forever().expect("serve_forever");
-        // 100 ms are promised; the rest is for a machine that does other things.
-        let most = drain + Duration::from_secs(3);
-        assert!(begun.elapsed() < most && report.drained_in < most, "{report}");
-        observer.assert_adds_up(&report);
-        (observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect(), report)
-    }
-
-    fn stop_parent() -> HandlerResult<()> {
-        let parent = rustix::process::getppid().ok_or("no parent")?;
-        rustix::process::kill_process(parent, rustix::process::Signal::TERM)?;
-        Ok(())
-    }
-
-    fn stop_with_an_idle_child() {
-        let (ends, report) = stop_with(Duration::from_secs(60), b"hello\n", |request| {
-            echo_line(request)?;
-            stop_parent()?;
-            Ok(Flow::Continue)
-        });
-        assert_eq!(ends, [(Some(0), None)]);
-        assert!(report.is_clean(), "{report}");
-    }
-
-    fn stop_with_a_reading_child() {
-        let (ends, report) = stop_with(DRAIN, b"hello\nand half a li", |request| {
-            echo_line(request)?;
-            stop_parent()?;
-            echo_line(request)
-        });
-        assert_eq!(ends, [(Some(1), None)]);
-        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
-    }
-
-    fn stop_with_a_computing_child() {
-        let (ends, report) = stop_with(DRAIN, b"hello\n", |request| {
-            echo_line(request)?;
-            stop_parent()?;
-            loop {
-                std::hint::spin_loop();
-            }
-        });
-        assert_eq!(ends, [(None, Some(libc::SIGTERM))]);
-        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
-    }
-
-    fn stop_with_a_stubborn_child() {
-        let (ends, report) = stop_with(DRAIN, b"hello\n", |request| {
-            echo_line(request)?;
-            let script = "trap '' TERM; kill -TERM $PPID; while :; do :; done";
-            Err(Command::new("sh").args(["-c", script]).exec().into())
-        });
-        assert_eq!(ends, [(None, Some(libc::SIGKILL))]);
-        assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
-    }
-
-    fn many_short_connections() {
-        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
-        for _ in 0..300 {
-            let mut client = connect(server.socket_address());
-            assert_eq!(ask(&mut client, "hello\n"), "hello\n");
-        }
-        becomes("children", &Vec::new(), || children(server.pid()));
-        let (code, said) = server.stop();
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.starts_with("300 accepted: 300 finished, 0 idle closed, 0 forced"), "{said}");
-    }
-
-    fn an_idle_child_of_an_example() {
-        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
-        let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.socket_address())).collect();
-        for client in &mut clients {
-            assert_eq!(ask(client, "hello\n"), "hello\n");
-        }
-        let its_children: Vec<u32> = children(server.pid()).into_iter().map(|child| child.0).collect();
-        assert_eq!(its_children.len(), 3);
-        let (code, said) = server.stop();
-        assert_eq!(code, Some(0), "{said}");
-        for client in &mut clients {
-            assert_eq!(read_rest(client), b"");
-        }
-        for child in its_children {
-            let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
-            assert!(stat.is_err(), "child {child} is left: {stat:?}");
-        }
-        assert!(said.starts_with("3 accepted: ") && said.contains(" 0 forced"), "{said}");
     }
 }

@@ -1,4 +1,5 @@
-//! A server that is really out of descriptors: it uses no processor time, answers whom it has, and is back when one is given up.
+//! A server that is really out of descriptors: it uses no processor time, answers whom it has, and is back when one is
+//! given up.
 //!
 //! The server is this very program, started again under `ulimit -n`, so that the limit is not that of the clients.
 

@@ -1,4 +1,5 @@
-//! Deadlines hold against clients that are silent, that drip, and that never read; bytes that trickle in do not extend them.
+//! Deadlines hold against clients that are silent, that drip, and that never read; bytes that trickle in do not extend
+//! them.
 
 #[macro_use]
 mod common_faults;
@@ -81,7 +82,8 @@ fn drip(client: &TcpStream) -> usize {
 under_every_dispatch! {
     fn a_silent_client_is_closed() {
         let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).idle_timeout(SHORT).observed(observer.clone())
+        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
+            .idle_timeout(SHORT).observed(observer.clone())
             .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
         let begun = Instant::now();
         assert_eq!(read_rest(&mut connect(server.local_addr())), b"");
@@ -184,30 +186,6 @@ under_every_dispatch! {
         observer.assert_adds_up(&report);
     }
 
-    fn what_is_left_to_send_has_a_deadline() {
-        let observer = CheckingObserver::new();
-        let (sender, told) = mpsc::channel();
-        let handler = function(|request: &mut Stream<TcpStream>| {
-            let count = request.fill_buf()?.len();
-            request.consume(count);
-            request.write_all(&vec![b'x'; MUCH])?;
-            Ok(Flow::Continue)
-        });
-        let server = Builder::<Tcp, Dispatch, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
-            .on_error(tell(sender)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let mut client = connect(server.local_addr());
-        client.write_all(b"go\n").unwrap();
-        let error = told.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
-        assert!(observer.wait_for_stops(1, PATIENCE));
-        assert_eq!(observer.ended(End::TimedOut), 1);
-        drop(client);
-        let report = server.shutdown().unwrap();
-        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-        observer.assert_adds_up(&report);
-    }
-
     fn handle_request_gives_up_after_its_timeout() {
         let (note, noted) = mpsc::channel();
         let mut server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).request_timeout(SHORT)
@@ -218,4 +196,38 @@ under_every_dispatch! {
         assert!(begun.elapsed() >= SHORT);
         assert_eq!(noted.try_iter().count(), 1);
     }
+}
+
+macro_rules! what_is_left_to_send {
+    ($($name:ident: $dispatch:ty,)*) => {$(
+        #[test]
+        fn $name() {
+            let observer = CheckingObserver::new();
+            let (sender, told) = mpsc::channel();
+            let handler = function(|request: &mut Stream<TcpStream>| {
+                let count = request.fill_buf()?.len();
+                request.consume(count);
+                request.write_all(&vec![b'x'; MUCH])?;
+                Ok(Flow::Continue)
+            });
+            let server = Builder::<Tcp, $dispatch, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
+                .on_error(tell(sender)).observed(observer.clone())
+                .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+            let mut client = connect(server.local_addr());
+            client.write_all(b"go\n").unwrap();
+            let error = told.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
+            assert!(observer.wait_for_stops(1, PATIENCE));
+            assert_eq!(observer.ended(End::TimedOut), 1);
+            drop(client);
+            let report = server.shutdown().unwrap();
+            assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+            observer.assert_adds_up(&report);
+        }
+    )*};
+}
+
+what_is_left_to_send! {
+    what_is_left_to_send_has_a_deadline_under_sync: socketserver::Sync,
+    what_is_left_to_send_has_a_deadline_under_thread_per_request: socketserver::ThreadPerRequest,
 }

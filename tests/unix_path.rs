@@ -1,4 +1,5 @@
-//! The file of a Unix-domain socket: replaced only when dead, never when it is something else, removed only when it is ours.
+//! The file of a Unix-domain socket: replaced only when dead, never when it is something else, removed only when it is
+//! ours.
 #![cfg(unix)]
 
 mod common_faults;
