@@ -1,4 +1,4 @@
-//! A server that forks, stopped: whatever its child is doing, it returns in time, reports it, and leaves no process behind.
+//! A server that forks, stopped: whatever its child is doing, it returns in time, reports it, and leaves no process.
 //!
 //! Without a test harness, because this process must have one thread.
 
