@@ -1,6 +1,6 @@
 //! What the tests of faults have in common: clients that give up late, folders that clean up, figures of this process.
 
-#![allow(dead_code, unused_macros, reason = "each test target uses what it needs")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test target uses what it needs")]
 
 use std::fmt::Debug;
 use std::io::BufRead;
@@ -143,11 +143,13 @@ impl Drop for Folder {
 }
 
 /// An example program, built with the tests; started by `sh` after `preamble`.
+#[cfg(unix)]
 pub(crate) struct Example {
     child: Child,
     pub(crate) address: String,
 }
 
+#[cfg(unix)]
 impl Example {
     pub(crate) fn start(name: &str, preamble: &str, arguments: &str) -> Self {
         let mut program = std::env::current_exe().expect("current_exe");
@@ -198,6 +200,7 @@ impl Example {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Example {
     fn drop(&mut self) {
         let _ = self.child.kill();
