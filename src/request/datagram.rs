@@ -27,6 +27,12 @@ pub trait ReplySocket<A>: Send + Sync {
         None
     }
 
+    /// Whether [`batch`](Self::batch) gives a target for every peer.
+    #[doc(hidden)]
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// The longest payload, in bytes.
     fn max_payload(&self) -> usize {
         65_507
@@ -61,14 +67,25 @@ pub struct Datagram<A> {
     local: Option<IpAddr>,
     truncated: bool,
     socket: Arc<dyn ReplySocket<A>>,
-    replies: Vec<Vec<u8>>,
+    /// The first reply has no list of its own: most messages have one.
+    reply: Option<Vec<u8>>,
+    more_replies: Vec<Vec<u8>>,
     session: Option<Arc<Session>>,
 }
 
 impl<A> Datagram<A> {
     /// A message of `payload` from `peer`, answered through `socket`.
     pub fn new(payload: Vec<u8>, peer: Option<A>, socket: Arc<dyn ReplySocket<A>>) -> Self {
-        Self { payload, peer, local: None, truncated: false, socket, replies: Vec::new(), session: None }
+        Self {
+            payload,
+            peer,
+            local: None,
+            truncated: false,
+            socket,
+            reply: None,
+            more_replies: Vec::new(),
+            session: None,
+        }
     }
 
     /// Notes the local address the message was sent to; replies leave from it.
@@ -146,7 +163,11 @@ impl<A> Datagram<A> {
     /// As [`reply`](Self::reply).
     pub fn reply_owned(&mut self, payload: Vec<u8>) -> io::Result<()> {
         self.check(&payload)?;
-        self.replies.push(payload);
+        if self.reply.is_none() && self.more_replies.is_empty() {
+            self.reply = Some(payload);
+        } else {
+            self.more_replies.push(payload);
+        }
         Ok(())
     }
 
@@ -205,7 +226,7 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
 
     fn flush_output(&mut self) -> io::Result<bool> {
         // What could not be batched is sent here, in order.
-        let replies = std::mem::take(&mut self.replies);
+        let replies: Vec<_> = self.reply.take().into_iter().chain(self.more_replies.drain(..)).collect();
         let mut outcome = Ok(true);
         for payload in replies {
             if let Err(error) = self.check(&payload).and_then(|peer| self.socket.send_to(&payload, peer, self.local)) {
@@ -217,10 +238,14 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
 
     fn take_replies(&mut self, outbox: &mut Outbox) {
         let Some(peer) = &self.peer else { return };
-        while !self.replies.is_empty() {
-            // Without a batch they stay here, for `flush_output`.
-            let Some(target) = self.socket.batch(peer) else { return };
-            outbox.replies.push(Reply { target, payload: self.replies.remove(0), from: self.local });
+        // Without a batch they stay here, for `flush_output`.
+        if self.reply.is_none() || !self.socket.batches() {
+            return;
+        }
+        for payload in self.reply.take().into_iter().chain(self.more_replies.drain(..)) {
+            if let Some(target) = self.socket.batch(peer) {
+                outbox.replies.push(Reply { target, payload, from: self.local });
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! With `IP_PKTINFO` a datagram carries the local address it was sent to, and a reply can leave from it: ip(7), ipv6(7).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
 #[cfg(target_os = "linux")]
 use std::net::Ipv4Addr;
@@ -49,7 +50,10 @@ struct Control([u8; CONTROL]);
 /// Buffers for one batch, and what is left of it.
 pub(crate) struct Batch {
     size: usize,
+    /// From one buffer to the next: not a power of two, so that their beginnings do not share cache sets.
+    stride: usize,
     buffers: Vec<u8>,
+    vectors: Vec<libc::iovec>,
     addresses: Vec<SockAddrStorage>,
     controls: Vec<Control>,
     #[cfg(target_os = "linux")]
@@ -60,7 +64,7 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
-// SAFETY: the raw pointers in the headers are written anew from the other fields before each system call, and only read by it.
+// SAFETY: the raw pointers in the headers and vectors point into the other fields, which are never resized, and are used in system calls only.
 unsafe impl Send for Batch {}
 
 impl std::fmt::Debug for Batch {
@@ -75,9 +79,12 @@ impl std::fmt::Debug for Batch {
 impl Batch {
     /// For datagrams of up to `size` bytes.
     pub(crate) fn new(size: usize) -> Self {
+        let stride = size.next_multiple_of(64) + 3 * 64;
         Self {
             size,
-            buffers: vec![0; size * BATCH],
+            stride,
+            buffers: vec![0; stride * BATCH],
+            vectors: Vec::with_capacity(BATCH),
             addresses: (0..BATCH).map(|_| SockAddrStorage::zeroed()).collect(),
             controls: vec![Control([0; CONTROL]); BATCH],
             headers: Vec::with_capacity(BATCH),
@@ -99,7 +106,7 @@ impl Batch {
         let index = self.next;
         self.next += 1;
         let (header, length) = self.header(index);
-        let start = index * self.size;
+        let start = index * self.stride;
         let address = std::mem::replace(&mut self.addresses[index], SockAddrStorage::zeroed());
         // SAFETY: the kernel wrote an address of this length, at most the storage's, into this storage.
         let sender = unsafe { SockAddr::new(address, header.msg_namelen) };
@@ -109,6 +116,32 @@ impl Batch {
             local: local_address(&header),
             truncated: header.msg_flags & libc::MSG_TRUNC != 0,
         })
+    }
+
+    /// Points the headers to the buffers, once.
+    fn prepare(&mut self, control_length: usize) {
+        // recvmmsg takes up to a batch; the plain call one.
+        let count = if cfg!(target_os = "linux") { BATCH } else { 1 };
+        let size = self.size;
+        for buffer in self.buffers.chunks_exact_mut(self.stride).take(count) {
+            self.vectors.push(libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: size });
+        }
+        let parts = self.vectors.iter_mut().zip(&mut self.addresses).zip(&mut self.controls);
+        for ((vector, address), control) in parts {
+            let name = (&raw mut *address).cast();
+            let header = message(name, address.size_of(), vector, (&raw mut *control).cast(), control_length);
+            self.headers.push(plural(header));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn header_mut(&mut self, index: usize) -> &mut libc::msghdr {
+        &mut self.headers[index].msg_hdr
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn header_mut(&mut self, index: usize) -> &mut libc::msghdr {
+        &mut self.headers[index].0
     }
 
     #[cfg(target_os = "linux")]
@@ -131,25 +164,18 @@ impl DatagramSocket {
 
     /// Receives what is there, up to a batch; `WouldBlock` if that is nothing.
     pub(crate) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+        let used = std::mem::take(&mut batch.filled);
         batch.next = 0;
-        batch.filled = 0;
-        batch.headers.clear();
         let control_length = if self.local_addresses { CONTROL } else { 0 };
-        // recvmmsg takes up to a batch; the plain call one.
-        let count = if cfg!(target_os = "linux") { BATCH } else { 1 };
-        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-        let parts = batch
-            .buffers
-            .chunks_exact_mut(batch.size)
-            .zip(&mut batch.addresses)
-            .zip(&mut batch.controls)
-            .zip(&mut vectors)
-            .take(count);
-        for (((buffer, address), control), vector) in parts {
-            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-            let name = (&raw mut *address).cast();
-            let header = message(name, address.size_of(), vector, (&raw mut *control).cast(), control_length);
-            batch.headers.push(plural(header));
+        if batch.headers.is_empty() {
+            batch.prepare(control_length);
+        } else {
+            // The kernel has overwritten the lengths of those it used.
+            for index in 0..used {
+                let header = batch.header_mut(index);
+                header.msg_namelen = size_of::<SockAddrStorage>() as libc::socklen_t;
+                header.msg_controllen = control_length as _;
+            }
         }
         batch.filled = self.receive_into(&mut batch.headers)?;
         Ok(())
@@ -256,18 +282,19 @@ pub(crate) fn send_all(replies: &mut Vec<Reply>) -> Vec<io::Error> {
 
 #[cfg(target_os = "linux")]
 fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
-    let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-    let mut controls = [Control([0; CONTROL]); BATCH];
-    let mut headers: [libc::mmsghdr; BATCH] = std::array::from_fn(|_| plural(empty()));
-    let parts = replies.iter().zip(&mut vectors).zip(&mut controls).zip(&mut headers);
-    for (((reply, vector), control), header) in parts {
-        *vector = libc::iovec { iov_base: reply.payload.as_ptr().cast_mut().cast(), iov_len: reply.payload.len() };
-        header.msg_hdr = socket.outgoing(&reply.target.address, vector, control, reply.from);
+    let mut parts = [const { MaybeUninit::uninit() }; BATCH];
+    let mut headers = [const { MaybeUninit::uninit() }; BATCH];
+    for ((reply, part), header) in replies.iter().zip(&mut parts).zip(&mut headers) {
+        let vector = libc::iovec { iov_base: reply.payload.as_ptr().cast_mut().cast(), iov_len: reply.payload.len() };
+        // Only the first of them are used, and only those are written.
+        let (vector, control) = part.write((vector, Control([0; CONTROL])));
+        header.write(plural(socket.outgoing(&reply.target.address, vector, control, reply.from)));
     }
     let length = replies.len().min(BATCH) as u32;
-    // SAFETY: the first `length` headers point to payloads, addresses and control areas that outlive the call, which only reads them.
-    let count =
-        unsafe { libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr(), length, libc::MSG_DONTWAIT as _) };
+    // SAFETY: the first `length` headers are written above, and point to payloads, addresses and control areas that outlive the call.
+    let count = unsafe {
+        libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr().cast(), length, libc::MSG_DONTWAIT as _)
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 

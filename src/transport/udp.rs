@@ -158,6 +158,10 @@ mod imp {
             self.0.send(payload, &(*peer).into(), from)
         }
 
+        fn batches(&self) -> bool {
+            true
+        }
+
         fn batch(&self, peer: &SocketAddr) -> Option<BatchTarget> {
             Some(BatchTarget { socket: Arc::clone(&self.0), address: (*peer).into() })
         }

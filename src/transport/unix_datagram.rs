@@ -116,6 +116,10 @@ impl ReplySocket<UnixAddress> for Replies {
         self.0.send(payload, &peer.to_socket_address()?, None)
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
+
     fn batch(&self, peer: &UnixAddress) -> Option<BatchTarget> {
         let address = peer.to_socket_address().ok()?;
         Some(BatchTarget { socket: Arc::clone(&self.0), address })
