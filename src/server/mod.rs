@@ -208,7 +208,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
 impl<T, D, H> Server<T, D, H>
 where
     T: Transport + Send,
-    D: Process<Job<T, H>> + ServesInBackground + Send + 'static,
+    D: Process<Job<T, H>> + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Self: Send,
 {
@@ -217,7 +217,11 @@ where
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub fn serve_in_background(self) -> Result<BackgroundServer<T::Addr>, ServeError> {
+    pub fn serve_in_background(self) -> Result<BackgroundServer<T::Addr>, ServeError>
+    where
+        // Here, so that the compiler says what is wrong with `Fork` and not only that the method is not there.
+        D: ServesInBackground,
+    {
         let address = self.local_addr();
         let stop = self.stop_handle();
         let stats = self.stats_handle();

@@ -1,0 +1,12 @@
+//! A transport in memory, a dispatch with a fixed crew of threads, and a handler that shouts, on the public API of `socketserver`.
+
+mod crew;
+mod memory;
+mod shout;
+
+pub use crew::Crew;
+pub use memory::Caller;
+pub use memory::Connector;
+pub use memory::Memory;
+pub use shout::Shout;
+pub use shout::Shouting;

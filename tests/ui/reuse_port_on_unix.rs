@@ -1,0 +1,7 @@
+//! Ports are shared where there are ports.
+
+use socketserver::{Flow, UnixStreamServer};
+
+fn main() {
+    let _ = UnixStreamServer::builder_fn(|_| Ok(Flow::Close)).reuse_port(true).bind("/tmp/a.sock");
+}
