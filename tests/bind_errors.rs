@@ -70,9 +70,9 @@ fn a_port_in_use_is_named() {
     assert!(text.ends_with("; another socket has it: choose another, or port 0 for a free one"), "{text}");
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    let text = udp::<Sync>().bind(address).unwrap_err().to_string();
-    assert!(text.starts_with(&format!("cannot bind to {address}: ")), "{text}");
+    let taken = socket.local_addr().unwrap();
+    let text = udp::<Sync>().bind(taken).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("cannot bind to {taken}: ")), "{text}");
     assert!(text.ends_with("; another socket has it: choose another, or port 0 for a free one"), "{text}");
 
     drop((listener, socket));
