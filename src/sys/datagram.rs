@@ -3,6 +3,7 @@
 //! With `IP_PKTINFO` a datagram carries the local address it was sent to, and a reply can leave from it: ip(7), ipv6(7).
 
 use std::io;
+#[cfg(target_os = "linux")]
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 #[cfg(target_os = "linux")]
