@@ -250,7 +250,7 @@ fn a_frame_longer_than_the_servers_buffer_arrives_whole() {
             sending.join().expect("the sender");
             assert!(answer == frame, "the frame came back as another");
         },
-        length(codec.clone())
+        length(codec)
     );
 }
 

@@ -56,7 +56,8 @@ fn modern<'a>(rest: &'a str, named: Message<'a>) -> Option<Message<'a>> {
     let (time, host, app, pid, id) = (field()?, field()?, field()?, field()?, field()?);
     let end = data_end(rest)?;
     let data = if end == 1 && rest.starts_with('-') { "" } else { &rest[..end] };
-    let text = rest[end..].strip_prefix(' ').unwrap_or(&rest[end..]);
+    let text = &rest[end..];
+    let text = text.strip_prefix(' ').unwrap_or(text);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     Some(Message { time, host, app, pid, id, data, text, ..named })
 }
