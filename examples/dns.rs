@@ -92,11 +92,11 @@ fn main() -> common::Outcome {
     let zone = Arc::new(zone);
     let listen = flags.listen_or("127.0.0.1:5300");
     match flags.dispatch.as_deref().unwrap_or("sync") {
-        "sync" => serve_both!(Sync, Sync::default(), listen, zone),
+        "sync" => serve_both!(Sync, Sync, listen, zone),
         "threads" => serve_both!(ThreadPerRequest, ThreadPerRequest::default(), listen, zone),
         "pool" => {
-            let workers = |pool: Pool| flags.workers.map_or(pool.clone(), |workers| pool.workers(workers));
-            serve_both!(Pool, workers(Pool::default()), listen, zone)
+            let pool = flags.workers.map_or_else(Pool::default, Pool::new);
+            serve_both!(Pool, pool.clone(), listen, zone)
         }
         "fork" => Err(format!(
             "--dispatch fork: the two servers are threads of one process, and such a process must not fork\n{USAGE}"

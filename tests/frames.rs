@@ -227,7 +227,8 @@ fn slow_senders_hold_no_worker() {
 
 #[test]
 fn a_frame_longer_than_the_servers_buffer_arrives_whole() {
-    let length = |codec: LengthDelimitedCodec| {
+    let length = |codec: &LengthDelimitedCodec| {
+        let codec = codec.clone();
         move |_| {
             frames::function(codec.clone(), |frame, replies| {
                 replies.send(frame)?;
@@ -250,7 +251,7 @@ fn a_frame_longer_than_the_servers_buffer_arrives_whole() {
             sending.join().expect("the sender");
             assert!(answer == frame, "the frame came back as another");
         },
-        length(codec)
+        length(&codec)
     );
 }
 

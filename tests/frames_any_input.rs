@@ -79,3 +79,8 @@ fn length_prefixed() {
 fn fixed() {
     corpus_and_random_bytes("fixed", check::fixed);
 }
+
+#[test]
+fn resp() {
+    corpus_and_random_bytes("resp", check::resp);
+}

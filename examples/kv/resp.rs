@@ -85,6 +85,23 @@ impl Decoder for Resp {
     type Error = RespError;
 
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, RespError> {
+        let before = *input;
+        let command = self.next_command(input);
+        if command.is_err() {
+            // There is no going on behind an error, also if empty commands were passed over in front of it.
+            *input = before;
+        }
+        command
+    }
+
+    /// As Redis has it (`client-query-buffer-limit`).
+    fn max_frame_length(&self) -> usize {
+        1 << 30
+    }
+}
+
+impl Resp {
+    fn next_command<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Command<'a>>, RespError> {
         loop {
             let bytes = *input;
             let Some(&first) = bytes.first() else { return Ok(None) };
@@ -133,11 +150,6 @@ impl Decoder for Resp {
             *input = &bytes[end..];
             return Ok(Some(Command { frame: Cow::Borrowed(&bytes[self.first..end]), count: self.count }));
         }
-    }
-
-    /// As Redis has it (`client-query-buffer-limit`).
-    fn max_frame_length(&self) -> usize {
-        1 << 30
     }
 }
 

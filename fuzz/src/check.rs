@@ -1,5 +1,10 @@
 //! What holds for every codec whatever arrives: no panic, memory within its limit, and the same messages however the bytes are cut.
 
+#[path = "../../examples/kv/resp.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod resp;
+
+use resp::Resp;
 use socketserver::frames::Decoder;
 use socketserver::frames::DelimiterCodec;
 use socketserver::frames::FixedCodec;
@@ -126,4 +131,17 @@ pub(crate) fn length_prefixed(data: &[u8]) {
 pub(crate) fn fixed(data: &[u8]) {
     let Some(([length], cuts, input)) = parts(data) else { return };
     same_however_cut(&FixedCodec::new(usize::from(length) + 1), cuts, input, <[u8]>::to_vec);
+}
+
+/// The commands of the example `kv`.
+pub(crate) fn resp(data: &[u8]) {
+    let Some(([], cuts, input)) = parts(data) else { return };
+    same_however_cut(&Resp::default(), cuts, input, |command| {
+        let mut words = Vec::new();
+        for word in command.args() {
+            words.extend_from_slice(word);
+            words.push(b' ');
+        }
+        words
+    });
 }
