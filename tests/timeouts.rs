@@ -230,4 +230,5 @@ macro_rules! what_is_left_to_send {
 what_is_left_to_send! {
     what_is_left_to_send_has_a_deadline_under_sync: socketserver::Sync,
     what_is_left_to_send_has_a_deadline_under_thread_per_request: socketserver::ThreadPerRequest,
+    what_is_left_to_send_has_a_deadline_under_pool: socketserver::Pool,
 }

@@ -11,6 +11,7 @@
 //!   take parked ones out for the timer, the drain, and shedding.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use timers::Timers;
 
 use crate::sys::Descriptor;
 use crate::sys::poller::EDGE;
+use crate::sys::poller::Events;
 use crate::sys::poller::Poller;
 use crate::sys::poller::Watch;
 
@@ -52,7 +54,9 @@ pub(crate) struct ParkingPlace<J> {
     table: Table<J>,
     timers: Timers,
     /// Candidates for shedding from the last look at the table, the longest idle last.
-    sheddable: Mutex<Vec<Token>>,
+    sheddable: Mutex<Vec<(u64, Token)>>,
+    /// Until when somebody waits in the poller, on the timers' clock; 0 while nobody does.
+    waits_until: AtomicU64,
     /// How many connections are slow.
     slow: AtomicUsize,
 }
@@ -70,6 +74,7 @@ impl<J: Waits> ParkingPlace<J> {
             table: Table::new(),
             timers: Timers::new(),
             sheddable: Mutex::new(Vec::new()),
+            waits_until: AtomicU64::new(0),
             slow: AtomicUsize::new(0),
         })
     }
@@ -106,8 +111,12 @@ impl<J: Waits> ParkingPlace<J> {
         wait: Wait,
         now: Instant,
     ) -> Result<Option<(J, bool)>, (J, io::Error)> {
-        let parking =
-            Parking { deadline: self.timers.deadline(wait.timeout, now), class: wait.class, watch: wait.watch };
+        let parking = Parking {
+            since: self.timers.millis(now),
+            deadline: self.timers.deadline(wait.timeout, now),
+            class: wait.class,
+            watch: wait.watch,
+        };
         let mut job = job;
         let mut rearmed = false;
         if !EDGE {
@@ -121,7 +130,7 @@ impl<J: Waits> ParkingPlace<J> {
             match self.table.park(token, job, parking, rearmed) {
                 Parked::Waits { queue_timer } => {
                     if queue_timer {
-                        self.timers.push(parking.deadline, token);
+                        self.queue_timer(parking.deadline, token);
                     }
                     return Ok(None);
                 }
@@ -134,6 +143,14 @@ impl<J: Waits> ParkingPlace<J> {
                     rearmed = true;
                 }
             }
+        }
+    }
+
+    /// Who waits in the poller must not sleep past the new deadline.
+    fn queue_timer(&self, deadline: u64, token: Token) {
+        self.timers.push(deadline, token);
+        if deadline < self.waits_until.load(Ordering::SeqCst) {
+            self.poller.notify();
         }
     }
 
@@ -156,9 +173,17 @@ impl<J: Waits> ParkingPlace<J> {
         self.poller.delete(descriptor)
     }
 
-    /// How long the poller may wait before a deadline has to be looked at.
-    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Duration> {
-        self.timers.next(now)
+    /// Waits for events until the first deadline, or for `at_most`, whichever is sooner.
+    pub(crate) fn wait(&self, events: &mut Events, at_most: Option<Duration>) -> io::Result<()> {
+        // A deadline that is queued from here on, before this thread has looked, makes the wait return at once.
+        self.waits_until.store(u64::MAX, Ordering::SeqCst);
+        let now = Instant::now();
+        let timeout = [self.timers.next(now), at_most].into_iter().flatten().min();
+        let until = timeout.map_or(u64::MAX, |timeout| self.timers.millis(now + timeout));
+        self.waits_until.store(until, Ordering::SeqCst);
+        let outcome = self.poller.wait(events, timeout);
+        self.waits_until.store(0, Ordering::SeqCst);
+        outcome
     }
 
     /// Takes out every job whose deadline has passed.
@@ -181,8 +206,9 @@ impl<J: Waits> ParkingPlace<J> {
                 *candidates = self.table.longest_idle(LOOK);
                 candidates.reverse();
             }
-            while let Some(token) = candidates.pop() {
-                if let Some(job) = self.table.take_parked_idle(token) {
+            while let Some((since, token)) = candidates.pop() {
+                // One that has spoken since the look is not the longest idle any more.
+                if let Some(job) = self.table.take_idle_since(token, since) {
                     return Some((token, job));
                 }
             }

@@ -19,7 +19,7 @@ use super::timers::Class;
 use crate::sys::poller::Watch;
 
 const SCHEDULES: usize = 20_000;
-const PARKING: Parking = Parking { deadline: 10, class: Class::Idle, watch: Watch::Read };
+const PARKING: Parking = Parking { since: 0, deadline: 10, class: Class::Idle, watch: Watch::Read };
 
 /// A connection: whoever holds it checks that nobody else does, and takes in the messages that have arrived.
 #[derive(Debug, PartialEq)]

@@ -50,7 +50,8 @@ impl Token {
 /// Where a parked connection stands, beside its job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Parking {
-    /// Milliseconds on the timers' clock.
+    /// Since when and until when, in milliseconds on the timers' clock.
+    pub(crate) since: u64,
     pub(crate) deadline: u64,
     pub(crate) class: Class,
     pub(crate) watch: Watch,
@@ -138,7 +139,7 @@ impl<J> Table<J> {
         let mut slot = self.slot(index).lock();
         slot.state = State::Running { news: false, hangup: false };
         slot.slow = false;
-        slot.parking = Parking { deadline: u64::MAX, class: Class::Idle, watch: Watch::Read };
+        slot.parking = Parking { since: 0, deadline: u64::MAX, class: Class::Idle, watch: Watch::Read };
         Token::new(index, slot.generation)
     }
 
@@ -167,10 +168,11 @@ impl<J> Table<J> {
         slot.take_parked()
     }
 
-    /// As [`take_parked`](Self::take_parked), if it waits for its next message.
-    pub(crate) fn take_parked_idle(&self, token: Token) -> Option<J> {
+    /// As [`take_parked`](Self::take_parked), if it has been waiting for its next message since just then.
+    pub(crate) fn take_idle_since(&self, token: Token, since: u64) -> Option<J> {
         let mut slot = self.tenant(token)?;
-        if slot.parking.class == Class::Idle { slot.take_parked() } else { None }
+        let unchanged = slot.parking.class == Class::Idle && slot.parking.since == since;
+        if unchanged { slot.take_parked() } else { None }
     }
 
     /// Puts a job back to wait, unless there was news while it ran.
@@ -238,19 +240,19 @@ impl<J> Table<J> {
         }
     }
 
-    /// Up to `count` connections that have waited longest for a message, the longest first.
-    pub(crate) fn longest_idle(&self, count: usize) -> Vec<Token> {
+    /// Up to `count` connections that have waited longest for a message, the longest first, with since when.
+    pub(crate) fn longest_idle(&self, count: usize) -> Vec<(u64, Token)> {
         let used = self.used.load(Ordering::Relaxed);
         let mut idle: Vec<_> = (0..used)
             .filter_map(|index| {
                 let slot = self.slot(index).lock();
                 let idle = matches!(slot.state, State::Parked(_)) && slot.parking.class == Class::Idle;
-                idle.then(|| (slot.parking.deadline, Token::new(index, slot.generation)))
+                idle.then(|| (slot.parking.since, Token::new(index, slot.generation)))
             })
             .collect();
         idle.sort_unstable_by_key(|entry| entry.0);
         idle.truncate(count);
-        idle.into_iter().map(|entry| entry.1).collect()
+        idle
     }
 
     /// The tokens of all that were parked at some moment of the call.
@@ -284,7 +286,7 @@ impl<J> Slot<J> {
             generation: 0,
             entry: u64::MAX,
             slow: false,
-            parking: Parking { deadline: u64::MAX, class: Class::Idle, watch: Watch::Read },
+            parking: Parking { since: 0, deadline: u64::MAX, class: Class::Idle, watch: Watch::Read },
         }
     }
 
@@ -313,7 +315,7 @@ fn locate(index: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    const PARKING: Parking = Parking { deadline: 100, class: Class::Idle, watch: Watch::Read };
+    const PARKING: Parking = Parking { since: 0, deadline: 100, class: Class::Idle, watch: Watch::Read };
 
     #[test]
     fn every_index_has_a_place_of_its_own() {
@@ -374,7 +376,7 @@ mod tests {
         let token = table.insert();
         assert!(matches!(table.park(token, 7, PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(token, false), Found::Job(7)));
-        let sooner = Parking { deadline: 20, class: Class::Linger, watch: Watch::Read };
+        let sooner = Parking { since: 0, deadline: 20, class: Class::Linger, watch: Watch::Read };
         assert!(matches!(table.park(token, 7, sooner, false), Parked::Waits { queue_timer: true }));
         assert_eq!(table.expire(token, 20, 20), Expiry::Job(Class::Linger, 7));
         assert_eq!(table.expire(token, 100, 100), Expiry::Drop);

@@ -92,19 +92,16 @@ impl Waiter {
             accept_in = acceptor.next_try(before);
         }
         let look_again = self.look_again.map(|at| at.saturating_duration_since(before));
-        let timeouts = [park.next_deadline(before), accept_in, self.until_service(reporter, before), look_again];
+        let timeouts = [accept_in, self.until_service(reporter, before), look_again];
         let mut timeout = timeouts.into_iter().flatten().min();
         if core.stop.is_stopping() {
-            let draining = self.until.take().map(|until| until.saturating_duration_since(before));
-            timeout = timeout.min(draining).or(draining).or(Some(Duration::ZERO));
-            if draining.is_none() {
-                timeout = Some(Duration::ZERO);
-            }
+            let at_most = self.until.take().map_or(Duration::ZERO, |until| until.saturating_duration_since(before));
+            timeout = Some(timeout.map_or(at_most, |timeout| timeout.min(at_most)));
         }
         if busy {
             timeout = Some(Duration::ZERO);
         }
-        park.poller.wait(&mut self.events, timeout).map_err(|source| ServeError::Wait {
+        park.wait(&mut self.events, timeout).map_err(|source| ServeError::Wait {
             address: acceptor.as_ref().map_or_else(String::new, |acceptor| acceptor.address().to_owned()),
             source,
         })?;
