@@ -192,6 +192,8 @@ impl<J: Task> Process<J> for Fork {
     fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
         /// The handlers' reads have been interrupted; then each signal has so long to work.
         const STEP: Duration = Duration::from_millis(25);
+        /// A process that has got SIGKILL ends at once, on a machine that has time for it.
+        const KILLED: Duration = Duration::from_secs(1);
         for hard in [None, Some(false), Some(true)] {
             for (child, job, _) in running.children.values_mut() {
                 // Whatever it exits with from here on: it was still busy at the deadline.
@@ -201,7 +203,8 @@ impl<J: Task> Process<J> for Fork {
                     let _ = child.kill(hard);
                 }
             }
-            running.wait(serve_loop, Instant::now() + STEP);
+            let step = if hard == Some(true) { KILLED } else { STEP };
+            running.wait(serve_loop, Instant::now() + step);
         }
     }
 }

@@ -42,7 +42,7 @@ use crate::sys::wait::wait;
 /// Handlers may use rayon. Jobs on a pool of one's own, or on the global one through `ThreadPool::install`, run there in parallel. What a handler
 /// starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose threads serve connections: it runs
 /// on the handler's own thread, correctly and one after the other; `rayon::spawn` runs there after the handler has returned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pool {
     workers: Option<usize>,
     stack_size: Option<usize>,
@@ -50,12 +50,6 @@ pub struct Pool {
 
 /// Fewer would not leave room for a few handlers that block.
 const LEAST_DEFAULT: usize = 16;
-
-impl Default for Pool {
-    fn default() -> Self {
-        Self { workers: None, stack_size: None }
-    }
-}
 
 impl Pool {
     /// A pool of `workers` threads.
@@ -105,7 +99,7 @@ where
 
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = self.workers.unwrap_or((4 * cpus).max(LEAST_DEFAULT));
+        let workers = self.workers.unwrap_or_else(|| (4 * cpus).max(LEAST_DEFAULT));
         let scheduler = Scheduler::new(workers, cpus, Arc::clone(&serve_loop.park), serve_loop.reporter.clone());
         let scheduler = Arc::new(scheduler);
         let failed = |source| StartError::Start { dispatch: Self::NAME, source };

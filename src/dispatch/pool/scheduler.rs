@@ -320,10 +320,11 @@ impl<J: Task> Scheduler<J> {
 
     fn begin(&self, lane: &Lane<Work<J>>, token: Option<Token>) {
         lane.begin(token);
-        if self.monitor_sleeps.load(Ordering::SeqCst) && self.monitor_sleeps.swap(false, Ordering::SeqCst) {
-            if let Some(monitor) = &*self.monitor.lock() {
-                monitor.unpark();
-            }
+        if self.monitor_sleeps.load(Ordering::SeqCst)
+            && self.monitor_sleeps.swap(false, Ordering::SeqCst)
+            && let Some(monitor) = &*self.monitor.lock()
+        {
+            monitor.unpark();
         }
     }
 
