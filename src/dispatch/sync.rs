@@ -16,6 +16,7 @@ use super::task::Turn;
 use super::task::Worker;
 use crate::handler::End;
 use crate::park::ParkingPlace;
+use crate::park::Wait;
 use crate::park::table::Token;
 use crate::server::serve_loop::Ready;
 
@@ -52,10 +53,31 @@ impl<J: Task> Process<J> for Sync {
         Ok(Running { worker: Worker::new(), again: VecDeque::new(), ready: Vec::new() })
     }
 
-    /// Runs the request to its end: `handle_request` returns when it has been served, as in Python.
-    fn process_request(&self, _: &mut Running<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
-        job.run();
+    /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do for a client
+    /// that still sends waits in the poller, for the next call.
+    fn process_request(
+        &self,
+        running: &mut Running<J>,
+        serve_loop: &mut ServeLoop<J>,
+        mut job: J,
+    ) -> Result<(), Rejected<J>> {
+        match job.run_until_lingering() {
+            Turn::Detach => job.detach(),
+            Turn::Park(wait) => running.leave(&serve_loop.park, Box::new(job), wait)?,
+            Turn::Again | Turn::Done => {}
+        }
         Ok(())
+    }
+
+    fn service(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
+        if serve_loop.in_use() == 0 {
+            return;
+        }
+        // A turn without the listener, and without waiting.
+        let acceptor = serve_loop.acceptor.take();
+        // A poller that fails now fails in the next wait, too, which is told of it.
+        let _ = running.turn_at_once(serve_loop);
+        serve_loop.acceptor = acceptor;
     }
 
     fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
@@ -90,8 +112,17 @@ impl<J: Task> Process<J> for Sync {
 impl<J: Task> Running<J> {
     /// One turn of the loop with everything it brings; false once the server has been told to stop.
     fn turn(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+        let busy = !self.again.is_empty();
+        self.turn_with(serve_loop, busy)
+    }
+
+    fn turn_at_once(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+        self.turn_with(serve_loop, true)
+    }
+
+    fn turn_with(&mut self, serve_loop: &mut ServeLoop<J>, busy: bool) -> Result<bool, StartError> {
         let mut ready = std::mem::take(&mut self.ready);
-        let goes_on = serve_loop.turn(!self.again.is_empty(), &mut ready)?;
+        let goes_on = serve_loop.turn(busy, &mut ready)?;
         self.worker.set_now(Instant::now());
         // Those that had more to do when their turn was over come before what is new: they have waited a round.
         for _ in 0..self.again.len() {
@@ -130,6 +161,24 @@ impl<J: Task> Running<J> {
             }
             Ready::Watched(_) => {}
         }
+    }
+
+    /// Lets a connection that was served elsewhere wait here.
+    fn leave(&mut self, park: &ParkingPlace<Box<J>>, job: Box<J>, wait: Wait) -> Result<(), Rejected<J>> {
+        let Some(descriptor) = Task::descriptor(&*job) else { return Ok(()) };
+        let token = match park.insert(descriptor) {
+            Ok(token) => token,
+            Err(error) => return Err(Rejected::new(*job, error)),
+        };
+        match park.park(token, job, wait, Instant::now()) {
+            Ok(None) => {}
+            Ok(Some((job, _))) => self.run(park, token, job),
+            Err((job, error)) => {
+                park.remove(token, &job);
+                return Err(Rejected::new(*job, error));
+            }
+        }
+        Ok(())
     }
 
     /// A new request: a connection is registered, a message handled at once.

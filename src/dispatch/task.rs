@@ -36,6 +36,10 @@ pub trait Task: Sealed + Sized {
     /// Serves the request to its end on this thread, waiting for the peer as long as the timeouts allow. Does not panic.
     fn run(self);
 
+    /// As [`run`](Self::run), up to where it is over (`Done`, `Detach`) or only lingers (`Park`).
+    #[doc(hidden)]
+    fn run_until_lingering(&mut self) -> Turn;
+
     /// Serves it as far as that goes without waiting for the peer.
     #[doc(hidden)]
     fn turn(&mut self, worker: &mut Worker) -> Turn;

@@ -144,6 +144,9 @@ pub trait HandlerFactory<R: Request> {
     fn make(&self, request: &R) -> Self::Handler;
 
     /// Whether to serve the request; if not, it is closed and counted as refused.
+    ///
+    /// Asked where the handler will run, before it is made: when the first bytes are there where connections wait for them without a thread
+    /// (`Sync`, `Pool`), at once under the others and for handlers that speak first.
     fn verify_request(&self, request: &R) -> bool {
         let _ = request;
         true

@@ -1,6 +1,10 @@
 //! The steps of a request, from accepted to closed: the only place where they happen, under every dispatch.
 //!
 //! `establish -> verify_request -> setup -> handle* -> finish -> shutdown_request -> close_request`
+//!
+//! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`].
+
+mod task;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +12,6 @@ use std::time::Instant;
 
 use super::core::Shared;
 use super::core::guarded;
-use super::listening::Listening;
-use super::listening::Reporter;
-use crate::dispatch::task::Sealed;
-use crate::dispatch::task::Task;
 use crate::dispatch::task::Turn;
 use crate::dispatch::task::Worker;
 use crate::error::RequestError;
@@ -29,11 +29,7 @@ use crate::park::timers::Class;
 use crate::request::Discard;
 use crate::request::Fill;
 use crate::request::Request;
-use crate::stop::DRAINING;
-use crate::sys::Descriptor;
 use crate::sys::poller::Watch;
-use crate::sys::wait::Interest;
-use crate::sys::wait::Woken;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -313,31 +309,53 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         Step::Next
     }
 
+    /// As in Python, `finish` comes first, and then `handle_error`.
     fn fail(&mut self, error: RequestError) -> Step {
         let end = if error.is_panic() {
             End::Panicked
         } else if error.is_stopping() {
             End::Forced
+        } else if error.is_timeout() {
+            End::TimedOut
         } else {
             End::Failed
         };
+        let second = self.run_finish(end);
         let gone = error.is_disconnect();
-        let peer = match &self.phase {
-            Phase::Open(request, _) => request.client_address(),
-            _ => None,
-        };
-        self.shared.report(error, Some(self.id), peer);
-        self.finish(end);
+        for error in [Some(error), second].into_iter().flatten() {
+            self.shared.report(error, Some(self.id), self.client_address());
+        }
         if gone {
             self.phase = Phase::Gone;
         }
         Step::Next
     }
 
+    fn client_address(&self) -> Option<&<T::Request as Request>::Addr> {
+        match &self.phase {
+            Phase::Pending(pending) => pending.client_address(),
+            Phase::Open(request, _) | Phase::Closing(request) => request.client_address(),
+            Phase::Gone => None,
+        }
+    }
+
     /// Runs the handler's `finish` if its `setup` has succeeded, and begins to close.
     fn finish(&mut self, end: End) {
+        if let Some(error) = self.run_finish(end) {
+            self.shared.report(error, Some(self.id), self.client_address());
+        }
+    }
+
+    fn run_finish(&mut self, end: End) -> Option<RequestError> {
         self.end.get_or_insert(end);
-        let Phase::Open(mut request, handler) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        let (mut request, handler) = match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Open(request, handler) => (request, handler),
+            other => {
+                self.phase = other;
+                return None;
+            }
+        };
+        let mut failure = None;
         if let Some(mut handler) = handler {
             let outcome = guarded(Stage::Finish, || {
                 let outcome = handler.finish(&mut request, end);
@@ -345,17 +363,15 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 drop(handler);
                 outcome
             });
-            let error = match outcome {
+            failure = match outcome {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(RequestError::failed(Stage::Finish, error)),
                 Err(error) => Some(error),
             };
-            if let Some(error) = error {
-                self.shared.report(error, Some(self.id), request.client_address());
-            }
         }
         self.transferred = request.progress().transferred;
         self.phase = Phase::Closing(request);
+        failure
     }
 
     /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
@@ -404,204 +420,4 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 enum Step {
     Next,
     Turn(Turn),
-}
-
-impl<T: Transport, H: HandlerFactory<T::Request>> Sealed for Job<T, H> {}
-
-impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
-    type Source = Listening<T, H>;
-    type Reporter = Reporter<T, H>;
-
-    fn run(mut self) {
-        if self.run_here() == Turn::Detach {
-            self.detach();
-        }
-    }
-
-    fn turn(&mut self, worker: &mut Worker) -> Turn {
-        self.converse(worker)
-    }
-
-    fn descriptor(&self) -> Option<Descriptor<'_>> {
-        match &self.phase {
-            Phase::Open(request, _) | Phase::Closing(request) => request.descriptor(),
-            Phase::Pending(_) | Phase::Gone => None,
-        }
-    }
-
-    fn parks(&self) -> bool {
-        self.descriptor().is_some()
-    }
-
-    fn first_wait(&self) -> Option<Wait> {
-        let waits = self.parks() && !self.shared.factory.speaks_first();
-        waits.then(|| self.wait_for(Class::Idle))
-    }
-
-    fn set_hangup(&mut self) {
-        self.hangup = true;
-        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
-            request.set_hangup();
-        }
-    }
-
-    fn expire(&mut self, class: Class) {
-        let (end, what, timeout) = match class {
-            Class::Idle => return self.finish(End::IdleTimeout),
-            Class::Linger => return self.phase = Phase::Gone,
-            Class::Message => (End::TimedOut, "receiving a message", self.shared.core.options.read_timeout),
-            Class::Write => (End::TimedOut, "sending", self.shared.core.options.write_timeout),
-        };
-        let error = crate::error::timed_out(what, timeout.unwrap_or_default());
-        let peer = match &self.phase {
-            Phase::Open(request, _) | Phase::Closing(request) => request.client_address(),
-            Phase::Pending(_) | Phase::Gone => None,
-        };
-        self.shared.report(RequestError::failed(Stage::Handle, error), Some(self.id), peer);
-        self.finish(end);
-        if class == Class::Write {
-            // The peer does not read: waiting for it again would be in vain.
-            self.phase = Phase::Gone;
-        }
-    }
-
-    fn cut(&mut self, end: End) {
-        self.finish(end);
-        if end == End::Forced {
-            self.phase = Phase::Gone;
-        }
-    }
-
-    fn detach(mut self) {
-        let Phase::Open(mut request, Some(handler)) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
-        self.end = Some(End::Detached);
-        self.transferred = request.progress().transferred;
-        request.release();
-        let shared = Arc::clone(&self.shared);
-        let id = self.id;
-        // The permit goes first: the connection is not the server's any more.
-        drop(self);
-        if let Err(error) = guarded(Stage::Handle, || handler.detached(request)) {
-            shared.report(error, Some(id), None);
-        }
-    }
-
-    fn reject(mut self, error: RequestError) {
-        let peer = match &self.phase {
-            Phase::Open(request, _) => request.client_address(),
-            Phase::Pending(pending) => pending.client_address(),
-            Phase::Closing(_) | Phase::Gone => None,
-        };
-        self.shared.report(error, Some(self.id), peer);
-        self.shared.observe(|| Event::Refused { reason: Refusal::Rejected });
-        self.refuse();
-    }
-
-    fn refuse(&mut self) {
-        self.finish(End::Refused);
-        // Gracefully as far as that needs no waiting: nobody is there to wait.
-        Worker::with_local(|worker| self.close(worker));
-    }
-
-    fn run_as_child(mut self) -> bool {
-        self.in_child = true;
-        self.shared.core.stop.state.set_forked();
-        if self.run_here() == Turn::Detach {
-            self.detach();
-            return true;
-        }
-        matches!(self.end, Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused))
-    }
-
-    fn leave_to_child(&mut self) {
-        self.phase = Phase::Gone;
-    }
-
-    fn ended_elsewhere(&mut self, end: End) {
-        self.end.get_or_insert(end);
-    }
-
-    fn refuse_with(&mut self, farewell: &[u8]) {
-        if let Phase::Open(request, _) = &mut self.phase {
-            request.farewell(farewell);
-        }
-        self.refuse();
-    }
-
-    fn reporter(&self) -> Reporter<T, H> {
-        Reporter::new(&self.shared)
-    }
-}
-
-impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
-    /// Serves the conversation to its end on this thread: `Done` or `Detach`.
-    fn run_here(&mut self) -> Turn {
-        Worker::with_local(|worker| {
-            loop {
-                worker.set_now(Instant::now());
-                let turn = self.turn(worker);
-                worker.flush(|error| self.shared.report(error, None, None));
-                match turn {
-                    Turn::Again => {}
-                    Turn::Detach | Turn::Done => return turn,
-                    Turn::Park(park) => self.wait_here(park),
-                }
-            }
-        })
-    }
-
-    /// Blocks this thread until the conversation can go on, its deadline passes, or the server's patience ends.
-    fn wait_here(&mut self, park: Wait) {
-        let stop = Arc::clone(&self.shared.core.stop.state);
-        let interest = match park.watch {
-            Watch::Read => Interest::Read,
-            Watch::Write => Interest::Write,
-        };
-        // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers looks
-        // once whether its peer is still sending.
-        let idle = match park.class {
-            Class::Idle | Class::Message => true,
-            Class::Linger => !matches!(self.closing, Closing::Linger { stopping: true, .. }),
-            Class::Write => false,
-        };
-        let until = crate::request::deadline(park.timeout);
-        let Some(descriptor) = Task::descriptor(self) else { return };
-        match stop.wait(descriptor, interest, until, idle) {
-            Ok(Woken::Ready | Woken::Signal(DRAINING)) => {}
-            Ok(Woken::Signal(_)) => self.cut(End::Forced),
-            Ok(Woken::TimedOut) => self.expire(park.class),
-            Err(error) => {
-                self.fail(RequestError::failed(Stage::Handle, error));
-            }
-        }
-    }
-}
-
-impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
-    /// Whatever way it came here: one end, counted and told once.
-    fn drop(&mut self) {
-        if let Phase::Open(request, _) | Phase::Closing(request) = &self.phase {
-            self.transferred = request.progress().transferred;
-        }
-        let end = self.end.unwrap_or(End::Forced);
-        // The socket closes before anybody is told that it has.
-        self.phase = Phase::Gone;
-        if self.in_child {
-            return;
-        }
-        self.shared.core.counters.ended(end);
-        self.shared.observe(|| Event::Stop {
-            id: self.id,
-            end,
-            duration: self.accepted_at.elapsed(),
-            transferred: self.transferred,
-            calls: self.calls,
-        });
-    }
-}
-
-impl<T: Transport, H: HandlerFactory<T::Request>> fmt::Debug for Job<T, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id).field("calls", &self.calls).finish_non_exhaustive()
-    }
 }

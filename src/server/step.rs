@@ -73,13 +73,13 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
     let reporter = serve_loop.reporter.clone();
     let core = reporter.core();
     let stop = &core.stop.state;
-    let Some(acceptor) = &mut serve_loop.acceptor else { return Ok(Some(Handled::Stopping)) };
     if stop.is_stopping() {
         return Ok(Some(Handled::Stopping));
     }
+    dispatch.service(running, serve_loop);
+    let Some(acceptor) = &mut serve_loop.acceptor else { return Ok(Some(Handled::Stopping)) };
     let failed = |source| ServeError::Wait { address: acceptor.address().to_owned(), source };
     let Some(permit) = core.permits.try_acquire() else {
-        dispatch.service(running, serve_loop);
         let now = Instant::now();
         if until.is_some_and(|until| now >= until) {
             return Ok(Some(Handled::TimedOut));

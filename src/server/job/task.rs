@@ -1,0 +1,229 @@
+//! A job as dispatches see it: run to its end on a thread, or in turns between which it waits in a poller.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Closing;
+use super::Job;
+use super::Phase;
+use crate::dispatch::task::Sealed;
+use crate::dispatch::task::Task;
+use crate::dispatch::task::Turn;
+use crate::dispatch::task::Worker;
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::event::Event;
+use crate::event::Refusal;
+use crate::handler::End;
+use crate::handler::Handler;
+use crate::handler::HandlerFactory;
+use crate::park::Wait;
+use crate::park::timers::Class;
+use crate::request::Request;
+use crate::server::core::guarded;
+use crate::server::listening::Listening;
+use crate::server::listening::Reporter;
+use crate::stop::DRAINING;
+use crate::sys::Descriptor;
+use crate::sys::poller::Watch;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::transport::Transport;
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Sealed for Job<T, H> {}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
+    type Source = Listening<T, H>;
+    type Reporter = Reporter<T, H>;
+
+    fn run(mut self) {
+        if self.run_here(false) == Turn::Detach {
+            self.detach();
+        }
+    }
+
+    fn run_until_lingering(&mut self) -> Turn {
+        self.run_here(true)
+    }
+
+    fn turn(&mut self, worker: &mut Worker) -> Turn {
+        self.converse(worker)
+    }
+
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        match &self.phase {
+            Phase::Open(request, _) | Phase::Closing(request) => request.descriptor(),
+            Phase::Pending(_) | Phase::Gone => None,
+        }
+    }
+
+    fn parks(&self) -> bool {
+        self.descriptor().is_some()
+    }
+
+    fn first_wait(&self) -> Option<Wait> {
+        let waits = self.parks() && !self.shared.factory.speaks_first();
+        waits.then(|| self.wait_for(Class::Idle))
+    }
+
+    fn set_hangup(&mut self) {
+        self.hangup = true;
+        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
+            request.set_hangup();
+        }
+    }
+
+    fn expire(&mut self, class: Class) {
+        let (end, what, timeout) = match class {
+            Class::Idle => return self.finish(End::IdleTimeout),
+            Class::Linger => return self.phase = Phase::Gone,
+            Class::Message => (End::TimedOut, "receiving a message", self.shared.core.options.read_timeout),
+            Class::Write => (End::TimedOut, "sending", self.shared.core.options.write_timeout),
+        };
+        let error = crate::error::timed_out(what, timeout.unwrap_or_default());
+        self.finish(end);
+        self.shared.report(RequestError::failed(Stage::Handle, error), Some(self.id), self.client_address());
+        if class == Class::Write {
+            // The peer does not read: waiting for it again would be in vain.
+            self.phase = Phase::Gone;
+        }
+    }
+
+    fn cut(&mut self, end: End) {
+        self.finish(end);
+        if end == End::Forced {
+            self.phase = Phase::Gone;
+        }
+    }
+
+    fn detach(mut self) {
+        let Phase::Open(mut request, Some(handler)) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        self.end = Some(End::Detached);
+        self.transferred = request.progress().transferred;
+        request.release();
+        let shared = Arc::clone(&self.shared);
+        let id = self.id;
+        // The permit goes first: the connection is not the server's any more.
+        drop(self);
+        if let Err(error) = guarded(Stage::Handle, || handler.detached(request)) {
+            shared.report(error, Some(id), None);
+        }
+    }
+
+    fn reject(mut self, error: RequestError) {
+        self.shared.report(error, Some(self.id), self.client_address());
+        self.shared.observe(|| Event::Refused { reason: Refusal::Rejected });
+        self.refuse();
+    }
+
+    fn refuse(&mut self) {
+        self.finish(End::Refused);
+        // Gracefully as far as that needs no waiting: nobody is there to wait.
+        Worker::with_local(|worker| self.close(worker));
+    }
+
+    fn run_as_child(mut self) -> bool {
+        self.in_child = true;
+        self.shared.core.stop.state.set_forked();
+        if self.run_here(false) == Turn::Detach {
+            self.detach();
+            return true;
+        }
+        matches!(self.end, Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused))
+    }
+
+    fn leave_to_child(&mut self) {
+        self.phase = Phase::Gone;
+    }
+
+    fn ended_elsewhere(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    fn refuse_with(&mut self, farewell: &[u8]) {
+        if let Phase::Open(request, _) = &mut self.phase {
+            request.farewell(farewell);
+        }
+        self.refuse();
+    }
+
+    fn reporter(&self) -> Reporter<T, H> {
+        Reporter::new(&self.shared)
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    /// Serves the conversation to its end on this thread: `Done` or `Detach`, or to where it only lingers.
+    fn run_here(&mut self, until_lingering: bool) -> Turn {
+        Worker::with_local(|worker| {
+            loop {
+                worker.set_now(Instant::now());
+                let turn = self.turn(worker);
+                worker.flush(|error| self.shared.report(error, None, None));
+                match turn {
+                    Turn::Again => {}
+                    Turn::Detach | Turn::Done => return turn,
+                    Turn::Park(park) if until_lingering && park.class == Class::Linger => return turn,
+                    Turn::Park(park) => self.wait_here(park),
+                }
+            }
+        })
+    }
+
+    /// Blocks this thread until the conversation can go on, its deadline passes, or the server's patience ends.
+    fn wait_here(&mut self, park: Wait) {
+        let stop = Arc::clone(&self.shared.core.stop.state);
+        let interest = match park.watch {
+            Watch::Read => Interest::Read,
+            Watch::Write => Interest::Write,
+        };
+        // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers looks
+        // once whether its peer is still sending.
+        let idle = match park.class {
+            Class::Idle | Class::Message => true,
+            Class::Linger => !matches!(self.closing, Closing::Linger { stopping: true, .. }),
+            Class::Write => false,
+        };
+        let until = crate::request::deadline(park.timeout);
+        let Some(descriptor) = Task::descriptor(self) else { return };
+        match stop.wait(descriptor, interest, until, idle) {
+            Ok(Woken::Ready | Woken::Signal(DRAINING)) => {}
+            Ok(Woken::Signal(_)) => self.cut(End::Forced),
+            Ok(Woken::TimedOut) => self.expire(park.class),
+            Err(error) => {
+                self.fail(RequestError::failed(Stage::Handle, error));
+                self.phase = Phase::Gone;
+            }
+        }
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
+    /// Whatever way it came here: one end, counted and told once.
+    fn drop(&mut self) {
+        if let Phase::Open(request, _) | Phase::Closing(request) = &self.phase {
+            self.transferred = request.progress().transferred;
+        }
+        let end = self.end.unwrap_or(End::Forced);
+        // The socket closes before anybody is told that it has.
+        self.phase = Phase::Gone;
+        if self.in_child {
+            return;
+        }
+        self.shared.core.counters.ended(end);
+        self.shared.observe(|| Event::Stop {
+            id: self.id,
+            end,
+            duration: self.accepted_at.elapsed(),
+            transferred: self.transferred,
+            calls: self.calls,
+        });
+    }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> fmt::Debug for Job<T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("id", &self.id).field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
