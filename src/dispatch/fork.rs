@@ -21,6 +21,7 @@ use super::StartError;
 use super::Task;
 use super::task::Report;
 use super::task::Source;
+use super::task::Worker;
 use crate::error::BindError;
 use crate::event::Event;
 use crate::handler::End;
@@ -116,6 +117,7 @@ impl<J: Task> Process<J> for Fork {
 
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         single_threaded()?;
+        Worker::with_local(Worker::warm);
         let mut close_in_child = vec![serve_loop.park.poller.raw_descriptor()];
         if let Some(acceptor) = &mut serve_loop.acceptor {
             if !acceptor.source.child_keeps_socket() {

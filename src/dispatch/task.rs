@@ -168,6 +168,13 @@ impl Worker {
         outcome
     }
 
+    /// Allocates the buffer before it is needed: in a parent, so that no child has to.
+    pub(crate) fn warm(&mut self) {
+        if let Some(buffer) = self.take_buffer() {
+            self.put_buffer(buffer);
+        }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.now
     }

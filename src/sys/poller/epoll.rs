@@ -3,11 +3,21 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use rustix::event::epoll;
 use rustix::event::epoll::EventData;
 use rustix::event::epoll::EventFlags;
+use rustix::time::Itimerspec;
+use rustix::time::TimerfdClockId;
+use rustix::time::TimerfdFlags;
+use rustix::time::TimerfdTimerFlags;
+use rustix::time::Timespec;
+use rustix::time::timerfd_create;
+use rustix::time::timerfd_settime;
 
 use super::BATCH;
 use super::Event;
@@ -24,6 +34,12 @@ pub(crate) const EDGE: bool = true;
 pub(crate) struct Poller {
     epoll: OwnedFd,
     notify: Signal,
+    /// Ends waits. A timeout of epoll_wait(2) would make the kernel set and cancel a timer in every call; this one is
+    /// set anew only when it has to ring sooner.
+    timer: OwnedFd,
+    epoch: Instant,
+    /// When the timer rings, in nanoseconds after `epoch`.
+    rings_at: AtomicU64,
 }
 
 /// One batch of events.
@@ -45,7 +61,10 @@ impl Poller {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let notify = Signal::new()?;
         epoll::add(&epoll, notify.descriptor(), EventData::new_u64(NOTIFIED), EventFlags::IN | EventFlags::ET)?;
-        Ok(Self { epoll, notify })
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        // Never read: setting it anew takes a ring back, and each ring is an edge.
+        epoll::add(&epoll, &timer, EventData::new_u64(NOTIFIED), EventFlags::IN | EventFlags::ET)?;
+        Ok(Self { epoll, notify, timer, epoch: Instant::now(), rings_at: AtomicU64::new(0) })
     }
 
     /// Registers a connection, edge-triggered.
@@ -81,7 +100,13 @@ impl Poller {
     /// Replaces the contents of `events` by what is ready; empty after the timeout or an interruption.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.0.clear();
-        let timeout = timeout.map(timespec);
+        let timeout = match timeout {
+            Some(timeout) if !timeout.is_zero() => {
+                self.ring_within(timeout)?;
+                None
+            }
+            other => other.map(timespec),
+        };
         let mut ready = [MaybeUninit::uninit(); BATCH];
         let ready = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
             Ok((ready, _)) => ready,
@@ -93,6 +118,22 @@ impl Poller {
             let flags = event.flags;
             Event { token: event.data.u64(), hangup: flags.intersects(ending) }
         }));
+        Ok(())
+    }
+
+    /// Sees to it that the timer rings within `timeout`; sooner than asked for is a wake-up for nothing, and rare.
+    fn ring_within(&self, timeout: Duration) -> io::Result<()> {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let now = nanos(self.epoch.elapsed());
+        let until = now.saturating_add(nanos(timeout));
+        let rings_at = self.rings_at.load(Ordering::Relaxed);
+        if rings_at > now && rings_at <= until {
+            return Ok(());
+        }
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let value = Itimerspec { it_interval: never, it_value: timespec(timeout) };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value)?;
+        self.rings_at.store(until, Ordering::Relaxed);
         Ok(())
     }
 
