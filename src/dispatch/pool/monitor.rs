@@ -24,6 +24,7 @@ where
 {
     let scheduler = Arc::clone(scheduler);
     std::thread::Builder::new().name("monitor".to_owned()).spawn(move || {
+        scheduler.set_monitor(std::thread::current());
         let mut seen = vec![0; scheduler.lanes.len()];
         let mut quiet = 0;
         while !scheduler.is_ended() {
@@ -33,7 +34,6 @@ where
                 // Whoever begins a call from here on sees this flag, or is seen here.
                 scheduler.monitor_sleeps.store(true, Ordering::SeqCst);
                 if !look(&scheduler, &mut seen) && !scheduler.is_ended() {
-                    scheduler.set_monitor(std::thread::current());
                     std::thread::park();
                 }
                 scheduler.monitor_sleeps.store(false, Ordering::SeqCst);

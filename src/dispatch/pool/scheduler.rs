@@ -70,6 +70,8 @@ pub(super) struct Scheduler<J: Task> {
     pub(super) lanes: Box<[Lane<Work<J>>]>,
     sleepers: Sleepers,
     leader: Mutex<Leader<J>>,
+    /// Somebody is in the poll.
+    polling: AtomicBool,
     /// The acceptor on its way to the leader.
     incoming: Mutex<Option<Acceptor<J>>>,
     /// The acceptor on its way back, when the server stops.
@@ -111,6 +113,7 @@ impl<J: Task> Scheduler<J> {
             lanes: (0..workers).map(|_| Lane::new()).collect(),
             sleepers: Sleepers::new(workers),
             leader: Mutex::new(Leader { waiter: Waiter::new(), acceptor: None, ready: Vec::new() }),
+            polling: AtomicBool::new(false),
             incoming: Mutex::new(None),
             returned: Mutex::new(None),
             has_returned: Condvar::new(),
@@ -206,7 +209,9 @@ impl<J: Task> Scheduler<J> {
             }
             waiter.wait_until(Instant::now() + DRAIN_LOOK);
         }
+        self.polling.store(true, Ordering::SeqCst);
         let outcome = waiter.turn(&self.park, &self.reporter, acceptor.as_mut(), self.is_ended(), ready);
+        self.polling.store(false, Ordering::SeqCst);
         if let Err(error) = outcome {
             self.failure.lock().get_or_insert(error);
             stop.shutdown();
@@ -351,7 +356,8 @@ impl<J: Task> Scheduler<J> {
         if let Some(token) = token {
             self.park.set_slow(token, true);
         }
-        let nobody_polls = self.leader.try_lock().is_some();
+        // Not asked by trying the leader's lock: a worker that fails to take it goes to sleep.
+        let nobody_polls = !self.polling.load(Ordering::SeqCst);
         if lane.len() > 0 || others == 0 || nobody_polls || self.slow.len() > 0 {
             self.call_somebody();
         }
