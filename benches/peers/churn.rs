@@ -1,0 +1,79 @@
+//! The load of short visits: connect, one message there and back, close; so many visitors at a time.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::event::epoll::EventData;
+use rustix::event::epoll::EventFlags;
+
+use crate::load::PATIENCE;
+use crate::load::Socket;
+use crate::measure::Measurement;
+use crate::measure::Window;
+use crate::message::Pattern;
+use crate::message::QUICK;
+use crate::process::Server;
+use crate::servers::Outcome;
+
+struct Visit {
+    socket: Socket,
+    number: u32,
+    began: Instant,
+    received: Vec<u8>,
+}
+
+pub(crate) fn run(server: &Server, at_once: usize, size: usize, upper: bool, time: Duration) -> Outcome<Measurement> {
+    let mut pattern = Pattern::new(size, upper);
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let mut count = 0;
+    let mut visit = |place: usize, pattern: &mut Pattern| -> Outcome<Visit> {
+        let began = Instant::now();
+        let socket = Socket::connect(&server.address)?;
+        socket.set_nonblocking()?;
+        epoll::add(&epoll, &socket, EventData::new_u64(place as u64), EventFlags::IN)?;
+        count += 1;
+        // A new socket has room for a small message.
+        if socket.write(pattern.request(QUICK, place, count))? < size {
+            return Err("a message did not fit into an empty socket".into());
+        }
+        Ok(Visit { socket, number: count, began, received: Vec::with_capacity(size) })
+    };
+    let mut visits = Vec::with_capacity(at_once);
+    for place in 0..at_once {
+        visits.push(visit(place, &mut pattern)?);
+    }
+    let mut window = Window::new(server, time);
+    let mut events = Vec::with_capacity(512);
+    let mut buffer = vec![0; size + 1];
+    loop {
+        epoll::wait(&epoll, spare_capacity(&mut events), Some(&PATIENCE))?;
+        if events.is_empty() {
+            return Err("no reply for 10 s".into());
+        }
+        for event in events.drain(..) {
+            let place = event.data.u64() as usize;
+            let guest = &mut visits[place];
+            match guest.socket.read(&mut buffer) {
+                Ok(0) => return Err("the server has closed a connection".into()),
+                Ok(got) => guest.received.extend_from_slice(&buffer[..got]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            }
+            if guest.received.len() < size {
+                continue;
+            }
+            if guest.received != pattern.reply(QUICK, place, guest.number) {
+                return Err(format!("visit {}: a wrong reply", guest.number).into());
+            }
+            window.count(guest.began.elapsed());
+            // The old socket closes here, and a new visit takes its place.
+            *guest = visit(place, &mut pattern)?;
+        }
+        if let Some(measurement) = window.tick(Instant::now())? {
+            return Ok(measurement);
+        }
+    }
+}

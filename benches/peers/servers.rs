@@ -1,0 +1,188 @@
+//! The server's side of the program: what each name means, and the handlers of this crate's servers.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::fmt::Display;
+use std::io;
+use std::io::BufRead;
+use std::io::Write;
+use std::thread;
+
+use socketserver::Builder;
+use socketserver::Datagram;
+use socketserver::Flow;
+use socketserver::Fork;
+use socketserver::Handler;
+use socketserver::HandlerFactory;
+use socketserver::HandlerResult;
+use socketserver::Pool;
+use socketserver::Socket;
+use socketserver::Stream;
+use socketserver::Sync;
+use socketserver::Tcp;
+use socketserver::ThreadPerRequest;
+use socketserver::Udp;
+use socketserver::UnixStream;
+use socketserver::dispatch::Job;
+use socketserver::dispatch::Process;
+use socketserver::transport::Bind;
+
+use crate::bare;
+use crate::message::NAP;
+use crate::message::SLOW;
+use crate::rivals;
+
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + std::marker::Sync>>;
+
+/// What a handler does with a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Does {
+    /// Sends the bytes back as they come.
+    Echo,
+    /// Reads a line and sends it back in upper case.
+    Lines,
+    /// Sends the bytes back, and sleeps before that when the message asks for it.
+    Naps,
+}
+
+impl Does {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Lines => "lines",
+            Self::Naps => "naps",
+        }
+    }
+
+    fn of(name: &str) -> Outcome<Self> {
+        [Self::Echo, Self::Lines, Self::Naps]
+            .into_iter()
+            .find(|does| does.name() == name)
+            .ok_or_else(|| format!("a handler that does {name}?").into())
+    }
+}
+
+/// Where to listen: `tcp:ADDR`, `unix:PATH`, `udp:ADDR`.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    Tcp(String),
+    Unix(String),
+    Udp(String),
+}
+
+impl Address {
+    pub(crate) fn parse(text: &str) -> Outcome<Self> {
+        match text.split_once(':') {
+            Some(("tcp", rest)) => Ok(Self::Tcp(rest.to_owned())),
+            Some(("unix", rest)) => Ok(Self::Unix(rest.to_owned())),
+            Some(("udp", rest)) => Ok(Self::Udp(rest.to_owned())),
+            _ => Err(format!("{text} is no address: tcp:ADDR, unix:PATH or udp:ADDR").into()),
+        }
+    }
+}
+
+/// Says where the server listens.
+pub(crate) fn announce(address: &impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {address}")?;
+    out.flush()
+}
+
+/// Serves as `name` until the process is killed: `--serve NAME ADDRESS HANDLER WORKERS`.
+pub(crate) fn serve(name: &str, address: &str, does: &str, workers: &str) -> Outcome {
+    let address = Address::parse(address)?;
+    let does = Does::of(does)?;
+    let workers: usize = workers.parse()?;
+    match name {
+        "epoll" => bare::serve(&address),
+        "std" => rivals::threads(does, &address),
+        "tokio" => rivals::tokio(does, &address, workers),
+        "sync" => ours(Sync::default(), does, &address),
+        "pool" => ours(Pool::new(workers), does, &address),
+        "threads" => ours(ThreadPerRequest::default(), does, &address),
+        "fork" => ours(Fork::default(), does, &address),
+        _ => Err(format!("there is no server {name}").into()),
+    }
+}
+
+/// Every transport and handler under one dispatch of this crate.
+fn ours<D>(dispatch: D, does: Does, address: &Address) -> Outcome
+where
+    D: Default,
+    D: Process<Job<Tcp, fn(&TcpStream) -> Echo>> + Process<Job<Tcp, fn(&TcpStream) -> Upper>>,
+    D: Process<Job<Tcp, fn(&TcpStream) -> Naps>> + Process<Job<Udp, fn(&UdpMessage) -> Echo>>,
+    D: Process<Job<UnixStream, fn(&PathStream) -> Echo>> + Process<Job<UnixStream, fn(&PathStream) -> Upper>>,
+{
+    match (address, does) {
+        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, at, (|_| Echo) as fn(&TcpStream) -> Echo),
+        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, at, (|_| Upper) as fn(&TcpStream) -> Upper),
+        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, at, (|_| Naps) as fn(&TcpStream) -> Naps),
+        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, at, (|_| Echo) as fn(&UdpMessage) -> Echo),
+        (Address::Unix(at), Does::Echo) => run::<UnixStream, D, _>(dispatch, at, (|_| Echo) as fn(&PathStream) -> Echo),
+        (Address::Unix(at), Does::Lines) => {
+            run::<UnixStream, D, _>(dispatch, at, (|_| Upper) as fn(&PathStream) -> Upper)
+        }
+        _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
+    }
+}
+
+type TcpStream = Stream<std::net::TcpStream>;
+type PathStream = Stream<std::os::unix::net::UnixStream>;
+type UdpMessage = Datagram<std::net::SocketAddr>;
+
+fn run<T, D, H>(dispatch: D, address: &str, factory: H) -> Outcome
+where
+    T: Bind,
+    T::Address: for<'a> From<&'a str>,
+    D: Default + Process<Job<T, H>>,
+    H: HandlerFactory<T::Request>,
+{
+    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).bind(address)?;
+    announce(&server.local_addr())?;
+    println!("{}", server.serve_forever()?);
+    Ok(())
+}
+
+struct Echo;
+
+impl<S: Socket> Handler<Stream<S>> for Echo {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        request.fill_buf()?;
+        let (bytes, writer) = request.split_buffered();
+        let count = bytes.len();
+        writer.write_all(bytes)?;
+        request.consume(count);
+        Ok(Flow::Continue)
+    }
+}
+
+impl<A: Clone + Debug + Send + std::marker::Sync + 'static> Handler<Datagram<A>> for Echo {
+    fn handle(&mut self, request: &mut Datagram<A>) -> HandlerResult {
+        let payload = request.take_payload();
+        request.reply_owned(payload)?;
+        Ok(Flow::Close)
+    }
+}
+
+struct Upper;
+
+impl<S: Socket> Handler<Stream<S>> for Upper {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        let mut line = Vec::new();
+        request.read_until(b'\n', &mut line)?;
+        line.make_ascii_uppercase();
+        request.write_all(&line)?;
+        Ok(Flow::Continue)
+    }
+}
+
+struct Naps;
+
+impl<S: Socket> Handler<Stream<S>> for Naps {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        if request.fill_buf()?.first() == Some(&SLOW) {
+            thread::sleep(NAP);
+        }
+        Echo.handle(request)
+    }
+}
