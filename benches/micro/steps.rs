@@ -57,7 +57,7 @@ pub(crate) fn main() -> Outcome {
     println!("median of {} batches of up to {} operations (least to most)\n", batches.count, batches.operations);
 
     let name = "a request without system calls: permit, dispatch, all steps; Sync";
-    batches.report(name, |count| from_memory(count, Sync::default()))?;
+    batches.report(name, |count| from_memory(count, Sync))?;
     batches.report("the same; Pool", |count| from_memory(count, Pool::new(2)))?;
 
     let base = base_of_round_trips()?;
@@ -69,8 +69,6 @@ pub(crate) fn main() -> Outcome {
 
     let (_server, client) = stream_server::<Sync, _>(function(upper))?;
     batches.report("a line that has come with others, and its answer; Sync", lines(client))?;
-    let (_server, client) = stream_server::<Pool, _>(function(upper))?;
-    batches.report("the same; Pool", lines(client))?;
 
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let address = socket.local_addr()?;

@@ -54,7 +54,8 @@ impl<'a> Window<'a> {
         let Some((opened, before)) = &self.opened else {
             if now >= self.opens {
                 self.latencies.clear();
-                self.opened = Some((now, self.server.usage()?));
+                let usage = self.server.usage()?;
+                self.opened = Some((Instant::now(), usage));
             }
             return Ok(None);
         };

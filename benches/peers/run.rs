@@ -26,6 +26,7 @@ use crate::servers;
 use crate::servers::Does;
 use crate::servers::Outcome;
 use crate::table;
+use crate::table::Figure;
 use crate::table::Rounds;
 use crate::udp;
 
@@ -34,16 +35,20 @@ const USAGE: &str = "usage: cargo bench --bench peers -- [--rounds N] [--seconds
     --rounds N    how often every server of a row has its turn; 5
     --seconds S   how long it is measured each time; 1
     --only ROW    rows whose name begins so, and no others; may be given several times
-    --quick       one round of 0.3 s: to see that everything works, not for figures";
+    --quick       one round of 0.3 s, 1,000 connections at most: to see that everything works, not for figures";
+
+/// With `--quick`.
+const FEW: usize = 1_000;
 
 struct Options {
     rounds: usize,
     time: Duration,
     only: Vec<String>,
+    quick: bool,
 }
 
 pub(crate) fn main() -> Outcome {
-    let mut options = Options { rounds: 5, time: Duration::from_secs(1), only: Vec::new() };
+    let mut options = Options { rounds: 5, time: Duration::from_secs(1), only: Vec::new(), quick: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -56,7 +61,9 @@ pub(crate) fn main() -> Outcome {
             Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
             Arg::Long("seconds") => options.time = Duration::try_from_secs_f64(parser.value()?.parse()?)?,
             Arg::Long("only") => options.only.push(parser.value()?.string()?),
-            Arg::Long("quick") => (options.rounds, options.time) = (1, Duration::from_millis(300)),
+            Arg::Long("quick") => {
+                options = Options { rounds: 1, time: Duration::from_millis(300), quick: true, only: options.only };
+            }
             // What cargo passes to every bench.
             Arg::Long("bench") => {}
             Arg::Long("help") => {
@@ -71,9 +78,17 @@ pub(crate) fn main() -> Outcome {
 
 fn compare(options: &Options) -> Outcome {
     let wanted = |row: &Row| options.only.is_empty() || options.only.iter().any(|only| row.name.starts_with(only));
-    let rows: Vec<Row> = rows::all().into_iter().filter(wanted).collect();
+    let mut rows: Vec<Row> = rows::all().into_iter().filter(wanted).collect();
     if rows.is_empty() {
         return Err(format!("no row has such a name: {}", options.only.join(", ")).into());
+    }
+    for row in rows.iter_mut().filter(|_| options.quick) {
+        if let Load::Echo(load) = &mut row.load
+            && load.connections > FEW
+        {
+            row.what += &format!("; here {FEW}");
+            (load.connections, load.active) = (FEW, load.active.min(FEW));
+        }
     }
     let descriptors = process::raise_descriptors();
     let cpus = process::two_cpus()?;
@@ -168,7 +183,7 @@ fn write(report: &str, measured: &[(Row, Vec<Rounds>)]) -> Outcome {
         Ok(())
     };
     save("peers.md", report)?;
-    let plots: [(&str, Plot, fn(&Measurement) -> f64); 3] = [
+    let plots: [(&str, Plot, Figure); 3] = [
         ("throughput.svg", plot("Throughput: 64 bytes there and back", "requests a second", false), |m| m.rate),
         ("latency.svg", plot("Latency: the median of a round trip", "microseconds", true), |m| m.p50),
         ("memory.svg", plot("Memory: resident, all connections idle", "MiB", true), |m| {
@@ -189,7 +204,7 @@ fn plot(title: &'static str, y_label: &'static str, log_y: bool) -> Plot {
 }
 
 /// A line for each server that echoes, over the rows that differ in nothing but the number of connections.
-fn lines(measured: &[(Row, Vec<Rounds>)], figure: fn(&Measurement) -> f64) -> Vec<Line> {
+fn lines(measured: &[(Row, Vec<Rounds>)], figure: Figure) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for (row, results) in measured.iter().filter(|(row, _)| row.name.starts_with("echo-")) {
         let Load::Echo(load) = row.load else { continue };

@@ -97,7 +97,7 @@ pub(crate) fn serve(name: &str, address: &str, does: &str, workers: &str) -> Out
         "epoll" => bare::serve(&address),
         "std" => rivals::threads(does, &address),
         "tokio" => rivals::tokio(does, &address, workers),
-        "sync" => ours(Sync::default(), does, &address),
+        "sync" => ours(Sync, does, &address),
         "pool" => ours(Pool::new(workers), does, &address),
         "threads" => ours(ThreadPerRequest::default(), does, &address),
         "fork" => ours(Fork::default(), does, &address),

@@ -9,6 +9,9 @@ use crate::rows::Row;
 /// The measurements of one server in a row, a place for each round; `None` where it failed.
 pub(crate) type Rounds = Vec<Option<Measurement>>;
 
+/// One of the things that were measured.
+pub(crate) type Figure = fn(&Measurement) -> f64;
+
 /// The median; `None` of nothing.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -21,11 +24,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The median of one figure.
-pub(crate) fn typical(rounds: &Rounds, figure: fn(&Measurement) -> f64) -> Option<f64> {
+pub(crate) fn typical(rounds: &Rounds, figure: Figure) -> Option<f64> {
     median(rounds.iter().flatten().map(figure).collect())
 }
 
-fn ratio(rounds: &Rounds, base: &Rounds, figure: fn(&Measurement) -> f64) -> Option<f64> {
+fn ratio(rounds: &Rounds, base: &Rounds, figure: Figure) -> Option<f64> {
     let pairs = rounds.iter().zip(base).filter_map(|(own, base)| Some((own.as_ref()?, base.as_ref()?)));
     median(pairs.map(|(own, base)| figure(own) / figure(base)).collect())
 }
