@@ -1,0 +1,158 @@
+//! The head of a request: taken apart without a copy, and refused where it is not one.
+
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+use httparse::Status;
+
+/// The longest target, and the longest head with everything.
+const MAX_TARGET: usize = 8 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEADERS: usize = 64;
+
+/// Bodies, which nothing here asks for, are read and thrown away up to here.
+const MAX_BODY: u64 = 1024 * 1024;
+
+/// What a request asks for; borrowed from the connection's buffer.
+#[derive(Debug, Default)]
+pub struct Head<'a> {
+    pub target: &'a str,
+    /// Without a body in the answer.
+    pub is_head: bool,
+    pub keep_alive: bool,
+    pub is_http_10: bool,
+    pub range: Option<&'a [u8]>,
+    pub if_range: Option<&'a [u8]>,
+    pub if_none_match: Option<&'a [u8]>,
+    pub if_modified_since: Option<&'a [u8]>,
+    /// Bytes of the head, and of the body behind it.
+    pub length: usize,
+    pub body: u64,
+}
+
+/// What the bytes that have arrived are.
+#[derive(Debug)]
+pub enum Parsed<'a> {
+    Whole(Head<'a>),
+    Incomplete,
+    /// With which status to answer before the close.
+    Refused(u16),
+}
+
+impl<'a> Head<'a> {
+    pub fn parse(bytes: &'a [u8]) -> Parsed<'a> {
+        let mut headers: [MaybeUninit<Header<'_>>; MAX_HEADERS] = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
+            Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
+            Ok(Status::Partial) if bytes.len() <= MAX_HEAD => {
+                let in_first_line = bytes.len() > MAX_TARGET && !bytes[..MAX_TARGET].contains(&b'\n');
+                return if in_first_line { Parsed::Refused(414) } else { Parsed::Incomplete };
+            }
+            Ok(_) => {
+                let long_target = !bytes[..MAX_TARGET].contains(&b'\n');
+                return Parsed::Refused(if long_target { 414 } else { 431 });
+            }
+            Err(httparse::Error::TooManyHeaders) => return Parsed::Refused(431),
+            Err(httparse::Error::Version) => return Parsed::Refused(505),
+            Err(_) => return Parsed::Refused(400),
+        };
+        match Self::of(&request, length) {
+            Ok(head) => Parsed::Whole(head),
+            Err(status) => Parsed::Refused(status),
+        }
+    }
+
+    fn of(request: &httparse::Request<'_, 'a>, length: usize) -> Result<Self, u16> {
+        let is_http_10 = request.version == Some(0);
+        let mut head = Head {
+            target: request.path.unwrap_or_default(),
+            keep_alive: !is_http_10,
+            is_http_10,
+            length,
+            ..Head::default()
+        };
+        if head.target.len() > MAX_TARGET {
+            return Err(414);
+        }
+        let mut hosts = 0;
+        let mut content_length = None;
+        let mut coding: Option<&[u8]> = None;
+        let mut expects = false;
+        for &Header { name, value } in request.headers.iter() {
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            match name.len() {
+                4 if is("host") => hosts += 1,
+                5 if is("range") => head.range = Some(value),
+                6 if is("expect") => {
+                    if !value.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(417);
+                    }
+                    expects = true;
+                }
+                8 if is("if-range") => head.if_range = Some(value),
+                10 if is("connection") => {
+                    for token in tokens(value) {
+                        if token.eq_ignore_ascii_case(b"close") {
+                            head.keep_alive = false;
+                        } else if is_http_10 && token.eq_ignore_ascii_case(b"keep-alive") {
+                            head.keep_alive = true;
+                        }
+                    }
+                }
+                13 if is("if-none-match") => head.if_none_match = Some(value),
+                14 if is("content-length") => {
+                    let new = number(value).ok_or(400_u16)?;
+                    if content_length.replace(new).is_some_and(|old| old != new) {
+                        return Err(400);
+                    }
+                }
+                17 if is("if-modified-since") => head.if_modified_since = Some(value),
+                17 if is("transfer-encoding") => {
+                    if coding.replace(value).is_some() {
+                        return Err(400);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if hosts > 1 || hosts == 0 && !is_http_10 {
+            return Err(400);
+        }
+        // What could be read in two ways is how requests are smuggled past a proxy.
+        match coding {
+            Some(_) if content_length.is_some() || is_http_10 => return Err(400),
+            Some(coding) if !coding.eq_ignore_ascii_case(b"chunked") => return Err(501),
+            _ => {}
+        }
+        head.body = content_length.unwrap_or(0);
+        if head.body > MAX_BODY {
+            return Err(413);
+        }
+        match request.method.unwrap_or_default() {
+            "GET" => {}
+            "HEAD" => head.is_head = true,
+            "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => return Err(405),
+            _ => return Err(501),
+        }
+        if coding.is_some() {
+            return Err(411);
+        }
+        // The client may or may not send the body after an answer that is not `100 Continue`.
+        head.keep_alive &= !(expects && head.body > 0);
+        Ok(head)
+    }
+}
+
+/// The parts of a list, without the space around them.
+pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Digits, and nothing but digits.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

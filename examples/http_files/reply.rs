@@ -1,0 +1,122 @@
+//! The heads of answers, with a date that is made once a second.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use super::body::FilePart;
+use super::head::Head;
+
+/// What is left of an answer once its head is written.
+pub enum Reply {
+    /// Nothing: the body is behind the head.
+    Gathered,
+    /// A file that is too large to be gathered.
+    File(FilePart),
+}
+
+/// The date, and the answer of `--hello` with it.
+#[derive(Default)]
+struct Dated {
+    second: u64,
+    date: String,
+    hello: Vec<u8>,
+}
+
+const HELLO: &str = "Hello, world!";
+
+thread_local! {
+    static DATED: RefCell<Dated> = RefCell::default();
+}
+
+fn dated<T>(take: impl FnOnce(&Dated) -> T) -> T {
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    DATED.with_borrow_mut(|dated| {
+        if dated.second != second {
+            dated.second = second;
+            dated.date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            let (date, length) = (&dated.date, HELLO.len());
+            dated.hello = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nDate: {date}\r\n\r\n{HELLO}"
+            )
+            .into_bytes();
+        }
+        take(dated)
+    })
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        505 => "HTTP Version Not Supported",
+        _ => "Internal Server Error",
+    }
+}
+
+/// The status line, and the fields that every answer has; the caller adds its own and the empty line.
+pub fn begin(out: &mut Vec<u8>, status: u16, head: &Head<'_>) {
+    let connection = match (head.keep_alive, head.is_http_10) {
+        (false, _) => "Connection: close\r\n",
+        (true, true) => "Connection: keep-alive\r\n",
+        (true, false) => "",
+    };
+    dated(|dated| {
+        put(out, format_args!("HTTP/1.1 {status} {}\r\nDate: {}\r\n{connection}", reason(status), dated.date))
+    });
+}
+
+/// Adds text to an answer.
+pub fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes everything");
+}
+
+/// A whole answer whose body is text.
+pub fn text(out: &mut Vec<u8>, status: u16, head: &Head<'_>, fields: &str, kind: &str, body: &str) {
+    begin(out, status, head);
+    let length = body.len();
+    put(
+        out,
+        format_args!(
+            "{fields}Content-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+        ),
+    );
+    if !head.is_head {
+        out.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// An answer that says what is wrong.
+pub fn error(out: &mut Vec<u8>, status: u16, head: &Head<'_>) {
+    let fields = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+    text(out, status, head, fields, "text/plain", &format!("{status} {}\n", reason(status)));
+}
+
+/// The answer of `--hello`: always the same.
+pub fn hello(out: &mut Vec<u8>, head: &Head<'_>) {
+    if head.keep_alive && !head.is_http_10 && !head.is_head {
+        dated(|dated| out.extend_from_slice(&dated.hello));
+    } else {
+        begin(out, 200, head);
+        put(out, format_args!("Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n", HELLO.len()));
+        if !head.is_head {
+            out.extend_from_slice(HELLO.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The example `http_files` serves files as RFC 9110 and 9112 say, and nothing outside of its folder.
+
+#[path = "common/example.rs"]
+mod example;
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use example::Example;
+
+/// No test waits so long to succeed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder with something in it and something outside of it; removed at the end.
+struct Site(PathBuf);
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let outer = std::env::temp_dir().join(format!("http-files-{name}-{}", std::process::id()));
+        let inner = outer.join("served");
+        fs::create_dir_all(inner.join("folder")).unwrap();
+        fs::write(outer.join("secret"), "secret").unwrap();
+        fs::write(inner.join("a.txt"), "0123456789").unwrap();
+        fs::write(inner.join("two words.txt"), "words").unwrap();
+        fs::write(inner.join("large"), vec![b'x'; 3 << 20]).unwrap();
+        symlink(outer.join("secret"), inner.join("leak")).unwrap();
+        Self(outer)
+    }
+
+    fn serve(&self, more: &[&str]) -> Example {
+        let folder = self.0.join("served");
+        let flags = ["--listen", "127.0.0.1:0", "--workers", "2", "--directory", folder.to_str().unwrap()];
+        Example::start("http_files", &[&flags[..], more].concat())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn connect(server: &Example) -> TcpStream {
+    let client = TcpStream::connect(&server.address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// Everything the server sends for `request` until it closes.
+fn exchange(server: &Example, request: &str) -> String {
+    let mut client = connect(server);
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(server: &Example, path: &str, fields: &str) -> String {
+    exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: here\r\n{fields}Connection: close\r\n\r\n"))
+}
+
+#[track_caller]
+fn assert_status(answer: &str, status: u16) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status} expected: {answer:.300}");
+}
+
+/// The value of a field of the answer's head.
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split("\r\n\r\n").next()?;
+    head.lines()
+        .find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|pair| pair.1))
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |parts| parts.1)
+}
+
+#[test]
+fn a_file_whole_in_part_and_only_if_changed() {
+    let site = Site::new("ranges");
+    let server = site.serve(&[]);
+    let whole = get(&server, "/a.txt", "");
+    assert_status(&whole, 200);
+    assert_eq!(body(&whole), "0123456789");
+    assert!(field(&whole, "Content-Type").is_some_and(|kind| kind.starts_with("text/plain")), "{whole}");
+    let part = get(&server, "/a.txt", "Range: bytes=2-4\r\n");
+    assert_status(&part, 206);
+    assert_eq!((body(&part), field(&part, "Content-Range")), ("234", Some("bytes 2-4/10")));
+    assert_eq!(body(&get(&server, "/a.txt", "Range: bytes=-3\r\n")), "789");
+    assert_status(&get(&server, "/a.txt", "Range: bytes=10-\r\n"), 416);
+    let tag = field(&whole, "ETag").expect("an ETag");
+    assert_status(&get(&server, "/a.txt", &format!("If-None-Match: {tag}\r\n")), 304);
+    let date = field(&whole, "Last-Modified").expect("a date");
+    assert_status(&get(&server, "/a.txt", &format!("If-Modified-Since: {date}\r\n")), 304);
+    let head = exchange(&server, "HEAD /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    assert_eq!((body(&head), field(&head, "Content-Length")), ("", Some("10")));
+    assert_eq!(body(&get(&server, "/large", "")).len(), 3 << 20);
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn names_and_folders_and_no_way_out() {
+    let site = Site::new("names");
+    let server = site.serve(&[]);
+    assert_eq!(body(&get(&server, "/two%20words.txt", "")), "words");
+    assert_status(&get(&server, "/folder", ""), 301);
+    let page = get(&server, "/", "");
+    assert_status(&page, 200);
+    assert!(page.contains("two%20words.txt") && page.contains("folder/"), "{page}");
+    for path in [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/folder/../../secret",
+        "/folder/%2e%2e%2f%2e%2e%2fsecret",
+        "/leak",
+        "/a.txt%00",
+    ] {
+        let answer = get(&server, path, "");
+        assert!(
+            ["HTTP/1.1 400 ", "HTTP/1.1 403 ", "HTTP/1.1 404 "].iter().any(|status| answer.starts_with(status)),
+            "{path}: {answer}"
+        );
+        assert!(!body(&answer).contains("secret\n") && body(&answer) != "secret", "{path}: {answer}");
+    }
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn what_is_no_request_gets_the_right_answer() {
+    let site = Site::new("errors");
+    let server = site.serve(&[]);
+    assert_status(&get(&server, "/nothing", ""), 404);
+    assert_status(&exchange(&server, "POST /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"), 405);
+    assert_status(&exchange(&server, "BREW /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"), 501);
+    assert_status(&exchange(&server, "\u{1}\u{2}garbage\r\n\r\n"), 400);
+    assert_status(&get(&server, &format!("/{}", "a".repeat(100_000)), ""), 414);
+    assert_status(&get(&server, "/a.txt", &format!("X-Long: {}\r\n", "a".repeat(100_000))), 431);
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
+    let site = Site::new("keep");
+    let server = site.serve(&[]);
+    let one = "GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n";
+    let last = "GET /two%20words.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+    let answers = exchange(&server, &format!("{}{last}", one.repeat(20)));
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 21, "{answers:.600}");
+    assert_eq!(answers.matches("0123456789").count(), 20);
+    assert!(answers.ends_with("words"));
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn clients_that_drip_their_heads_hold_no_worker() {
+    let site = Site::new("drip");
+    let server = site.serve(&[]);
+    // Twenty-five for each worker, each in the middle of its head.
+    let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(&server)).collect();
+    for client in &mut slow {
+        client.write_all(b"GET /a.txt HTTP/1.1\r\nHost: he").unwrap();
+    }
+    for _ in 0..20 {
+        assert_eq!(body(&get(&server, "/a.txt", "")), "0123456789");
+    }
+    for client in &mut slow {
+        client.write_all(b"re\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(body(&answer), "0123456789");
+    }
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn hello_is_the_same_for_every_path() {
+    let site = Site::new("hello");
+    let server = site.serve(&["--hello"]);
+    let answer = get(&server, "/whatever", "");
+    assert_status(&answer, 200);
+    assert_eq!(field(&answer, "Content-Length"), Some(body(&answer).len().to_string().as_str()));
+    assert!(server.stop().0.success());
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_is_served() {
+    let site = Site::new("curl");
+    let server = site.serve(&[]);
+    let url = format!("http://{}/large", server.address);
+    let output = Command::new("curl").args(["-sS", "--max-time", "30", &url, &url]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout.len(), 2 * (3 << 20));
+    assert!(server.stop().0.success());
+}
