@@ -109,7 +109,8 @@ impl<'a> Head<'a> {
                 }
                 17 if is("if-modified-since") => head.if_modified_since = Some(value),
                 17 if is("transfer-encoding") => {
-                    if coding.replace(value).is_some() {
+                    let twice = coding.replace(value).is_some();
+                    if twice {
                         return Err(400);
                     }
                 }
