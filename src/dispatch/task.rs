@@ -169,6 +169,7 @@ impl Worker {
     }
 
     /// Allocates the buffer before it is needed: in a parent, so that no child has to.
+    #[cfg(unix)]
     pub(crate) fn warm(&mut self) {
         if let Some(buffer) = self.take_buffer() {
             self.put_buffer(buffer);
