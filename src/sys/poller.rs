@@ -18,7 +18,7 @@ pub(crate) use portable::*;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Event {
     pub(crate) token: u64,
-    /// The peer may have closed: a short read does not mean that the socket is empty.
+    /// The peer may have closed, or urgent data lies between its bytes: a short read does not mean that the socket is empty.
     pub(crate) hangup: bool,
 }
 

@@ -113,10 +113,10 @@ impl Poller {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         };
-        let ending = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        let more = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI;
         events.0.extend(ready.iter().map(|event| {
             let flags = event.flags;
-            Event { token: event.data.u64(), hangup: flags.intersects(ending) }
+            Event { token: event.data.u64(), hangup: flags.intersects(more) }
         }));
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Poller {
 }
 
 fn edge(watch: Watch) -> EventFlags {
-    let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
     match watch {
         Watch::Read => read,
         Watch::Write => read | EventFlags::OUT,
