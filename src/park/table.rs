@@ -26,6 +26,9 @@ use crate::sys::poller::Watch;
 pub(crate) struct Token(u64);
 
 impl Token {
+    /// No connection's token is this or more: the last generation is never given out.
+    pub(crate) const END: u64 = (u32::MAX as u64) << 32;
+
     fn new(index: usize, generation: u32) -> Self {
         Self(((generation as u64) << 32) | index as u64)
     }
@@ -204,7 +207,7 @@ impl<J> Table<J> {
         let was_slow = {
             let mut slot = self.slot(token.index()).lock();
             slot.state = State::Vacant;
-            slot.generation = slot.generation.wrapping_add(1);
+            slot.generation = (slot.generation + 1) % u32::MAX;
             slot.entry = u64::MAX;
             std::mem::take(&mut slot.slow)
         };
@@ -342,6 +345,20 @@ mod tests {
         assert!(table.take_parked(old).is_none());
         assert_eq!(table.expire(old, 100, 1_000), Expiry::Drop);
         assert!(matches!(table.wake(new, false), Found::Job("new")));
+    }
+
+    #[test]
+    fn generations_begin_anew_before_the_tokens_of_others() {
+        let table = Table::<u8>::new();
+        let token = table.insert();
+        table.slot(token.index()).lock().generation = u32::MAX - 2;
+        table.remove(token);
+        for generation in [u32::MAX - 1, 0, 1] {
+            let token = table.insert();
+            assert_eq!(token.generation(), generation);
+            assert!(token.raw() < Token::END);
+            table.remove(token);
+        }
     }
 
     #[test]

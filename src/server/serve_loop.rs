@@ -27,7 +27,7 @@ use crate::transport::Transport;
 const CONTROL: u64 = u64::MAX - 3;
 
 /// Tokens from here up are not connections. Watches of dispatches (children) have this plus a number below 2^31.
-const SPECIAL: u64 = (u32::MAX as u64) << 32;
+const SPECIAL: u64 = Token::END;
 
 /// Something for the dispatch to do.
 #[derive(Debug)]
