@@ -62,6 +62,14 @@ impl<W> Lane<W> {
         self.length.load(Ordering::Relaxed)
     }
 
+    /// Where `thief` finds most to do, if there is anything: first where the owner is stuck, for nobody else comes to those.
+    pub(super) fn richest(lanes: &[Self], thief: usize) -> Option<&Self> {
+        let others = lanes.iter().enumerate().filter(|(index, lane)| *index != thief && lane.len() > 0);
+        let (_, richest) = others.max_by_key(|(_, lane)| (lane.is_stuck(), lane.len()))?;
+        // A single one is its owner's, who is about to run it.
+        (richest.len() > 1 || richest.is_stuck()).then_some(richest)
+    }
+
     /// The later half of what waits here; all of it if its owner is stuck.
     pub(super) fn steal(&self) -> VecDeque<W> {
         let mut ring = self.ring.lock();
@@ -100,6 +108,12 @@ impl<W> Lane<W> {
         self.stuck.load(Ordering::Acquire)
     }
 
+    /// Takes a mark back that was set on the call `marked` in the moment it ended, so that neither side saw the other. True if
+    /// there was one: then the worker will not find it.
+    pub(super) fn clear_late_mark(&self, marked: u64) -> bool {
+        self.is_stuck() && self.calls() != marked && self.stuck.swap(false, Ordering::AcqRel)
+    }
+
     /// Notes that the call `seen` has run too long. False if it is over; the connection it serves, if it serves one.
     pub(super) fn mark_stuck(&self, seen: u64) -> Option<Option<Token>> {
         let current = self.current.load(Ordering::Relaxed);
@@ -108,5 +122,43 @@ impl<W> Lane<W> {
             return Some((current != NOBODY).then(|| Token::from_raw(current)));
         }
         None
+    }
+}
+
+#[cfg(all(test, not(socketserver_shuttle)))]
+mod tests {
+    use super::*;
+
+    fn lanes(lengths: [usize; 4]) -> Vec<Lane<usize>> {
+        let lanes: Vec<_> = lengths.iter().map(|_| Lane::new()).collect();
+        for (lane, length) in lanes.iter().zip(lengths) {
+            lane.extend(0..length);
+        }
+        lanes
+    }
+
+    #[test]
+    fn what_waits_behind_a_stuck_worker_is_stolen_first() {
+        let lanes = lanes([1, 1, 3, 0]);
+        lanes[0].begin(None);
+        assert!(lanes[0].mark_stuck(1).is_some());
+        assert_eq!(Lane::richest(&lanes, 3).map(Lane::steal), Some(VecDeque::from([0])));
+        assert_eq!(Lane::richest(&lanes, 3).map(Lane::steal), Some(VecDeque::from([1, 2])));
+        assert!(Lane::richest(&lanes, 3).is_none(), "two are left, each with its owner");
+        assert!(Lane::richest(&lanes, 0).is_none());
+    }
+
+    #[test]
+    fn a_mark_that_its_worker_has_missed_does_not_stay() {
+        let lane = Lane::<usize>::new();
+        lane.begin(None);
+        assert!(lane.mark_stuck(1).is_some());
+        assert!(!lane.clear_late_mark(1), "the call goes on");
+        // The call ends, and the worker does not see the mark yet.
+        lane.calls.store(2, Ordering::SeqCst);
+        assert!(lane.clear_late_mark(1));
+        lane.begin(None);
+        assert!(!lane.end(), "the monitor has done the accounts");
+        assert!(!lane.clear_late_mark(1));
     }
 }

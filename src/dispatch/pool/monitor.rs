@@ -56,6 +56,7 @@ fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut [u64]) -> bool {
         let calls = lane.calls();
         let in_call = calls % 2 == 1;
         active |= in_call || calls != *seen;
+        scheduler.clear_late_mark(lane, *seen);
         if in_call && calls == *seen && !lane.is_stuck() {
             scheduler.found_stuck(lane, calls);
         }

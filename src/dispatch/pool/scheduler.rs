@@ -15,7 +15,6 @@
 //!   somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on `workers - reserve` workers at most.
 //! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor sees it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -171,17 +170,12 @@ impl<J: Task> Scheduler<J> {
         true
     }
 
-    /// Takes work from outside or from the longest ring into this worker's; false if there is none.
+    /// Takes work from outside or from the richest ring into this worker's; false if there is none.
     fn find(&self, index: usize) -> bool {
-        let longest =
-            self.lanes.iter().enumerate().filter(|(other, _)| *other != index).max_by_key(|(_, lane)| lane.len());
         let stolen = if self.injected.len() > 0 {
             self.injected.steal_all()
         } else {
-            match longest {
-                Some((_, lane)) if lane.len() > 1 || (lane.len() == 1 && lane.is_stuck()) => lane.steal(),
-                _ => VecDeque::new(),
-            }
+            Lane::richest(&self.lanes, index).map(Lane::steal).unwrap_or_default()
         };
         if stolen.is_empty() {
             return false;
@@ -360,6 +354,13 @@ impl<J: Task> Scheduler<J> {
         let nobody_polls = !self.polling.load(Ordering::SeqCst);
         if lane.len() > 0 || others == 0 || nobody_polls || self.slow.len() > 0 {
             self.call_somebody();
+        }
+    }
+
+    /// Puts right what a mark has done that was set too late to be found by its worker.
+    pub(super) fn clear_late_mark(&self, lane: &Lane<Work<J>>, marked: u64) {
+        if lane.clear_late_mark(marked) {
+            self.on_duty.fetch_add(1, Ordering::SeqCst);
         }
     }
 
