@@ -32,6 +32,12 @@ pub enum Flow {
     Continue,
     /// Take the connection out of the server: [`Handler::detached`] gets it.
     Detach,
+    /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the connection costs no
+    /// thread (under `Sync` and `Pool`): a handler that writes a long answer piece by piece serves slow readers so.
+    ///
+    /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not idle: a drain
+    /// lets it finish, until its deadline.
+    Flush,
 }
 
 /// Why a connection or message ended.
@@ -64,7 +70,7 @@ pub enum End {
 
 /// Serves one connection or message: Python's `BaseRequestHandler`.
 ///
-/// The order is `setup`, `handle` (again and again for [`Flow::Continue`]), `finish`. `setup` runs when the first bytes are there
+/// The order is `setup`, `handle` (again and again for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs when the first bytes are there
 /// (or at once, see [`HandlerFactory::speaks_first`]); `finish` runs exactly once if `setup` has succeeded, also after an error
 /// or a panic. All three run on one thread at a time, but not always the same one under `Pool`.
 ///

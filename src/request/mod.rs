@@ -8,6 +8,7 @@ use std::time::Instant;
 
 pub(crate) mod buffer;
 pub(crate) mod datagram;
+mod file;
 pub(crate) mod stream;
 mod writer;
 
@@ -71,7 +72,8 @@ pub trait Request {
         Progress::default()
     }
 
-    /// Sends what is still to be sent, without waiting; true once nothing is left.
+    /// Sends what is still to be sent, without waiting; true once nothing is left. Otherwise it is called again when the descriptor is
+    /// writable, or after the next one's turn if [`Progress::yielded`] says so.
     ///
     /// # Errors
     ///
@@ -146,6 +148,8 @@ pub struct Progress {
     pub transferred: (u64, u64),
     /// Whether the socket may have more than has been taken in.
     pub maybe_more: bool,
+    /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want of room.
+    pub yielded: bool,
 }
 
 /// What a request may know of the server that serves it: its timeouts, and whether it stops.

@@ -1,6 +1,7 @@
 //! A connection: `BufRead + Write` over any socket, with deadlines, that can wait in the poller between messages.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
@@ -33,6 +34,10 @@ pub trait Socket: Read + Write {
     /// Whether a read that returns less than was asked for has emptied the socket, as it has for the kernel's sockets
     /// (epoll(7), Q9). Where it may not have (TLS records, say), a second read makes sure.
     const SHORT_READ_DRAINS: bool = false;
+
+    /// Whether what is written goes to the descriptor as it is (not so for TLS), so that the kernel may send files to it by itself:
+    /// see [`Stream::send_file`].
+    const IS_PLAIN: bool = false;
 
     /// Readable when a read may make progress, writable when a write may.
     fn descriptor(&self) -> Descriptor<'_>;
@@ -154,7 +159,41 @@ impl<S: Socket> Stream<S> {
         (self.buffer.unread(), &mut self.writer)
     }
 
-    /// Takes the connection apart: the socket, and the bytes that were received but not read.
+    /// Sends `length` bytes of `file` from byte `offset` on, behind what was written before.
+    ///
+    /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a thread (under `Sync`
+    /// and `Pool`), whatever its length: it takes no memory, and is no part of the builder's `max_pending_output`. On Linux the kernel
+    /// sends it by itself (sendfile(2)) where the socket [is plain](Socket::IS_PLAIN); elsewhere pieces of 64 KiB are copied.
+    ///
+    /// What is written behind it is pending output like any other. A second file, or more output than may be pending, waits for it with
+    /// its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left. The builder's `write_timeout` is for a client that takes nothing for so long, not for the whole file.
+    /// Reading from a slow disk takes the thread's time.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::Write;
+    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
+    ///
+    /// fn download<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    ///     let file = File::open("large")?;
+    ///     let length = file.metadata()?.len();
+    ///     request.write_all(&length.to_be_bytes())?;
+    ///     request.send_file(file, 0, length)?;
+    ///     Ok(Flow::Close) // When all of it has left.
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the file or the socket, and [`ErrorKind::InvalidData`] for a file that ends before `offset + length`. What is
+    /// found later, when the rest is sent, goes to [`handle_error`](crate::HandlerFactory::handle_error), and the connection is closed:
+    /// a client that was promised a length sees that it got less.
+    pub fn send_file(&mut self, file: impl Into<Arc<File>>, offset: u64, length: u64) -> io::Result<()> {
+        self.writer.send_file(file, offset, length)
+    }
+
+    /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still [pending](Writer::pending) and
+    /// has no room in the kernel is lost: `flush` a detached connection first.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         // Whoever takes the socket sends on it himself; what the kernel has no room for now is lost with the rest.
         let _ = self.writer.send_output();
@@ -352,6 +391,7 @@ impl<S: Socket> Request for Stream<S> {
             consumed: self.consumed,
             transferred: self.transferred(),
             maybe_more: self.maybe_more,
+            yielded: self.writer.has_yielded(),
         }
     }
 

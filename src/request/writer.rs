@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::Session;
 use super::buffer::SIZE;
 use super::deadline;
+use super::file::FilePart;
 use super::stream::Socket;
 use crate::error::Stopping;
 use crate::error::timed_out;
@@ -23,19 +24,26 @@ pub struct Writer<S: Socket> {
     pub(super) socket: S,
     pub(super) session: Option<Arc<Session>>,
     /// `output[sent..]` is still to be sent.
-    output: Vec<u8>,
-    sent: usize,
+    pub(super) output: Vec<u8>,
+    pub(super) sent: usize,
+    /// To be sent behind the output.
+    pub(super) file: Option<Box<FilePart>>,
     pub(super) total: u64,
 }
 
 impl<S: Socket> Writer<S> {
     pub(super) fn new(socket: S) -> Self {
-        Self { socket, session: None, output: Vec::new(), sent: 0, total: 0 }
+        Self { socket, session: None, output: Vec::new(), sent: 0, file: None, total: 0 }
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes that wait to be sent, of files, too.
     pub fn pending(&self) -> usize {
-        self.output.len() - self.sent
+        let file = self.file.as_ref().map_or(0, |part| part.pending());
+        (self.output.len() - self.sent).saturating_add(file)
+    }
+
+    pub(super) fn has_yielded(&self) -> bool {
+        self.file.as_ref().is_some_and(|part| part.yielded)
     }
 
     pub(super) fn read_timeout(&self) -> Option<Duration> {
@@ -67,7 +75,13 @@ impl<S: Socket> Writer<S> {
     /// Sends everything, waiting for the peer to take it.
     pub(super) fn flush_waiting(&mut self) -> io::Result<()> {
         let mut until = None;
+        let mut before = self.total;
         while !self.send_output()? {
+            // A file may be of any length: its deadline counts from where the peer has last taken some of it.
+            if self.file.is_some() && self.total > before {
+                before = self.total;
+                until = None;
+            }
             let until = *until.get_or_insert_with(|| deadline(self.write_timeout()));
             self.wait(Interest::Write, until)?;
         }
@@ -87,7 +101,7 @@ impl<S: Socket> Writer<S> {
         }
         self.output.clear();
         self.sent = 0;
-        Ok(true)
+        if self.file.is_none() { Ok(true) } else { self.send_part() }
     }
 
     /// Gives the memory of an empty output buffer back, for a connection that waits.
@@ -95,6 +109,24 @@ impl<S: Socket> Writer<S> {
         if self.output.is_empty() && self.output.capacity() > 0 {
             self.output = Vec::new();
         }
+    }
+
+    /// How much is gathered before it is sent, and how much may wait for a peer that does not read.
+    fn limits(&self) -> (usize, usize) {
+        self.session.as_ref().map_or((0, 0), |session| (session.write_buffer, session.max_pending_output))
+    }
+
+    /// How much more the output may hold.
+    pub(super) fn room(&self) -> usize {
+        let (buffered, allowance) = self.limits();
+        allowance.max(buffered).saturating_sub(self.pending())
+    }
+
+    pub(super) fn send_if_gathered(&mut self) -> io::Result<()> {
+        if self.pending() >= self.limits().0 {
+            self.send_output()?;
+        }
+        Ok(())
     }
 
     /// Sends directly what the kernel takes now; what is left of `bytes`.
@@ -121,8 +153,7 @@ pub(super) fn send(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
 impl<S: Socket> Write for Writer<S> {
     /// Takes all of `bytes`, or fails.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (buffered, allowance) =
-            self.session.as_ref().map_or((0, 0), |session| (session.write_buffer, session.max_pending_output));
+        let (buffered, allowance) = self.limits();
         let mut rest = bytes;
         if self.pending() == 0 && rest.len() >= buffered && !rest.is_empty() {
             rest = self.send_directly(rest)?;
@@ -130,15 +161,16 @@ impl<S: Socket> Write for Writer<S> {
         if rest.is_empty() {
             return Ok(bytes.len());
         }
-        let room = allowance.max(buffered).saturating_sub(self.pending());
-        if rest.len() <= room {
+        if self.file.is_some() {
+            self.write_behind(rest, allowance)?;
+            return Ok(bytes.len());
+        }
+        if rest.len() <= self.room() {
             if self.output.capacity() == 0 && buffered > 0 {
                 self.output.reserve_exact(buffered.min(SIZE));
             }
             self.output.extend_from_slice(rest);
-            if self.pending() >= buffered {
-                self.send_output()?;
-            }
+            self.send_if_gathered()?;
             return Ok(bytes.len());
         }
         let until = deadline(self.write_timeout());

@@ -49,6 +49,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     hangup: bool,
     /// Since when a part of a message has been waiting for the rest.
     message_since: Option<Instant>,
+    /// Since when the peer has taken nothing of what is to be sent.
+    stalled_since: Option<Instant>,
     end: Option<End>,
     closing: Closing,
     /// Last, so that it is given back when everything else is gone.
@@ -92,6 +94,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             needs_input: true,
             hangup: false,
             message_since: None,
+            stalled_since: None,
             end: None,
             closing: Closing::Flush,
             _permit: permit,
@@ -158,7 +161,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
                 match request.flush_output() {
                     Ok(true) => {}
-                    Ok(false) => return Step::Turn(Turn::Park(self.wait_for(Class::Write))),
+                    Ok(false) => return Step::Turn(self.wait_for_room(worker)),
                     Err(error) => return self.fail(RequestError::failed(Stage::Handle, error)),
                 }
                 if !self.verified {
@@ -248,6 +251,27 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         Step::Turn(Turn::Park(wait))
     }
 
+    /// Waits for the peer to take more of what is to be sent. What it sends meanwhile does not extend the deadline.
+    #[cold]
+    fn wait_for_room(&mut self, worker: &mut Worker) -> Turn {
+        let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return Turn::Done };
+        let progress = request.progress();
+        if progress.yielded {
+            self.stalled_since = None;
+            return Turn::Again;
+        }
+        worker.set_now(Instant::now());
+        let (received, sent) = progress.transferred;
+        if self.transferred.1 != sent {
+            self.stalled_since = None;
+        }
+        self.transferred = (received, sent);
+        let spent = worker.now().saturating_duration_since(*self.stalled_since.get_or_insert_with(|| worker.now()));
+        let mut wait = self.wait_for(Class::Write);
+        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
+        Turn::Park(wait)
+    }
+
     fn wait_for(&self, class: Class) -> Wait {
         let options = &self.shared.core.options;
         let (timeout, watch) = match class {
@@ -289,13 +313,24 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match flow {
             Flow::Close => self.finish(End::HandlerClosed),
             Flow::Detach => return Step::Turn(Turn::Detach),
-            Flow::Continue if !after.repeats => self.finish(End::HandlerClosed),
+            Flow::Continue | Flow::Flush if !after.repeats => self.finish(End::HandlerClosed),
+            Flow::Flush => {
+                self.needs_input = false;
+                *budget = budget.saturating_sub(1);
+                if *budget == 0 {
+                    return Step::Turn(Turn::Again);
+                }
+            }
             Flow::Continue => {
                 // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
                 self.needs_input = after.unread == 0 || !took;
                 *budget = budget.saturating_sub(1);
-                if after.unread == 0 && !after.maybe_more && request.flush_output().is_ok_and(|empty| empty) {
-                    return self.park(false, worker);
+                if after.unread == 0 && !after.maybe_more {
+                    match request.flush_output() {
+                        Ok(true) => return self.park(false, worker),
+                        Ok(false) => {}
+                        Err(error) => return self.fail(RequestError::failed(Stage::Handle, error)),
+                    }
                 }
                 if *budget == 0 {
                     if self.shared.core.stop.is_stopping() {
@@ -384,7 +419,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let options = &self.shared.core.options;
         if let Closing::Flush = self.closing {
             match request.flush_output() {
-                Ok(false) => return Turn::Park(self.wait_for(Class::Write)),
+                Ok(false) => return self.wait_for_room(worker),
                 Ok(true) => {}
                 Err(error) => {
                     let error = RequestError::failed(Stage::Close, error);

@@ -1,7 +1,8 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and watch processes, `batch` moves many datagrams in one call.
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and watch processes, `datagram` moves many messages in one call, [`send_file`]
+//! moves a file to a socket.
 
 #![allow(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub(crate) mod datagram;
 #[cfg(unix)]
 pub(crate) mod fork;
 pub(crate) mod poller;
+pub(crate) mod send_file;
 pub(crate) mod signal;
 pub(crate) mod wait;
 

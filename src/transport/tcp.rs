@@ -122,6 +122,7 @@ impl Socket for TcpStream {
     type Addr = SocketAddr;
 
     const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+    const IS_PLAIN: bool = true;
 
     fn descriptor(&self) -> Descriptor<'_> {
         super::borrow(self)

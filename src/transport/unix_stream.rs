@@ -123,6 +123,7 @@ impl Socket for net::UnixStream {
     type Addr = UnixAddress;
 
     const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+    const IS_PLAIN: bool = true;
 
     fn descriptor(&self) -> Descriptor<'_> {
         self.as_fd()

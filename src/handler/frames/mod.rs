@@ -99,6 +99,7 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
     }
 
     /// Serves one message. Replies are sent when all messages that have arrived are served, or when there are many.
+    /// After [`Flow::Flush`] the next message is served when they have left.
     ///
     /// # Errors
     ///
@@ -189,7 +190,7 @@ impl<C, K> Frames<C, K> {
                 }
                 Err(error) => match self.handler.error(error, &mut replies)? {
                     // It would come again for ever.
-                    Flow::Continue if input.len() == before => Flow::Close,
+                    Flow::Continue | Flow::Flush if input.len() == before => Flow::Close,
                     flow => flow,
                 },
             };
