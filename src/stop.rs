@@ -104,6 +104,11 @@ impl StopState {
         if self.forked.load(Ordering::Relaxed) {
             self.look_at_parent();
         }
+        self.has_been_told()
+    }
+
+    /// As [`is_stopping`](Self::is_stopping), but a forked child knows only what it has seen: for use before a wait, which looks.
+    pub(crate) fn has_been_told(&self) -> bool {
         self.deadline.load(Ordering::SeqCst) != RUNNING
     }
 
@@ -148,7 +153,7 @@ impl StopState {
         /// A drain that runs on another thread comes first, and tells the observer.
         const HEAD_START: Duration = Duration::from_millis(10);
         loop {
-            let draining = self.is_stopping();
+            let draining = self.has_been_told();
             if draining && ends_idle {
                 return Ok(Woken::Signal(DRAINING));
             }
@@ -158,7 +163,8 @@ impl StopState {
             let look_again = draining.then(|| Instant::now() + PACE);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
             match wait(descriptor, interest, signals, pause)? {
-                Woken::Signal(DRAINING) => {}
+                // A forked child learns here that it has been told.
+                Woken::Signal(DRAINING) => _ = self.is_stopping(),
                 Woken::TimedOut => {
                     let now = Instant::now();
                     if forced_at.is_some_and(|forced_at| forced_at <= now) {

@@ -26,7 +26,7 @@ use crate::error::BindError;
 use crate::event::Event;
 use crate::handler::End;
 use crate::server::serve_loop::Ready;
-use crate::sys::child::Child;
+use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
 use crate::sys::fork::Side;
 use crate::sys::fork::close_in_child;
@@ -100,10 +100,20 @@ impl Dispatch for Fork {
 }
 
 /// The children, and what they must not keep open.
+///
+/// After each fork the kernel copies every page that the parent writes to while the child lives: what is kept of a
+/// request stays in the box that it was accepted in, and the table holds no more than its place.
 pub struct Running<J> {
-    children: HashMap<u32, (Child, J, Option<Instant>)>,
+    children: HashMap<u32, Child<J>>,
     close_in_child: Vec<RawFd>,
     ready: Vec<Ready<J>>,
+}
+
+/// A request, and the child that serves it.
+struct Child<J> {
+    process: ChildProcess,
+    job: Box<J>,
+    until: Option<Instant>,
 }
 
 impl<J> fmt::Debug for Running<J> {
@@ -133,32 +143,9 @@ impl<J: Task> Process<J> for Fork {
         &self,
         running: &mut Running<J>,
         serve_loop: &mut ServeLoop<J>,
-        mut job: J,
+        job: J,
     ) -> Result<(), Rejected<J>> {
-        // What is buffered would be written twice, by each side.
-        let _ = io::stdout().flush();
-        match fork() {
-            Err(error) => Err(Rejected::new(job, error)),
-            Ok(Side::Child) => {
-                for descriptor in &running.close_in_child {
-                    close_in_child(*descriptor);
-                }
-                run_child(job)
-            }
-            Ok(Side::Parent { pid }) => {
-                job.leave_to_child();
-                let Some(child) = Child::new(pid) else { return Ok(()) };
-                #[cfg(target_os = "linux")]
-                if let Some(descriptor) = child.descriptor() {
-                    // Without it the child is found by the next look at all of them.
-                    let _ = ServeLoop::watch(&serve_loop.park, descriptor, pid);
-                }
-                let until = self.child_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-                running.children.insert(pid, (child, job, until));
-                running.set_pace(serve_loop);
-                Ok(())
-            }
-        }
+        running.fork_for(Box::new(job), self.child_timeout, serve_loop)
     }
 
     fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
@@ -170,7 +157,7 @@ impl<J: Task> Process<J> for Fork {
             for event in ready.drain(..) {
                 match event {
                     Ready::New(job) => {
-                        if let Err(rejected) = self.process_request(running, serve_loop, *job) {
+                        if let Err(rejected) = running.fork_for(job, self.child_timeout, serve_loop) {
                             rejected.close();
                         }
                     }
@@ -197,12 +184,12 @@ impl<J: Task> Process<J> for Fork {
         /// A process that has got SIGKILL ends at once, on a machine that has time for it.
         const KILLED: Duration = Duration::from_secs(1);
         for hard in [None, Some(false), Some(true)] {
-            for (child, job, _) in running.children.values_mut() {
+            for child in running.children.values_mut() {
                 // Whatever it exits with from here on: it was still busy at the deadline.
-                job.ended_elsewhere(End::Forced);
+                child.job.ended_elsewhere(End::Forced);
                 if let Some(hard) = hard {
                     // One that has just ended needs no signal.
-                    let _ = child.kill(hard);
+                    let _ = child.process.kill(hard);
                 }
             }
             let step = if hard == Some(true) { KILLED } else { STEP };
@@ -212,6 +199,38 @@ impl<J: Task> Process<J> for Fork {
 }
 
 impl<J: Task> Running<J> {
+    fn fork_for(
+        &mut self,
+        mut job: Box<J>,
+        timeout: Option<Duration>,
+        serve_loop: &mut ServeLoop<J>,
+    ) -> Result<(), Rejected<J>> {
+        // What is buffered would be written twice, by each side.
+        let _ = io::stdout().flush();
+        match fork() {
+            Err(error) => Err(Rejected::new(*job, error)),
+            Ok(Side::Child) => {
+                for descriptor in &self.close_in_child {
+                    close_in_child(*descriptor);
+                }
+                run_child(*job)
+            }
+            Ok(Side::Parent { pid }) => {
+                job.leave_to_child();
+                let Some(process) = ChildProcess::new(pid) else { return Ok(()) };
+                #[cfg(target_os = "linux")]
+                if let Some(descriptor) = process.descriptor() {
+                    // Without it the child is found by the next look at all of them.
+                    let _ = ServeLoop::watch(&serve_loop.park, descriptor, pid);
+                }
+                let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+                self.children.insert(pid, Child { process, job, until });
+                self.set_pace(serve_loop);
+                Ok(())
+            }
+        }
+    }
+
     /// Waits for children until none is left or the time is over.
     fn wait(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) {
         let mut ready = std::mem::take(&mut self.ready);
@@ -228,15 +247,15 @@ impl<J: Task> Running<J> {
     }
 
     fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
-        let Some((child, ..)) = self.children.get(&pid) else { return };
-        let Some(Exit { code, signal }) = child.try_wait() else { return };
-        if let Some((child, mut job, _)) = self.children.remove(&pid) {
+        let Some(child) = self.children.get(&pid) else { return };
+        let Some(Exit { code, signal }) = child.process.try_wait() else { return };
+        if let Some(Child { process, mut job, .. }) = self.children.remove(&pid) {
             #[cfg(target_os = "linux")]
-            if let Some(descriptor) = child.descriptor() {
+            if let Some(descriptor) = process.descriptor() {
                 // Younger children have inherited it: closing it here would not end its registration (epoll(7), Q6).
                 let _ = serve_loop.park.poller.delete(descriptor);
             }
-            drop(child);
+            drop(process);
             let end = if code == Some(0) { End::HandlerClosed } else { End::Failed };
             job.ended_elsewhere(end);
             serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
@@ -254,9 +273,9 @@ impl<J: Task> Running<J> {
     /// What no event tells of: children that are overdue, and exits where the system does not report them.
     fn look_after(&mut self, serve_loop: &mut ServeLoop<J>) {
         let now = Instant::now();
-        for (child, _, until) in self.children.values() {
-            if until.is_some_and(|until| until <= now) {
-                let _ = child.kill(true);
+        for child in self.children.values() {
+            if child.until.is_some_and(|until| until <= now) {
+                let _ = child.process.kill(true);
             }
         }
         if cfg!(not(target_os = "linux")) {
@@ -268,7 +287,7 @@ impl<J: Task> Running<J> {
     /// How often the loop has to look after the children.
     fn set_pace(&self, serve_loop: &mut ServeLoop<J>) {
         const WITHOUT_PIDFD: Duration = Duration::from_millis(20);
-        let next = self.children.values().filter_map(|(_, _, until)| *until).min();
+        let next = self.children.values().filter_map(|child| child.until).min();
         let sweep = cfg!(not(target_os = "linux")) && !self.children.is_empty();
         serve_loop.look_again_at(if sweep { Some(Instant::now() + WITHOUT_PIDFD) } else { next });
     }
@@ -277,10 +296,10 @@ impl<J: Task> Running<J> {
 impl<J> Drop for Running<J> {
     /// Whoever is left at the end of a drain has been killed: it is collected, so that no zombie stays.
     fn drop(&mut self) {
-        for (child, ..) in self.children.values() {
-            let _ = child.kill(true);
+        for Child { process, .. } in self.children.values() {
+            let _ = process.kill(true);
             for _ in 0..100 {
-                if child.try_wait().is_some() {
+                if process.try_wait().is_some() {
                     break;
                 }
                 // A process in an uninterruptible call ends when that does.

@@ -1,13 +1,14 @@
 //! epoll(7), edge-triggered: no system call re-arms a connection after a message.
 
+use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::event::epoll::EventData;
 use rustix::event::epoll::EventFlags;
@@ -42,9 +43,11 @@ pub(crate) struct Poller {
     rings_at: AtomicU64,
 }
 
-/// One batch of events.
-#[derive(Debug)]
-pub(crate) struct Events(Vec<Event>);
+/// One batch of events, as the kernel wrote them.
+pub(crate) struct Events(Vec<epoll::Event>);
+
+// SAFETY: the kernel's type could hold a pointer; registrations here are made with numbers only, and read as such.
+unsafe impl Send for Events {}
 
 impl Events {
     pub(crate) fn new() -> Self {
@@ -52,7 +55,17 @@ impl Events {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Event> + '_ {
-        self.0.iter().copied()
+        let more = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI;
+        self.0.iter().map(move |event| {
+            let flags = event.flags;
+            Event { token: event.data.u64(), hangup: flags.intersects(more) }
+        })
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -107,18 +120,10 @@ impl Poller {
             }
             other => other.map(timespec),
         };
-        let mut ready = [MaybeUninit::uninit(); BATCH];
-        let ready = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
-            Ok((ready, _)) => ready,
-            Err(rustix::io::Errno::INTR) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        };
-        let more = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI;
-        events.0.extend(ready.iter().map(|event| {
-            let flags = event.flags;
-            Event { token: event.data.u64(), hangup: flags.intersects(more) }
-        }));
-        Ok(())
+        match epoll::wait(&self.epoll, spare_capacity(&mut events.0), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Sees to it that the timer rings within `timeout`; sooner than asked for is a wake-up for nothing, and rare.
