@@ -399,6 +399,32 @@ under_each_dispatch! {
     }
 }
 
+/// Each is told of everything, the outermost first, also through other wrappers; one that panics keeps nothing from the others.
+#[test]
+fn observers_add_up() {
+    let log = Log::<String>::default();
+    let observer = |name: &'static str| {
+        let log = log.clone();
+        move |event: &Event<'_>| {
+            if let Event::Start { id, .. } | Event::Stop { id, .. } = event {
+                log.push(format!("{name} {id}"));
+            }
+        }
+    };
+    let server = TcpServer::builder(|_: &_| Echo)
+        .observed(observer("inner"))
+        .verify(|_| true)
+        .observed(|_: &Event<'_>| std::panic::resume_unwind(Box::new("on purpose")))
+        .speaking_first()
+        .observed(observer("outer"))
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let server = server.serve_in_background().unwrap();
+    assert_eq!(common::ask(&common::connect(server.local_addr()), "hello"), "hello");
+    let _ = server.shutdown().unwrap();
+    assert_eq!(log.entries(), ["outer 1", "inner 1", "outer 1", "inner 1"]);
+}
+
 #[test]
 fn handle_timeout_may_panic() {
     let errors = Log::<(Stage, bool)>::default();

@@ -25,7 +25,7 @@
 //!
 //! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their
 //! reason, episodes in which accepting fails, children that end, the phases of a drain. A server without an observer
-//! does not even build them. An observer is called on the thread on which the event happens, and should return soon.
+//! does not even build them; with several, each is told. An observer is called on the thread on which the event happens, and should return soon.
 //!
 //! ```
 //! use std::sync::Arc;

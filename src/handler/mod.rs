@@ -178,6 +178,14 @@ pub trait HandlerFactory<R: Request> {
     fn observer(&self) -> Option<&dyn Observer> {
         None
     }
+
+    /// Shows `visit` everyone who is told of events, the outermost first: the [`observer`](Self::observer) and those of the factories that this
+    /// one wraps. Wrappers pass it on to the factory inside.
+    fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
+        if let Some(observer) = self.observer() {
+            visit(observer);
+        }
+    }
 }
 
 impl<R: Request, F: Fn(&R) -> K, K: Handler<R>> HandlerFactory<R> for F {

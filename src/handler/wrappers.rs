@@ -31,7 +31,7 @@ pub trait HandlerFactoryExt: Sized {
         OnService { inner: self, hook: on_service }
     }
 
-    /// Tells `observer` of events; it takes the place of one that is there already.
+    /// Tells `observer` of events, before the observers that are there already.
     fn observed<O: Observer>(self, observer: O) -> Observed<Self, O> {
         Observed { inner: self, hook: observer }
     }
@@ -81,6 +81,10 @@ macro_rules! pass {
     (observer) => {
         fn observer(&self) -> Option<&dyn Observer> {
             self.inner.observer()
+        }
+
+        fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
+            self.inner.observers(visit);
         }
     };
 }
@@ -203,6 +207,11 @@ wrapper! {
 
         fn observer(&self) -> Option<&dyn Observer> {
             Some(&self.hook)
+        }
+
+        fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
+            visit(&self.hook);
+            self.inner.observers(visit);
         }
     }
 }

@@ -175,7 +175,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.on_service(on_service))
     }
 
-    /// Tells `observer` of events.
+    /// Tells `observer` of events, before the observers that are there already.
     pub fn observed<O: Observer>(self, observer: O) -> Builder<T, D, Observed<H, O>> {
         self.map(|factory| factory.observed(observer))
     }

@@ -1,5 +1,6 @@
 //! What all parts of one server share: its factory, its limits, its counters.
 
+use std::cell::LazyCell;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -96,19 +97,19 @@ pub(crate) struct Shared<H> {
 }
 
 impl<H> Shared<H> {
-    /// Tells the observer, if there is one; the event is built only then.
+    /// Tells the observers, if there are any; the event is built only then.
     pub(crate) fn observe<'a, R: Request>(&self, event: impl FnOnce() -> Event<'a>)
     where
         H: HandlerFactory<R>,
     {
-        if let Some(observer) = self.factory.observer() {
-            let event = event();
+        let event = LazyCell::new(event);
+        self.factory.observers(&mut |observer| {
             // A failing observer must not end what it observes.
             let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
-        }
+        });
     }
 
-    /// Tells `handle_error` and the observer, and applies the panic policy.
+    /// Tells `handle_error` and the observers, and applies the panic policy.
     pub(crate) fn report<R: Request>(&self, error: RequestError, id: Option<RequestId>, peer: Option<&R::Addr>)
     where
         H: HandlerFactory<R>,

@@ -97,9 +97,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Report for Reporter<T, H> {
     }
 
     fn observe(&self, event: &Event<'_>) {
-        if let Some(observer) = self.1.factory.observer() {
+        self.1.factory.observers(&mut |observer| {
             let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
-        }
+        });
     }
 
     fn service_actions(&self) {
