@@ -1,6 +1,6 @@
 //! What cannot work is refused when the server is bound: an error that names the value, and nothing left behind.
 
-mod common_faults;
+mod common;
 
 use std::net::TcpListener;
 use std::net::UdpSocket;

@@ -1,12 +1,12 @@
 //! A bind that fails leaves no descriptor, however often. One test in a process of its own, because it counts them.
 #![cfg(target_os = "linux")]
 
-mod common_faults;
+mod common;
 
 use std::net::TcpListener;
 
-use common_faults::Folder;
-use common_faults::descriptors;
+use common::TempDir;
+use common::descriptors;
 use socketserver::Flow;
 use socketserver::TcpServer;
 use socketserver::UdpServer;
@@ -17,7 +17,7 @@ const TIMES: usize = 1024;
 
 #[test]
 fn failed_binds_leak_no_descriptor() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let file = folder.join("file");
     std::fs::write(&file, "").unwrap();
     let live_path = folder.join("live");

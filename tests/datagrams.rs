@@ -2,21 +2,25 @@
 #![cfg(unix)]
 
 #[macro_use]
-mod common_faults;
+mod common;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::os::unix::net;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use common_faults::Folder;
-use common_faults::PATIENCE;
+use common::Listen;
+use common::PATIENCE;
+use common::Start;
+use common::TempDir;
+use common::connect_udp;
+use common::connect_unix_datagram;
+use common::receive;
 use socketserver::Builder;
 use socketserver::Datagram;
 use socketserver::Flow;
@@ -25,31 +29,6 @@ use socketserver::Udp;
 use socketserver::UnixAddress;
 use socketserver::UnixDatagram;
 use socketserver::handler::function;
-use socketserver::testing::CheckingObserver;
-
-/// A client bound to `local`, connected to `server`.
-fn udp(local: &str, server: SocketAddr) -> UdpSocket {
-    let client = UdpSocket::bind(local).unwrap();
-    client.connect(server).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client
-}
-
-/// A client bound to `path`, connected to `server`.
-fn unix(path: &Path, server: &UnixAddress) -> net::UnixDatagram {
-    let client = net::UnixDatagram::bind(path).unwrap();
-    client.connect(server.as_path().unwrap()).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client
-}
-
-/// The next message, whatever its length.
-fn receive(receive: impl FnOnce(&mut [u8]) -> std::io::Result<usize>) -> Vec<u8> {
-    let mut buffer = vec![0; 70_000];
-    let length = receive(&mut buffer).expect("a datagram");
-    buffer.truncate(length);
-    buffer
-}
 
 /// Says what came: its length, and whether it was cut.
 fn describe<A: Clone>(request: &mut Datagram<A>) -> HandlerResult {
@@ -75,70 +54,57 @@ fn talk<A: Clone>(request: &mut Datagram<A>) -> HandlerResult {
     Ok(Flow::Close)
 }
 
-under_every_dispatch! {
-    fn an_empty_message_is_a_request_over_udp() {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Udp, Dispatch, _>::new(function(describe)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+under_each_dispatch! {
+    fn an_empty_message_is_a_request_over_udp<D>() {
+        let server = Builder::<Udp, D, _>::new(function(describe)).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         client.send(b"").unwrap();
         assert_eq!(receive(|buffer| client.recv(buffer)), b"0 bytes, truncated: false");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (1, 1));
-        observer.assert_adds_up(&report);
     }
 
-    fn an_empty_message_is_a_request_over_unix() {
-        let folder = Folder::new();
-        let observer = CheckingObserver::new();
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).observed(observer.clone())
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
-        let client = unix(&folder.join("client"), &server.local_addr());
+    fn an_empty_message_is_a_request_over_unix<D>() {
+        let folder = TempDir::new();
+        let server = Builder::<UnixDatagram, D, _>::new(function(describe)).start_at(folder.join("server"));
+        let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         client.send(b"").unwrap();
         assert_eq!(receive(|buffer| client.recv(buffer)), b"0 bytes, truncated: false");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (1, 1));
-        observer.assert_adds_up(&report);
     }
 
-    fn nothing_is_sent_that_was_not_asked_for_over_udp() {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Udp, Dispatch, _>::new(function(talk)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+    fn nothing_is_sent_that_was_not_asked_for_over_udp<D>() {
+        let server = Builder::<Udp, D, _>::new(function(talk)).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         client.send(b"silence").unwrap();
-        assert!(observer.wait_for_stops(1, PATIENCE));
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
         client.send(b"three").unwrap();
         // Had the first been answered, that answer would come first.
         for expected in ["one", "", "three"] {
             assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
         }
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (2, 2));
-        observer.assert_adds_up(&report);
     }
 
-    fn nothing_is_sent_that_was_not_asked_for_over_unix() {
-        let folder = Folder::new();
-        let observer = CheckingObserver::new();
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
-        let client = unix(&folder.join("client"), &server.local_addr());
+    fn nothing_is_sent_that_was_not_asked_for_over_unix<D>() {
+        let folder = TempDir::new();
+        let server = Builder::<UnixDatagram, D, _>::new(function(talk)).start_at(folder.join("server"));
+        let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         client.send(b"silence").unwrap();
-        assert!(observer.wait_for_stops(1, PATIENCE));
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
         client.send(b"three").unwrap();
         for expected in ["one", "", "three"] {
             assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
         }
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (2, 2));
-        observer.assert_adds_up(&report);
     }
 
-    fn a_message_longer_than_the_buffer_is_marked_over_udp() {
-        let server = Builder::<Udp, Dispatch, _>::new(function(describe)).max_datagram_size(16)
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+    fn a_message_longer_than_the_buffer_is_marked_over_udp<D>() {
+        let server = Builder::<Udp, D, _>::new(function(describe)).max_datagram_size(16).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         for (length, expected) in [(16, "16 bytes, truncated: false"), (17, "16 bytes, truncated: true")] {
             client.send(&vec![b'x'; length]).unwrap();
             assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
@@ -146,11 +112,10 @@ under_every_dispatch! {
         drop(server);
     }
 
-    fn a_message_longer_than_the_buffer_is_marked_over_unix() {
-        let folder = Folder::new();
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(describe)).max_datagram_size(16)
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
-        let client = unix(&folder.join("client"), &server.local_addr());
+    fn a_message_longer_than_the_buffer_is_marked_over_unix<D>() {
+        let folder = TempDir::new();
+        let server = Builder::<UnixDatagram, D, _>::new(function(describe)).max_datagram_size(16).start_at(folder.join("server"));
+        let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         for (length, expected) in [(16, "16 bytes, truncated: false"), (17, "16 bytes, truncated: true")] {
             client.send(&vec![b'x'; length]).unwrap();
             assert_eq!(receive(|buffer| client.recv(buffer)), expected.as_bytes());
@@ -158,17 +123,16 @@ under_every_dispatch! {
         drop(server);
     }
 
-    fn the_largest_udp_message_passes_whole() {
-        let server = Builder::<Udp, Dispatch, _>::new(function(talk))
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+    fn the_largest_udp_message_passes_whole<D>() {
+        let server = Builder::<Udp, D, _>::new(function(talk)).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         let largest: Vec<u8> = (0..65_507_u32).map(|at| (at % 251) as u8).collect();
         client.send(&largest).unwrap();
         assert!(receive(|buffer| client.recv(buffer)) == largest);
         drop(server);
     }
 
-    fn the_reply_leaves_from_the_address_that_was_hit() {
+    fn the_reply_leaves_from_the_address_that_was_hit<D>() {
         let locals = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&locals);
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
@@ -177,7 +141,7 @@ under_every_dispatch! {
             request.reply_now(b"now")?;
             Ok(Flow::Close)
         });
-        let server = Builder::<Udp, Dispatch, _>::new(answer).bind("0.0.0.0:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Udp, D, _>::new(answer).start_at("0.0.0.0:0");
         let port = server.local_addr().port();
         for host in ["127.0.0.2", "127.0.0.3"] {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -194,16 +158,12 @@ under_every_dispatch! {
         drop(server);
     }
 
-    fn ipv6_is_served_and_answered_from_the_address_that_was_hit() {
-        let server = match Builder::<Udp, Dispatch, _>::new(function(talk)).bind("[::]:0") {
-            Ok(server) => server.serve_in_background().unwrap(),
-            Err(error) => {
-                // A machine without IPv6 says so, by name; nothing else is accepted as a reason.
-                assert!(UdpSocket::bind("[::1]:0").is_err(), "{error}");
-                eprintln!("not tested, this machine has no IPv6: {error}");
-                return;
-            }
-        };
+    fn ipv6_is_served_and_answered_from_the_address_that_was_hit<D>() {
+        if let Err(error) = UdpSocket::bind("[::1]:0") {
+            eprintln!("not tested, this machine has no IPv6: {error}");
+            return;
+        }
+        let server = Builder::<Udp, D, _>::new(function(talk)).start_at("[::]:0");
         let client = UdpSocket::bind("[::1]:0").unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let hit = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], server.local_addr().port()));
@@ -214,8 +174,8 @@ under_every_dispatch! {
         drop(server);
     }
 
-    fn a_sender_without_an_address_cannot_be_answered() {
-        let folder = Folder::new();
+    fn a_sender_without_an_address_cannot_be_answered<D>() {
+        let folder = TempDir::new();
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
         let answer = function(move |request: &mut Datagram<UnixAddress>| {
@@ -225,17 +185,16 @@ under_every_dispatch! {
             tell.lock().unwrap().send((peer, reply, reply_now))?;
             Ok(Flow::Close)
         });
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
+        let server = Builder::<UnixDatagram, D, _>::new(answer).start_at(folder.join("server"));
         let client = net::UnixDatagram::unbound().unwrap();
         client.send_to(b"hello", folder.join("server")).unwrap();
         let refused = Err(ErrorKind::NotConnected);
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (None, refused, refused));
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.finished, 1, "{report}");
     }
 
-    fn a_reply_longer_than_a_message_can_be_is_an_error() {
+    fn a_reply_longer_than_a_message_can_be_is_an_error<D>() {
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
@@ -245,9 +204,8 @@ under_every_dispatch! {
             request.reply(b"sorry")?;
             Ok(Flow::Close)
         });
-        let server = Builder::<Udp, Dispatch, _>::new(answer)
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+        let server = Builder::<Udp, D, _>::new(answer).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         client.send(b"please").unwrap();
         for error in told.recv_timeout(PATIENCE).unwrap() {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -257,8 +215,8 @@ under_every_dispatch! {
         drop(server);
     }
 
-    fn a_reply_to_a_client_that_has_gone_is_told_and_harms_nobody() {
-        let folder = Folder::new();
+    fn a_reply_to_a_client_that_has_gone_is_told_and_harms_nobody<D>() {
+        let folder = TempDir::new();
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
         let (arrived, gone) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
@@ -271,28 +229,26 @@ under_every_dispatch! {
             request.reply(b"answer")?;
             Ok(Flow::Close)
         });
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(answer)
+        let server = Builder::<UnixDatagram, D, _>::new(answer)
             .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
-        let going = unix(&folder.join("going"), &server.local_addr());
+            .start_at(folder.join("server"));
+        let going = connect_unix_datagram(&folder.join("going"), &folder.join("server"));
         going.send(b"going").unwrap();
         arrived.wait();
         drop(going);
         gone.wait();
         let error = told.recv_timeout(PATIENCE).unwrap();
         assert!(error.contains("efused"), "{error}");
-        let client = unix(&folder.join("client"), &server.local_addr());
+        let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         client.send(b"next").unwrap();
         assert_eq!(receive(|buffer| client.recv(buffer)), b"answer");
         drop(server);
     }
 
-    fn a_burst_of_messages_is_answered_once_each() {
-        let folder = Folder::new();
-        let observer = CheckingObserver::new();
-        let server = Builder::<UnixDatagram, Dispatch, _>::new(function(talk)).observed(observer.clone())
-            .bind(folder.join("server")).unwrap().serve_in_background().unwrap();
-        let client = unix(&folder.join("client"), &server.local_addr());
+    fn a_burst_of_messages_is_answered_once_each<D>() {
+        let folder = TempDir::new();
+        let server = Builder::<UnixDatagram, D, _>::new(function(talk)).start_at(folder.join("server"));
+        let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         let sender = client.try_clone().unwrap();
         // The kernel makes the sender wait when the queue is full: nothing is lost.
         let sending = std::thread::spawn(move || {
@@ -306,34 +262,30 @@ under_every_dispatch! {
             answers.push(answer.parse::<usize>().unwrap());
         }
         sending.join().unwrap();
-        if std::any::type_name::<Dispatch>() != std::any::type_name::<socketserver::Sync>() {
+        if std::any::type_name::<D>() != std::any::type_name::<socketserver::Sync>() {
             answers.sort_unstable();
         }
         assert!(answers.iter().copied().eq(0..BURST), "{answers:?}");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.accepted, BURST as u64, "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn a_panic_costs_one_message() {
-        let observer = CheckingObserver::new();
+    fn a_panic_costs_one_message<D>() {
         let answer = function(|request: &mut Datagram<SocketAddr>| {
             assert!(request.payload() != b"panic", "on purpose");
             request.reply(b"fine")?;
             Ok(Flow::Close)
         });
-        let server = Builder::<Udp, Dispatch, _>::new(answer).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let client = udp("127.0.0.1:0", server.local_addr());
+        let server = Builder::<Udp, D, _>::new(answer).start();
+        let client = connect_udp("127.0.0.1:0", server.local_addr());
         for _ in 0..10 {
             client.send(b"panic").unwrap();
             client.send(b"hello").unwrap();
             assert_eq!(receive(|buffer| client.recv(buffer)), b"fine");
         }
-        assert!(observer.wait_for_stops(20, PATIENCE));
-        let report = server.shutdown().unwrap();
+        assert!(server.seen.wait_for_stops(20, PATIENCE));
+        let report = server.stop();
         assert_eq!((report.finished, report.failed), (10, 10), "{report}");
-        observer.assert_adds_up(&report);
     }
 }
 
@@ -342,8 +294,8 @@ const BURST: usize = 500;
 #[test]
 fn a_udp_burst_from_one_sender_is_answered_in_order_under_sync() {
     // Everything is in the kernel's queue before the server looks, so that it takes it in batches.
-    let mut server = socketserver::UdpServer::bind_fn("127.0.0.1:0", talk).unwrap();
-    let client = udp("127.0.0.1:0", server.local_addr());
+    let mut server = socketserver::UdpServer::builder_fn(talk).listen();
+    let client = connect_udp("127.0.0.1:0", server.local_addr());
     let batch = 50;
     for round in 0..BURST / batch {
         for number in 0..batch {

@@ -2,7 +2,7 @@
 //!
 //! Without a test harness, because descriptors and threads of the whole process are counted.
 
-mod common_faults;
+mod common;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -24,7 +24,10 @@ mod linux {
     use std::net::TcpStream;
     use std::time::Duration;
 
-    use socketserver::BackgroundServer;
+    use crate::common::Ended;
+    use crate::common::Recorder;
+    use crate::common::Running;
+    use crate::common::Start;
     use socketserver::Builder;
     use socketserver::End;
     use socketserver::Flow;
@@ -35,17 +38,16 @@ mod linux {
     use socketserver::Tcp;
     use socketserver::ThreadPerRequest;
     use socketserver::handler::function;
-    use socketserver::testing::CheckingObserver;
 
-    use crate::common_faults::PATIENCE;
-    use crate::common_faults::ask;
-    use crate::common_faults::becomes;
-    use crate::common_faults::connect;
-    use crate::common_faults::descriptors;
-    use crate::common_faults::read_line;
-    use crate::common_faults::read_rest;
-    use crate::common_faults::reset;
-    use crate::common_faults::threads;
+    use crate::common::PATIENCE;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::connect;
+    use crate::common::descriptors;
+    use crate::common::read_line;
+    use crate::common::read_rest;
+    use crate::common::reset;
+    use crate::common::threads;
 
     /// `much` is answered with more than the kernel takes in at once, `panic` and `error` with what they say, the rest
     /// with itself.
@@ -64,26 +66,26 @@ mod linux {
     /// A server under test: the address, and what has been observed.
     struct Target<'a> {
         address: SocketAddr,
-        observer: &'a CheckingObserver,
+        seen: &'a Recorder,
     }
 
     impl Target<'_> {
         /// Another client is served as ever.
         fn still_serves(&self) {
-            let mut client = connect(self.address);
-            for line in ["one\n", "two\n"] {
-                assert_eq!(ask(&mut client, line), line);
+            let client = connect(self.address);
+            for line in ["one", "two"] {
+                assert_eq!(ask(&client, line), line);
             }
         }
 
         /// Whoever was there has ended.
         fn rests(&self) {
-            becomes("open connections", &0, || self.observer.open());
+            becomes("open connections", &0, || self.seen.open());
         }
     }
 
     type Case = (&'static str, fn(&Target<'_>));
-    type Serve = fn(CheckingObserver) -> BackgroundServer<SocketAddr>;
+    type Serve = fn() -> Running<Tcp>;
 
     const CASES: [Case; 9] = [
         ("reset_in_the_backlog", |target| {
@@ -101,7 +103,7 @@ mod linux {
         ("reset_in_mid_message", |target| {
             for _ in 0..20 {
                 let mut client = connect(target.address);
-                assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+                assert_eq!(ask(&client, "hello"), "hello");
                 client.write_all(b"half a li").expect("send");
                 reset(client);
             }
@@ -118,19 +120,19 @@ mod linux {
             let mut client = connect(target.address);
             client.write_all(b"one\ntwo\n").expect("send");
             client.shutdown(Shutdown::Write).expect("shutdown");
-            assert_eq!(read_rest(&mut client), b"one\ntwo\n");
+            assert_eq!(read_rest(&client), b"one\ntwo\n");
         }),
         ("half_close_in_mid_message", |target| {
             let mut client = connect(target.address);
             client.write_all(b"one\nand the rest").expect("send");
             client.shutdown(Shutdown::Write).expect("shutdown");
-            assert_eq!(read_rest(&mut client), b"one\nand the rest");
+            assert_eq!(read_rest(&client), b"one\nand the rest");
         }),
         ("half_close_before_a_long_reply", |target| {
             let mut client = connect(target.address);
             client.write_all(b"much\n").expect("send");
             client.shutdown(Shutdown::Write).expect("shutdown");
-            assert_eq!(read_rest(&mut client).len(), 16 << 20);
+            assert_eq!(read_rest(&client).len(), 16 << 20);
         }),
         ("garbage", |target| {
             // A fixed sequence that is as good as random: x' = x * 6364136223846793005 + 1442695040888963407.
@@ -142,28 +144,28 @@ mod linux {
                 })
                 .take(length)
                 .collect();
-                let mut client = connect(target.address);
+                let client = connect(target.address);
                 let mut sender = client.try_clone().expect("try_clone");
                 let expected = garbage.clone();
                 let sending = std::thread::spawn(move || {
                     sender.write_all(&garbage).expect("send");
                     sender.shutdown(Shutdown::Write).expect("shutdown");
                 });
-                assert!(read_rest(&mut client) == expected, "{length} bytes came back otherwise");
+                assert!(read_rest(&client) == expected, "{length} bytes came back otherwise");
                 sending.join().expect("joined");
             }
         }),
         ("unread_input_when_the_answer_is_an_error", |target| {
-            let mut client = connect(target.address);
+            let client = connect(target.address);
             let mut sender = client.try_clone().expect("try_clone");
             let sending = std::thread::spawn(move || {
                 sender.write_all(b"first\nerror\n").expect("send");
                 sender.write_all(&vec![b'x'; 1 << 20]).expect("send");
                 sender.shutdown(Shutdown::Write).expect("shutdown");
             });
-            assert_eq!(read_line(&mut client), "first\n");
+            assert_eq!(read_line(&client), "first");
             // A reset would be an error here.
-            assert_eq!(read_rest(&mut client), b"");
+            assert_eq!(read_rest(&client), b"");
             sending.join().expect("joined");
         }),
     ];
@@ -171,14 +173,12 @@ mod linux {
     fn matrix(name: &str, serve: Serve) -> usize {
         let quiet = (descriptors(), threads());
         for (case, run) in CASES {
-            let observer = CheckingObserver::new();
-            let server = serve(observer.clone());
-            let target = Target { address: server.local_addr(), observer: &observer };
+            let server = serve();
+            let target = Target { address: server.local_addr(), seen: &server.seen };
             run(&target);
             target.still_serves();
             target.rests();
-            let report = server.shutdown().expect("shutdown");
-            observer.assert_adds_up(&report);
+            let report = server.stop();
             assert_eq!((report.forced, report.refused), (0, 0), "{case}: {report}");
             becomes(case, &quiet, || (descriptors(), threads()));
             println!("test {name}::{case} ... ok");
@@ -187,11 +187,10 @@ mod linux {
     }
 
     /// Runs `visits`, after some that warm everything up, and compares what is open before and after.
-    fn leaves_nothing(name: &str, serve: Serve, count: usize, visit: fn(SocketAddr)) -> CheckingObserver {
+    fn leaves_nothing(name: &str, serve: Serve, count: usize, visit: fn(SocketAddr)) -> Ended {
         let quiet = threads();
-        let observer = CheckingObserver::new();
-        let server = serve(observer.clone());
-        let target = Target { address: server.local_addr(), observer: &observer };
+        let server = serve();
+        let target = Target { address: server.local_addr(), seen: &server.seen };
         let warm_up = 50;
         for _ in 0..warm_up {
             visit(target.address);
@@ -208,43 +207,38 @@ mod linux {
         target.rests();
         becomes("descriptors", &descriptors_before, descriptors);
         becomes("threads", &threads_before, threads);
-        let report = server.shutdown().expect("shutdown");
-        observer.assert_adds_up(&report);
+        let report = server.stop();
         assert_eq!(report.accepted as usize, warm_up + count + 1, "{report}");
         println!("test {name}::leaves_nothing_after_{count} ... ok");
-        observer
+        report
     }
 
     const PANICS: usize = 5_000;
     const VISITS: usize = 2_000;
 
     fn panics(name: &str, serve: Serve) {
-        let observer = leaves_nothing(name, serve, PANICS, |address| {
+        let report = leaves_nothing(name, serve, PANICS, |address| {
             let mut client = connect(address);
             client.write_all(b"panic\n").expect("send");
-            assert_eq!(read_rest(&mut client), b"");
+            assert_eq!(read_rest(&client), b"");
         });
-        assert_eq!(observer.ended(End::Panicked) as usize, PANICS + 50);
+        assert_eq!(report.seen.ended(End::Panicked) as usize, PANICS + 50);
     }
 
     fn visits(name: &str, serve: Serve) {
         leaves_nothing(name, serve, VISITS, |address| {
-            assert_eq!(ask(&mut connect(address), "hello\n"), "hello\n");
+            assert_eq!(ask(&connect(address), "hello"), "hello");
         });
     }
 
     macro_rules! serve {
         ($dispatch:ty, $setting:expr) => {
-            |observer| {
+            || {
                 Builder::<Tcp, $dispatch, _>::new(function(answer))
                     .dispatch($setting)
                     .read_timeout(PATIENCE)
                     .linger(Duration::from_secs(10), 8 << 20)
-                    .observed(observer)
-                    .bind("127.0.0.1:0")
-                    .expect("bind")
-                    .serve_in_background()
-                    .expect("serve")
+                    .start()
             }
         };
     }

@@ -8,6 +8,7 @@ use std::io::BufRead;
 use std::io::Write;
 use std::rc::Rc;
 
+use common::Listen;
 use common::echo::Echo;
 use common::echo::scenario;
 use socketserver::*;
@@ -204,14 +205,14 @@ fn every_legal_combination() -> Result<(), BindError> {
 fn a_handler_that_is_not_send_is_served_on_the_serving_thread() {
     let calls = Rc::new(std::cell::Cell::new(0));
     let counted = Rc::clone(&calls);
-    let server = TcpServer::bind_fn("127.0.0.1:0", move |request| {
+    let server = TcpServer::builder_fn(move |request| {
         counted.set(counted.get() + 1);
         let mut line = String::new();
         request.read_line(&mut line)?;
         request.write_all(line.as_bytes())?;
         Ok(Flow::Close)
     })
-    .unwrap();
+    .listen();
     let address = server.local_addr();
     let stop = server.stop_handle();
     let client = std::thread::spawn(move || {
@@ -219,7 +220,7 @@ fn a_handler_that_is_not_send_is_served_on_the_serving_thread() {
         stop.shutdown();
         answer
     });
-    let report = server.serve_forever().unwrap();
+    let report = server.serve_forever();
     assert_eq!(client.join().unwrap(), "hello");
     assert_eq!((report.finished, calls.get()), (1, 1));
 }

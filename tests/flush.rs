@@ -9,7 +9,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use common::Recorder;
+use common::Start;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Flow;
@@ -57,8 +57,7 @@ impl<S: Socket> Handler<Stream<S>> for Pieces {
 
 under_each_dispatch! {
     fn pieces_follow_each_other_without_a_word_from_the_client<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).bind("127.0.0.1:0").unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"300\n").unwrap();
         let mut all = vec![0; 300 * PIECE];
@@ -70,14 +69,12 @@ under_each_dispatch! {
         let rest = common::read_rest(client);
         assert_eq!(rest.len(), 200 * PIECE + 5);
         assert!(rest.ends_with(b"last\n"));
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.finished, report.failed), (1, 0), "{report}");
     }
 
     fn a_drain_lets_it_finish_until_the_deadline<D>() {
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).write_timeout(None)
-            .observed(recorder.clone()).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).write_timeout(None).start();
         let mut never = common::connect(server.local_addr());
         let mut slow = common::connect(server.local_addr());
         for client in [&mut never, &mut slow] {
@@ -86,10 +83,9 @@ under_each_dispatch! {
         }
         server.stop_handle().shutdown_within(Duration::from_secs(3));
         assert_eq!(common::read_rest(slow).len(), 500 * PIECE - 1);
-        let report = server.join().unwrap();
-        recorder.assert_balanced(&report);
+        let report = server.join();
         assert_eq!(report.forced, 1, "{report}");
-        assert!(recorder.ends().contains(&End::Drained), "{:?}", recorder.ends());
+        assert!(report.seen.ends().contains(&End::Drained), "{:?}", report.seen.ends());
         drop(never);
     }
 
@@ -98,23 +94,21 @@ under_each_dispatch! {
             replies.send(line.repeat(1000))?;
             Ok(Flow::Flush)
         });
-        let server = Builder::<Tcp, D, _>::new(factory).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(factory).start();
         let mut client = common::connect(server.local_addr());
         client.write_all("line\n".repeat(5000).as_bytes()).unwrap();
         client.write_all(b"the rest").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let all = common::read_rest(client);
         assert_eq!(all.len(), 5000 * 4001 + 8001);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.finished, report.failed), (1, 0), "{report}");
     }
 }
 
 #[test]
 fn long_answers_hold_no_worker() {
-    let server: PoolTcpServer<_> =
-        Builder::new(|_: &_| Pieces::default()).dispatch(Pool::new(2)).write_timeout(None).bind("127.0.0.1:0").unwrap();
-    let server = server.serve_in_background().unwrap();
+    let server = PoolTcpServer::builder(|_: &_| Pieces::default()).dispatch(Pool::new(2)).write_timeout(None).start();
     let slow: Vec<_> = (0..64)
         .map(|_| {
             let mut client = common::connect(server.local_addr());
@@ -128,7 +122,7 @@ fn long_answers_hold_no_worker() {
         assert_eq!(common::ask(&client, &format!("line {number}")), format!("line {number}"));
     }
     drop(slow);
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 /// One that has nothing to send and wants to be called again does not keep the only thread for itself.
@@ -143,13 +137,13 @@ fn others_have_their_turn_in_between() {
         request.write_all(line.as_bytes())?;
         Ok(Flow::Continue)
     });
-    let server = server.bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+    let server = server.start();
     let mut spinning = common::connect(server.local_addr());
     spinning.write_all(b"spin\n").unwrap();
     for _ in 0..20 {
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "hello"), "hello");
     }
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!(report.failed, 0, "{report}");
 }

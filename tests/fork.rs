@@ -3,7 +3,7 @@
 //! Without a test harness, because this process must have one thread. Clients connect and send before the server looks:
 //! the kernel keeps what they sent.
 
-mod common_faults;
+mod common;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -24,17 +24,19 @@ mod linux {
     use std::io::Write;
     use std::net::SocketAddr;
     use std::net::TcpStream;
-    use std::net::UdpSocket;
+
     use std::os::fd::AsFd;
     use std::os::fd::AsRawFd;
-    use std::os::unix::net;
+
     use std::process::Command;
     use std::process::Stdio;
     use std::rc::Rc;
     use std::time::Duration;
 
+    use crate::common::echo::echo_line_and_close;
+    use crate::common::echo::echo_message;
     use socketserver::Builder;
-    use socketserver::Datagram;
+
     use socketserver::Event;
     use socketserver::Flow;
     use socketserver::Fork;
@@ -43,24 +45,28 @@ mod linux {
     use socketserver::ForkingUnixDatagramServer;
     use socketserver::ForkingUnixStreamServer;
     use socketserver::HandlerResult;
-    use socketserver::Observer;
-    use socketserver::Report;
+
     use socketserver::ServeError;
-    use socketserver::Socket;
+
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
     use socketserver::UnixAddress;
     use socketserver::handler::function;
-    use socketserver::testing::CheckingObserver;
 
-    use crate::common_faults::Folder;
-    use crate::common_faults::PATIENCE;
-    use crate::common_faults::becomes;
-    use crate::common_faults::children;
-    use crate::common_faults::connect;
-    use crate::common_faults::read_line;
-    use crate::common_faults::read_rest;
+    use crate::common::Ended;
+    use crate::common::Listen;
+    use crate::common::TempDir;
+
+    use crate::common::becomes;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::connect_udp;
+    use crate::common::connect_unix;
+    use crate::common::connect_unix_datagram;
+    use crate::common::read_line;
+    use crate::common::read_rest;
+    use crate::common::receive;
 
     pub(crate) fn main() {
         let cases: [(&str, fn()); 11] = [
@@ -84,19 +90,6 @@ mod linux {
         println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
     }
 
-    fn echo_line<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
-        let mut line = String::new();
-        request.read_line(&mut line)?;
-        request.write_all(line.as_bytes())?;
-        Ok(Flow::Close)
-    }
-
-    fn echo_message<A>(request: &mut Datagram<A>) -> HandlerResult {
-        let payload = request.take_payload();
-        request.reply_owned(payload)?;
-        Ok(Flow::Close)
-    }
-
     /// Runs `case` while this process has two children of its own, one alive and one dead: their status stays theirs.
     fn beside_foreign_children(case: impl FnOnce()) {
         let mut dead = Command::new("sh").args(["-c", "exit 72"]).spawn().expect("sh");
@@ -111,29 +104,28 @@ mod linux {
 
     fn tcp() {
         beside_foreign_children(|| {
-            let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
+            let mut server = ForkingTcpServer::builder_fn(echo_line_and_close).listen();
             for _ in 0..3 {
                 let mut client = connect(server.local_addr());
                 client.write_all(b"hello world\n").expect("send");
                 server.handle_request().expect("handle_request");
-                assert_eq!(read_line(&mut client), "hello world\n");
+                assert_eq!(read_line(&client), "hello world");
             }
         });
     }
 
     fn unix_stream() {
-        let folder = Folder::new();
+        let folder = TempDir::new();
         let path = folder.join("socket");
         beside_foreign_children(|| {
-            let mut server = ForkingUnixStreamServer::bind_fn(&path, echo_line).expect("bind");
+            let mut server = ForkingUnixStreamServer::builder_fn(echo_line_and_close).listen_at(&path);
             for _ in 0..3 {
-                let mut client = net::UnixStream::connect(&path).expect("connect");
-                client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
+                let mut client = connect_unix(&path);
                 client.write_all(b"hello world\n").expect("send");
                 server.handle_request().expect("handle_request");
-                assert_eq!(read_line(&mut client), "hello world\n");
+                assert_eq!(read_line(&client), "hello world");
                 // The file is the server's, whatever becomes of its children.
-                assert_eq!(read_rest(&mut client), b"");
+                assert_eq!(read_rest(&client), b"");
                 assert!(path.exists());
             }
         });
@@ -142,34 +134,26 @@ mod linux {
 
     fn udp() {
         beside_foreign_children(|| {
-            let mut server = ForkingUdpServer::bind_fn("127.0.0.1:0", echo_message::<SocketAddr>).expect("bind");
-            let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
-            client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
-            client.connect(server.local_addr()).expect("connect");
+            let mut server = ForkingUdpServer::builder_fn(echo_message::<SocketAddr>).listen();
+            let client = connect_udp("127.0.0.1:0", server.local_addr());
             for _ in 0..3 {
                 client.send(b"hello world\n").expect("send");
                 server.handle_request().expect("handle_request");
-                let mut buffer = [0; 64];
-                let length = client.recv(&mut buffer).expect("receive");
-                assert_eq!(&buffer[..length], b"hello world\n");
+                assert_eq!(receive(|buffer| client.recv(buffer)), b"hello world\n");
             }
         });
     }
 
     fn unix_datagram() {
-        let folder = Folder::new();
+        let folder = TempDir::new();
         let path = folder.join("socket");
         beside_foreign_children(|| {
-            let mut server = ForkingUnixDatagramServer::bind_fn(&path, echo_message::<UnixAddress>).expect("bind");
-            let client = net::UnixDatagram::bind(folder.join("client")).expect("bind");
-            client.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
-            client.connect(&path).expect("connect");
+            let mut server = ForkingUnixDatagramServer::builder_fn(echo_message::<UnixAddress>).listen_at(&path);
+            let client = connect_unix_datagram(&folder.join("client"), &path);
             for _ in 0..3 {
                 client.send(b"hello world\n").expect("send");
                 server.handle_request().expect("handle_request");
-                let mut buffer = [0; 64];
-                let length = client.recv(&mut buffer).expect("receive");
-                assert_eq!(&buffer[..length], b"hello world\n");
+                assert_eq!(receive(|buffer| client.recv(buffer)), b"hello world\n");
             }
         });
         assert!(!path.exists());
@@ -181,25 +165,21 @@ mod linux {
         count: usize,
         handler: impl Fn(&mut Stream<TcpStream>) -> HandlerResult,
         clients: impl FnOnce(SocketAddr),
-    ) -> (CheckingObserver, Report) {
-        let checking = CheckingObserver::new();
+    ) -> Ended {
         let stop: Rc<OnceCell<StopHandle>> = Rc::default();
-        let (observer, stopper) = (checking.clone(), Rc::clone(&stop));
+        let (stopper, exits) = (Rc::clone(&stop), Cell::new(0));
         let server = Builder::<Tcp, Fork, _>::new(function(handler))
             .dispatch(dispatch)
             .observed(move |event: &Event<'_>| {
-                observer.observe(event);
-                if observer.child_exits().len() == count {
+                exits.set(exits.get() + usize::from(matches!(event, Event::ChildExit { .. })));
+                if exits.get() == count {
                     stopper.get().expect("set").shutdown();
                 }
             })
-            .bind("127.0.0.1:0")
-            .expect("bind");
+            .listen();
         stop.set(server.stop_handle()).expect("once");
         clients(server.local_addr());
-        let report = server.serve_forever().expect("serve_forever");
-        checking.assert_adds_up(&report);
-        (checking, report)
+        server.serve_forever()
     }
 
     fn ends_are_told() {
@@ -224,24 +204,24 @@ mod linux {
             Ok(Flow::Close)
         };
         let mut clients = Vec::new();
-        let (observer, report) = serve_children(Fork::default(), lines.len(), handler, |address| {
+        let report = serve_children(Fork::default(), lines.len(), handler, |address| {
             for line in lines {
                 let mut client = connect(address);
                 client.write_all(format!("{line}\n").as_bytes()).expect("send");
                 clients.push(client);
             }
         });
-        let mut ends: Vec<_> = observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
+        let mut ends: Vec<_> = report.seen.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
         ends.sort_unstable();
         let signal = |signal| (None, Some(signal));
         let code = |code| (Some(code), None);
         assert_eq!(ends, [signal(libc::SIGABRT), signal(libc::SIGKILL), code(0), code(1), code(1), code(7), code(9)]);
         assert_eq!((report.accepted, report.finished, report.failed), (7, 1, 6), "{report}");
         // Exactly the children that were reported, each once.
-        let pids: BTreeSet<u32> = observer.child_exits().iter().map(|exit| exit.0).collect();
+        let pids: BTreeSet<u32> = report.seen.child_exits().iter().map(|exit| exit.0).collect();
         assert_eq!(pids.len(), lines.len());
-        assert_eq!(read_line(&mut clients[0]), "done\n");
-        assert_eq!(read_line(&mut clients[1]), "done\n");
+        assert_eq!(read_line(&clients[0]), "done");
+        assert_eq!(read_line(&clients[1]), "done");
     }
 
     fn memory_is_the_childs_own() {
@@ -253,7 +233,7 @@ mod linux {
             Ok(Flow::Close)
         };
         let mut clients = Vec::new();
-        let (_, report) = serve_children(Fork::default(), 3, handler, |address| {
+        let report = serve_children(Fork::default(), 3, handler, |address| {
             for _ in 0..3 {
                 let mut client = connect(address);
                 client.write_all(b"count\n").expect("send");
@@ -261,7 +241,7 @@ mod linux {
             }
         });
         for client in &mut clients {
-            assert_eq!(read_line(client), "1\n");
+            assert_eq!(read_line(client), "1");
         }
         assert_eq!(calls.get(), 0);
         assert_eq!(report.finished, 3, "{report}");
@@ -287,7 +267,7 @@ mod linux {
             request.read_line(&mut line)?;
             Ok(Flow::Close)
         };
-        let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", handler).expect("bind");
+        let mut server = ForkingTcpServer::builder_fn(handler).listen();
         let listener =
             std::fs::read_link(format!("/proc/self/fd/{}", server.as_fd().as_raw_fd())).expect("the listener");
         let listener = listener.display().to_string();
@@ -322,7 +302,7 @@ mod linux {
             Ok(Flow::Close)
         };
         let mut clients = Vec::new();
-        let (observer, report) = serve_children(Fork::default().max_children(2), 12, handler, |address| {
+        let report = serve_children(Fork::default().max_children(2), 12, handler, |address| {
             for _ in 0..12 {
                 let mut client = connect(address);
                 client.write_all(b"how many?\n").expect("send");
@@ -334,14 +314,13 @@ mod linux {
             assert!((1..=2).contains(&count), "{count} children");
         }
         assert_eq!((report.accepted, report.finished, report.refused), (12, 12, 0), "{report}");
-        assert_eq!(observer.child_exits().len(), 12);
+        assert_eq!(report.seen.child_exits().len(), 12);
     }
 
     fn handle_request_waits_for_a_place() {
-        let mut server = Builder::<Tcp, Fork, _>::new(function(echo_line::<TcpStream>))
+        let mut server = Builder::<Tcp, Fork, _>::new(function(echo_line_and_close::<TcpStream>))
             .dispatch(Fork::default().max_children(1))
-            .bind("127.0.0.1:0")
-            .expect("bind");
+            .listen();
         let mut clients: Vec<TcpStream> = (0..5).map(|_| connect(server.local_addr())).collect();
         for client in &mut clients {
             client.write_all(b"hello\n").expect("send");
@@ -349,15 +328,15 @@ mod linux {
         for client in &mut clients {
             assert_eq!(server.handle_request().expect("handle_request"), socketserver::Handled::Request);
             assert!(children(std::process::id()).len() <= 1);
-            assert_eq!(read_line(client), "hello\n");
+            assert_eq!(read_line(client), "hello");
         }
     }
 
     fn children_that_take_too_long_are_killed() {
-        let handler = |request: &mut Stream<TcpStream>| echo_line(request);
+        let handler = |request: &mut Stream<TcpStream>| echo_line_and_close(request);
         let mut clients = Vec::new();
         let dispatch = Fork::default().child_timeout(Duration::from_millis(200));
-        let (observer, report) = serve_children(dispatch, 2, handler, |address| {
+        let report = serve_children(dispatch, 2, handler, |address| {
             let mut quick = connect(address);
             quick.write_all(b"quick\n").expect("send");
             // Its child need not wait for it to close.
@@ -366,8 +345,8 @@ mod linux {
             slow.write_all(b"half a li").expect("send");
             clients.extend([quick, slow]);
         });
-        assert_eq!(read_line(&mut clients[0]), "quick\n");
-        let mut ends: Vec<_> = observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
+        assert_eq!(read_line(&clients[0]), "quick");
+        let mut ends: Vec<_> = report.seen.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect();
         ends.sort_unstable();
         assert_eq!(ends, [(None, Some(libc::SIGKILL)), (Some(0), None)]);
         assert_eq!((report.finished, report.failed), (1, 1), "{report}");
@@ -376,11 +355,11 @@ mod linux {
     fn threads_are_refused() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let second = std::thread::spawn(move || stopped.recv());
-        let server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
-        let error = server.serve_forever().expect_err("two threads");
+        let server = ForkingTcpServer::builder_fn(echo_line_and_close).listen();
+        let error = server.try_serve_forever().expect_err("two threads");
         assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
         assert!(error.to_string().starts_with("cannot fork: this process has 2 threads"), "{error}");
-        let mut server = ForkingTcpServer::bind_fn("127.0.0.1:0", echo_line).expect("bind");
+        let mut server = ForkingTcpServer::builder_fn(echo_line_and_close).listen();
         let error = server.handle_request().expect_err("two threads");
         assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
         drop(stop);

@@ -2,7 +2,7 @@
 //!
 //! Without a test harness, because this process must have one thread.
 
-mod common_faults;
+mod common;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -16,7 +16,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
+
     use std::io::Write;
     use std::net::TcpStream;
     use std::os::unix::process::CommandExt;
@@ -24,22 +24,24 @@ mod linux {
     use std::time::Duration;
     use std::time::Instant;
 
+    use crate::common::echo::echo_line;
     use socketserver::Builder;
     use socketserver::Flow;
     use socketserver::Fork;
     use socketserver::HandlerResult;
-    use socketserver::Report;
+
     use socketserver::Stream;
     use socketserver::Tcp;
     use socketserver::handler::function;
-    use socketserver::testing::CheckingObserver;
 
-    use crate::common_faults::Example;
-    use crate::common_faults::ask;
-    use crate::common_faults::becomes;
-    use crate::common_faults::children;
-    use crate::common_faults::connect;
-    use crate::common_faults::read_rest;
+    use crate::common::Ended;
+    use crate::common::Listen;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::example::Example;
+    use crate::common::read_rest;
 
     pub(crate) fn main() {
         let cases: [(&str, fn()); 6] = [
@@ -58,13 +60,6 @@ mod linux {
         println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
     }
 
-    fn echo_line(request: &mut Stream<TcpStream>) -> HandlerResult {
-        let mut line = String::new();
-        request.read_line(&mut line)?;
-        request.write_all(line.as_bytes())?;
-        Ok(Flow::Close)
-    }
-
     /// How a child has ended.
     type CodeAndSignal = (Option<i32>, Option<i32>);
 
@@ -75,23 +70,17 @@ mod linux {
         drain: Duration,
         line: &[u8],
         handler: impl Fn(&mut Stream<TcpStream>) -> HandlerResult,
-    ) -> (Vec<CodeAndSignal>, Report) {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Fork, _>::new(function(handler))
-            .drain_timeout(drain)
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .expect("bind");
+    ) -> (Vec<CodeAndSignal>, Ended) {
+        let server = Builder::<Tcp, Fork, _>::new(function(handler)).drain_timeout(drain).listen();
         let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
         let mut client = connect(server.local_addr());
         client.write_all(line).expect("send");
         let begun = Instant::now();
-        let report = server.serve_forever().expect("serve_forever");
+        let report = server.serve_forever();
         // 100 ms are promised; the rest is for a machine that does other things.
         let most = drain + Duration::from_secs(3);
         assert!(begun.elapsed() < most && report.drained_in < most, "{report}");
-        observer.assert_adds_up(&report);
-        (observer.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect(), report)
+        (report.seen.child_exits().iter().map(|(_, code, signal)| (*code, *signal)).collect(), report)
     }
 
     fn stop_parent() -> HandlerResult<()> {
@@ -143,27 +132,27 @@ mod linux {
     }
 
     fn many_short_connections() {
-        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
+        let server = Example::start("echo", &["--listen", "127.0.0.1:0", "--dispatch", "fork"]);
         for _ in 0..300 {
-            let mut client = connect(server.socket_address());
-            assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+            let client = connect(server.socket_address());
+            assert_eq!(ask(&client, "hello"), "hello");
         }
         becomes("children", &Vec::new(), || children(server.pid()));
-        let (code, said) = server.stop();
-        assert_eq!(code, Some(0), "{said}");
+        let (status, said) = server.stop();
+        assert!(status.success(), "{status}: {said}");
         assert!(said.starts_with("300 accepted: 300 finished, 0 idle closed, 0 forced"), "{said}");
     }
 
     fn an_idle_child_of_an_example() {
-        let server = Example::start("echo", "", "--listen 127.0.0.1:0 --dispatch fork");
+        let server = Example::start("echo", &["--listen", "127.0.0.1:0", "--dispatch", "fork"]);
         let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.socket_address())).collect();
         for client in &mut clients {
-            assert_eq!(ask(client, "hello\n"), "hello\n");
+            assert_eq!(ask(client, "hello"), "hello");
         }
         let its_children: Vec<u32> = children(server.pid()).into_iter().map(|child| child.0).collect();
         assert_eq!(its_children.len(), 3);
-        let (code, said) = server.stop();
-        assert_eq!(code, Some(0), "{said}");
+        let (status, said) = server.stop();
+        assert!(status.success(), "{status}: {said}");
         for client in &mut clients {
             assert_eq!(read_rest(client), b"");
         }

@@ -1,6 +1,9 @@
 //! A child that has ended wakes its server once, also while a younger child lives that has inherited its descriptors.
 
 #[cfg(unix)]
+mod common;
+
+#[cfg(unix)]
 fn main() {
     unix::main();
 }
@@ -24,6 +27,8 @@ mod unix {
     use socketserver::Event;
     use socketserver::Flow;
     use socketserver::ForkingTcpServer;
+
+    use crate::common::Listen;
 
     /// How many clients come and go while one stays.
     const VISITS: u64 = 30;
@@ -70,13 +75,12 @@ mod unix {
                 }
             }
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .listen();
         stop.set(server.stop_handle()).unwrap();
         let address = server.local_addr().to_string();
         let program = std::env::current_exe().unwrap();
         let mut client = Command::new(program).args(["be-the-client", &address]).spawn().unwrap();
-        let report = server.serve_forever().unwrap();
+        let report = server.serve_forever();
         assert!(client.wait().unwrap().success(), "the client says what was wrong");
         assert_eq!(report.accepted, VISITS + 1);
     }

@@ -1,5 +1,7 @@
 //! Frames between real clients and handlers: whole messages, few writes, answers to what is no message, slow senders that hold no worker.
 
+mod common;
+
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -10,8 +12,9 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
+use common::PATIENCE;
+use common::Start;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Fill;
@@ -33,9 +36,6 @@ use socketserver::frames::Frames;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LinesCodec;
 use socketserver::frames::Replies;
-
-/// A safety net: no test waits so long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers lines in upper case, says what is wrong with the others, and tells the test about both ends.
 struct Shout {
@@ -100,25 +100,24 @@ fn shout(told: Sender<String>) -> impl HandlerFactory<Stream<TcpStream>, Handler
 }
 
 /// Runs `$check` against a server of each dispatch that has threads.
-macro_rules! under_each_dispatch {
+macro_rules! check_each_dispatch {
     ($check:expr, $factory:expr) => {{
         let check: fn(SocketAddr, &Receiver<String>) = $check;
-        under_each_dispatch!(@ Sync, Sync::default(), check, $factory);
-        under_each_dispatch!(@ ThreadPerRequest, ThreadPerRequest::default(), check, $factory);
-        under_each_dispatch!(@ Pool, Pool::default().workers(1), check, $factory);
+        check_each_dispatch!(@ Sync, Sync::default(), check, $factory);
+        check_each_dispatch!(@ ThreadPerRequest, ThreadPerRequest::default(), check, $factory);
+        check_each_dispatch!(@ Pool, Pool::default().workers(1), check, $factory);
     }};
     (@ $type:ty, $dispatch:expr, $check:expr, $factory:expr) => {{
         let (told, hears) = mpsc::channel();
-        let builder = Builder::<Tcp, $type, _>::new($factory(told)).dispatch($dispatch);
-        let server = builder.bind("127.0.0.1:0").expect("bind").serve_in_background().expect("serve");
+        let server = Builder::<Tcp, $type, _>::new($factory(told)).dispatch($dispatch).start();
         $check(server.local_addr(), &hears);
-        let _ = server.shutdown().expect("a report");
+        server.stop();
     }};
 }
 
 #[test]
 fn messages_are_whole_however_they_arrive() {
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, hears| {
             let mut client = Client::connect(address);
             client.send("split ");
@@ -140,7 +139,7 @@ fn messages_are_whole_however_they_arrive() {
 
 #[test]
 fn a_line_too_long_is_answered_and_the_connection_closed() {
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, hears| {
             let mut client = Client::connect(address);
             client.send("fine\n");
@@ -157,7 +156,7 @@ fn a_line_too_long_is_answered_and_the_connection_closed() {
 
 #[test]
 fn a_handler_may_go_on_behind_a_faulty_message() {
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, _| {
             let mut client = Client::connect(address);
             client.send(b"a\n\xff\nb\n");
@@ -169,7 +168,7 @@ fn a_handler_may_go_on_behind_a_faulty_message() {
 
 #[test]
 fn replies_before_a_failure_or_a_close_are_sent() {
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, hears| {
             let mut client = Client::connect(address);
             client.send("one\ntwo\nfail\nnever\n");
@@ -186,7 +185,7 @@ fn replies_before_a_failure_or_a_close_are_sent() {
 
 #[test]
 fn the_end_of_input_ends_a_message_that_was_waited_for() {
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, hears| {
             let mut client = Client::connect(address);
             client.send("no end");
@@ -204,7 +203,7 @@ fn the_end_of_input_ends_a_message_that_was_waited_for() {
 #[test]
 fn slow_senders_hold_no_worker() {
     // One thread serves all: if a message that has begun held it, the others would wait for ever.
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, _| {
             let mut slow: Vec<Client> = (0..20).map(|_| Client::connect(address)).collect();
             for part in ["o", "n", "e"] {
@@ -237,7 +236,7 @@ fn a_frame_longer_than_the_servers_buffer_arrives_whole() {
         }
     };
     let codec = LengthDelimitedCodec::new().max_frame_length(3_000_000);
-    under_each_dispatch!(
+    check_each_dispatch!(
         |address, _| {
             let mut client = Client::connect(address);
             let body: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
@@ -261,10 +260,7 @@ fn an_error_that_the_handler_does_not_answer_goes_to_handle_error() {
     let codec = LengthDelimitedCodec::new();
     let server = Builder::<Tcp, ThreadPerRequest, _>::new(frames::function(codec, |_, _| Ok(Flow::Continue)))
         .on_error(move |error: &socketserver::RequestError, _| told.send(error.to_string()).expect("the test listens"))
-        .bind("127.0.0.1:0")
-        .expect("bind")
-        .serve_in_background()
-        .expect("serve");
+        .start();
     let mut client = Client::connect(server.local_addr());
     client.send([0xff; 4]);
     assert_eq!(client.rest(), "");
@@ -274,7 +270,7 @@ fn an_error_that_the_handler_does_not_answer_goes_to_handle_error() {
     assert_eq!(client.rest(), "");
     let error = hears.recv_timeout(PATIENCE).expect("an error");
     assert_eq!(error, "handle: the input ended inside a frame, 6 bytes after its begin");
-    let _ = server.shutdown().expect("a report");
+    server.stop();
 }
 
 /// A socket that has read everything it will read, and remembers each write.

@@ -14,8 +14,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::Listen;
 use common::Log;
-use common::Recorder;
+use common::Start;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::Flow;
@@ -36,11 +37,8 @@ fn one_line(request: &mut Stream<std::net::TcpStream>) -> socketserver::HandlerR
 
 under_each_dispatch! {
     fn each_call_takes_exactly_one<D>() {
-        let recorder = Recorder::default();
         let mut server = Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line))
-            .observed(recorder.clone())
-            .bind("127.0.0.1:0")
-            .unwrap();
+            .listen();
         let clients: Vec<_> = (0..3).map(|_| common::connect(server.local_addr())).collect();
         for mut client in &clients {
             client.write_all(b"hello\n").unwrap();
@@ -53,8 +51,7 @@ under_each_dispatch! {
             assert_eq!(common::read_rest(client), b"hello\n");
         }
         server.stop_handle().shutdown();
-        let report = server.serve_forever().unwrap();
-        recorder.assert_balanced(&report);
+        let report = server.serve_forever();
         assert_eq!((report.accepted, report.finished), (3, 3), "{report}");
     }
 
@@ -67,8 +64,7 @@ under_each_dispatch! {
                 let timeouts = timeouts.clone();
                 move || timeouts.push(())
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
+            .listen();
         for round in 1..=2 {
             let begun = Instant::now();
             assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
@@ -80,8 +76,7 @@ under_each_dispatch! {
     fn a_timeout_of_zero_takes_what_is_there_and_waits_for_nothing<D>() {
         let mut server = Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line))
             .request_timeout(Duration::ZERO)
-            .bind("127.0.0.1:0")
-            .unwrap();
+            .listen();
         assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
         let mut client = common::connect(server.local_addr());
         client.write_all(b"hello\n").unwrap();
@@ -92,7 +87,7 @@ under_each_dispatch! {
     }
 
     fn a_stop_ends_the_wait<D>() {
-        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
         let stop = server.stop_handle();
         let (called, on_call) = mpsc::channel();
         let stopper = std::thread::spawn(move || {
@@ -103,7 +98,7 @@ under_each_dispatch! {
         assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
         stopper.join().unwrap();
         assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
-        let report = server.serve_forever().unwrap();
+        let report = server.serve_forever();
         assert_eq!(report.accepted, 0);
     }
 
@@ -123,8 +118,7 @@ under_each_dispatch! {
             let errors = errors.clone();
             move |error, _| errors.push(error.to_string())
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .listen();
         for line in ["fail\n", "panic\n"] {
             let mut client = common::connect(server.local_addr());
             client.write_all(line.as_bytes()).unwrap();
@@ -137,7 +131,7 @@ under_each_dispatch! {
 
     fn serving_goes_on_where_single_steps_ended<D>() {
         let mut server =
-            Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line)).bind("127.0.0.1:0").unwrap();
+            Builder::<Tcp, D, _>::new(socketserver::handler::function(one_line)).listen();
         let address = server.local_addr();
         let mut client = common::connect(address);
         client.write_all(b"step\n").unwrap();
@@ -145,10 +139,10 @@ under_each_dispatch! {
         assert_eq!(server.handle_request().unwrap(), Handled::Request);
         assert_eq!(common::read_rest(client), b"step\n");
         assert_eq!(server.local_addr(), address);
-        let server = server.serve_in_background().unwrap();
+        let server = server.start();
         let client = common::connect(address);
         assert_eq!(common::ask(&client, "loop"), "loop");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (2, 2), "{report}");
     }
 
@@ -168,15 +162,13 @@ under_each_dispatch! {
             .on_service(move || {
                 let _ = tick.lock().unwrap().send(());
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         for _ in 0..5 {
             ticks.recv_timeout(common::PATIENCE).unwrap();
         }
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "still here"), "still here");
-        let _ = server.shutdown().unwrap();
+        server.stop();
         assert_eq!(timeouts.load(Ordering::SeqCst), 0);
     }
 }
@@ -189,8 +181,7 @@ macro_rules! at_the_limit {
             let mut server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Echo)
                 .max_connections(1)
                 .request_timeout(Duration::from_millis(30))
-                .bind("127.0.0.1:0")
-                .unwrap();
+                .listen();
             let first = common::connect(server.local_addr());
             assert_eq!(server.handle_request().unwrap(), Handled::Request);
             assert_eq!(common::ask(&first, "first"), "first");
@@ -217,11 +208,11 @@ at_the_limit! {
 fn under_sync_the_request_is_over_when_it_returns() {
     let calls = std::rc::Rc::new(std::cell::Cell::new(0));
     let counted = std::rc::Rc::clone(&calls);
-    let mut server = TcpServer::bind_fn("127.0.0.1:0", move |request| {
+    let mut server = TcpServer::builder_fn(move |request| {
         counted.set(counted.get() + 1);
         one_line(request)
     })
-    .unwrap();
+    .listen();
     for round in 1..=3 {
         let mut client = common::connect(server.local_addr());
         client.write_all(b"hello\n").unwrap();
@@ -234,31 +225,27 @@ fn under_sync_the_request_is_over_when_it_returns() {
 
 #[test]
 fn messages_come_one_at_a_time_although_they_are_received_in_batches() {
-    let mut server = UdpServer::builder(|_: &_| Echo).request_timeout(common::PATIENCE).bind("127.0.0.1:0").unwrap();
-    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(server.local_addr()).unwrap();
-    client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut server = UdpServer::builder(|_: &_| Echo).request_timeout(common::PATIENCE).listen();
+    let client = common::connect_udp("127.0.0.1:0", server.local_addr());
     for word in ["one", "two", "three"] {
         client.send(word.as_bytes()).unwrap();
     }
     for (index, word) in ["one", "two", "three"].iter().enumerate() {
         assert_eq!(server.handle_request().unwrap(), Handled::Request);
         assert_eq!(server.stats().finished, index as u64 + 1);
-        let mut answer = [0; 16];
-        let length = client.recv(&mut answer).unwrap();
-        assert_eq!(&answer[..length], word.as_bytes());
+        assert_eq!(common::receive(|buffer| client.recv(buffer)), word.as_bytes());
     }
 }
 
 /// What was handed over goes on until the server is dropped, which ends it.
 #[test]
 fn dropping_the_server_ends_what_it_handed_over() {
-    let recorder = Recorder::default();
-    let mut server = ThreadingTcpServer::builder(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+    let mut server = ThreadingTcpServer::builder(|_: &_| Echo).listen();
     let client = common::connect(server.local_addr());
     assert_eq!(server.handle_request().unwrap(), Handled::Request);
     assert_eq!(common::ask(&client, "hello"), "hello");
+    let seen = server.seen.clone();
     drop(server);
-    assert_eq!(recorder.ends(), [socketserver::End::Drained]);
+    assert_eq!(seen.ends(), [socketserver::End::Drained]);
     assert_eq!(Read::read(&mut &client, &mut [0; 1]).unwrap(), 0);
 }

@@ -17,11 +17,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Listen;
 use common::Log;
-use common::Recorder;
+use common::Running;
 use common::Seen;
+use common::Start;
 use common::echo::Echo;
-use socketserver::BackgroundServer;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Event;
@@ -62,12 +63,11 @@ struct Trap {
     place: Place,
     armed: Arc<AtomicBool>,
     errors: Log<(Stage, bool)>,
-    recorder: Recorder,
 }
 
 impl Trap {
     fn new(place: Place) -> Self {
-        Self { place, armed: Arc::new(AtomicBool::new(true)), errors: Log::default(), recorder: Recorder::default() }
+        Self { place, armed: Arc::new(AtomicBool::new(true)), errors: Log::default() }
     }
 
     fn pass(&self, place: Place) {
@@ -105,8 +105,7 @@ impl HandlerFactory<Connection> for Trap {
 }
 
 impl Observer for Trap {
-    fn observe(&self, event: &Event<'_>) {
-        self.recorder.observe(event);
+    fn observe(&self, _: &Event<'_>) {
         self.pass(Place::Observer);
     }
 }
@@ -149,12 +148,11 @@ impl Drop for Trapped {
 macro_rules! survives {
     ($D:ident, $place:ident, $end:ident, $stage:expr) => {{
         let trap = Trap::new(Place::$place);
-        let server = Builder::<Tcp, $D, _>::new(trap.clone()).bind("127.0.0.1:0").unwrap();
-        check(server.serve_in_background().unwrap(), &trap, End::$end, $stage);
+        check(Builder::<Tcp, $D, _>::new(trap.clone()).start(), &trap, End::$end, $stage);
     }};
 }
 
-fn check(server: BackgroundServer<SocketAddr>, trap: &Trap, end: End, stage: Option<Stage>) {
+fn check(server: Running<Tcp>, trap: &Trap, end: End, stage: Option<Stage>) {
     for _ in 0..3 {
         let mut client = common::connect(server.local_addr());
         client.write_all(b"hello\n").unwrap();
@@ -162,13 +160,12 @@ fn check(server: BackgroundServer<SocketAddr>, trap: &Trap, end: End, stage: Opt
         let expected: &[u8] = if answered { b"hello\n" } else { b"" };
         assert_eq!(common::read_rest(client), expected);
     }
-    assert_eq!(trap.recorder.wait_for_ends(3), [end; 3]);
+    assert_eq!(server.seen.wait_for_ends(3), [end; 3]);
     trap.armed.store(false, Ordering::SeqCst);
     let client = common::connect(server.local_addr());
     assert_eq!(common::ask(&client, "still here"), "still here");
     drop(client);
-    let report = server.shutdown().unwrap();
-    trap.recorder.assert_balanced(&report);
+    let report = server.stop();
     assert_eq!((report.accepted, report.forced, report.refused), (4, 0, 0), "{report}");
     if let Some(stage) = stage {
         let panics = trap.errors.entries();
@@ -211,8 +208,7 @@ under_each_dispatch! {
 
     fn service_actions_may_panic<D>() {
         let trap = Trap::new(Place::ServiceActions);
-        let server = Builder::<Tcp, D, _>::new(trap.clone()).bind("127.0.0.1:0").unwrap();
-        check(server.serve_in_background().unwrap(), &trap, End::HandlerClosed, None);
+        check(Builder::<Tcp, D, _>::new(trap.clone()).start(), &trap, End::HandlerClosed, None);
         let errors = trap.errors.entries();
         assert!(!errors.is_empty());
         assert!(errors.iter().all(|error| *error == (Stage::ServiceActions, true)), "{errors:?}");
@@ -237,15 +233,13 @@ under_each_dispatch! {
             let log = log.clone();
             move |error, _| log.push(format!("{} handled", if error.is_panic() { "panic" } else { "error" }))
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         for line in ["error\n", "panic\n", "error\n"] {
             let mut client = common::connect(server.local_addr());
             client.write_all(line.as_bytes()).unwrap();
             assert_eq!(common::read_rest(client), b"");
         }
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         let expected =
             ["error called", "error handled", "panic called", "panic handled", "error called", "error handled"];
         assert_eq!(log.entries(), expected);
@@ -257,12 +251,10 @@ under_each_dispatch! {
             std::panic::resume_unwind(Box::new("the reason"))
         }))
         .panic_policy(PanicPolicy::Stop)
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"x").unwrap();
-        let error = server.join().unwrap_err();
+        let error = server.try_join().unwrap_err();
         assert!(matches!(&error, ServeError::Panicked { message } if message.contains("the reason")), "{error}");
     }
 
@@ -289,9 +281,7 @@ under_each_dispatch! {
             let kinds = (error.is_disconnect(), error.is_timeout(), error.is_panic(), error.is_stopping());
             let _ = told.lock().unwrap().send((error.stage(), peer.copied(), kinds, error.to_string()));
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let cases = [
             ("own\n", (false, false, false, false), "handle: a message of its own"),
             ("pipe\n", (true, false, false, false), "handle: broken pipe"),
@@ -309,22 +299,18 @@ under_each_dispatch! {
             let (stage, peer, kinds, text) = errors.recv_timeout(common::PATIENCE).unwrap();
             assert_eq!((stage, peer, kinds, text.as_str()), (Stage::Handle, Some(name), expected, message));
         }
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.failed), (5, 5), "{report}");
     }
 
     fn a_refused_request_is_closed_once_and_counted<D>() {
-        let recorder = Recorder::default();
         let allowed = Arc::new(AtomicBool::new(false));
         let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
             .verify({
                 let allowed = Arc::clone(&allowed);
                 move |request| allowed.load(Ordering::SeqCst) && request.peer_addr().is_some()
             })
-            .observed(recorder.clone())
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         for _ in 0..3 {
             let mut stranger = common::connect(server.local_addr());
             stranger.write_all(b"hello\n").unwrap();
@@ -333,10 +319,9 @@ under_each_dispatch! {
         allowed.store(true, Ordering::SeqCst);
         let friend = common::connect(server.local_addr());
         assert_eq!(common::ask(&friend, "hello"), "hello");
-        let report = server.shutdown().unwrap();
-        recorder.assert_balanced(&report);
+        let report = server.stop();
         assert_eq!((report.accepted, report.refused, report.idle_closed), (4, 3, 1), "{report}");
-        let refusals = recorder.entries().into_iter().filter(|seen| matches!(seen, Seen::Refused(_))).count();
+        let refusals = report.seen.entries().into_iter().filter(|seen| matches!(seen, Seen::Refused(_))).count();
         assert_eq!(refusals, 3);
     }
 
@@ -356,9 +341,7 @@ under_each_dispatch! {
                     inside.fetch_sub(1, Ordering::SeqCst);
                 }
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         // Nothing else happens, and still it is called.
         for _ in 0..5 {
             ticks.recv_timeout(common::PATIENCE).unwrap();
@@ -374,7 +357,7 @@ under_each_dispatch! {
                 });
             }
         });
-        let _ = server.shutdown().unwrap();
+        server.stop();
         assert_eq!((most.load(Ordering::SeqCst), inside.load(Ordering::SeqCst)), (1, 0));
     }
 
@@ -385,9 +368,7 @@ under_each_dispatch! {
             .on_service(move || {
                 let _ = tick.lock().unwrap().send(());
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         for _ in 0..3 {
             // A new connection wakes the loop under every dispatch.
             while ticks.try_recv().is_ok() {}
@@ -395,7 +376,7 @@ under_each_dispatch! {
             assert_eq!(common::ask(&client, "hello"), "hello");
             ticks.recv_timeout(common::PATIENCE).unwrap();
         }
-        let _ = server.shutdown().unwrap();
+        server.stop();
     }
 }
 
@@ -417,11 +398,9 @@ fn observers_add_up() {
         .observed(|_: &Event<'_>| std::panic::resume_unwind(Box::new("on purpose")))
         .speaking_first()
         .observed(observer("outer"))
-        .bind("127.0.0.1:0")
-        .unwrap();
-    let server = server.serve_in_background().unwrap();
+        .start();
     assert_eq!(common::ask(&common::connect(server.local_addr()), "hello"), "hello");
-    let _ = server.shutdown().unwrap();
+    server.stop();
     assert_eq!(log.entries(), ["outer 1", "inner 1", "outer 1", "inner 1"]);
 }
 
@@ -435,8 +414,7 @@ fn handle_timeout_may_panic() {
             let errors = errors.clone();
             move |error, _| errors.push((error.stage(), error.is_panic()))
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .listen();
     assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
     assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
     assert_eq!(errors.entries(), [(Stage::ServiceActions, true); 2]);
@@ -456,9 +434,7 @@ fn a_reset_is_a_disconnect() {
     .on_error(move |error, _| {
         let _ = told.lock().unwrap().send((error.stage(), error.is_disconnect()));
     })
-    .bind("127.0.0.1:0")
-    .unwrap();
-    let server = server.serve_in_background().unwrap();
+    .start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"x").unwrap();
     let length = client.peek(&mut [0; 6]).unwrap();
@@ -466,7 +442,7 @@ fn a_reset_is_a_disconnect() {
     // Closing with unread input makes the kernel reset the connection.
     drop(client);
     assert_eq!(errors.recv_timeout(common::PATIENCE).unwrap(), (Stage::Handle, true));
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!(report.failed, 1);
 }
 
@@ -476,6 +452,7 @@ fn a_panic_aborts_the_process_if_that_is_the_policy() {
     const CHILD: &str = "SOCKETSERVER_TEST_ABORT";
     if std::env::var_os(CHILD).is_some() {
         let server = TcpServer::builder_fn(|_| std::panic::resume_unwind(Box::new("on purpose")));
+        // Not the helper of the other servers: this one ends with its process.
         let server = server.panic_policy(PanicPolicy::Abort).bind("127.0.0.1:0").unwrap();
         let address = server.local_addr();
         let client = std::thread::spawn(move || common::connect(address).write_all(b"x"));

@@ -3,6 +3,8 @@
 #[macro_use]
 mod common;
 
+use common::Held;
+use common::Start;
 use common::echo::Echo;
 use common::echo::scenario;
 use socketserver::Pool;
@@ -14,20 +16,6 @@ use socketserver::ThreadingTcpServer;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 use socketserver::UnixStream;
-
-/// Descriptors and threads of this process.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Held {
-    descriptors: usize,
-    threads: usize,
-}
-
-impl Held {
-    fn now() -> Self {
-        let count = |path| std::fs::read_dir(path).unwrap().count();
-        Self { descriptors: count("/proc/self/fd"), threads: count("/proc/self/task") }
-    }
-}
 
 /// A thread that has been joined is listed until the kernel has taken it down: what stays, stays.
 fn check(name: &str, test: fn()) {
@@ -57,6 +45,7 @@ fn a_thousand_binds_that_fail() {
 
 /// Dropping without a shutdown is one.
 fn dropped_while_it_serves() {
+    // Not the helper of the other servers: that one stops it.
     let server = ThreadingTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap().serve_in_background().unwrap();
     let client = common::connect(server.local_addr());
     assert_eq!(common::ask(&client, "hello"), "hello");
@@ -66,13 +55,12 @@ fn dropped_while_it_serves() {
 
 /// Connections that are open at the stop are closed with the rest.
 fn stopped_with_open_connections() {
-    let server = socketserver::PoolTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap();
-    let server = server.serve_in_background().unwrap();
+    let server = socketserver::PoolTcpServer::builder(|_: &_| Echo).start();
     let clients: Vec<_> = (0..50).map(|_| common::connect(server.local_addr())).collect();
     for client in &clients {
         assert_eq!(common::ask(client, "hello"), "hello");
     }
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!((report.accepted, report.idle_closed), (50, 50), "{report}");
 }
 

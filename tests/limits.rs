@@ -1,7 +1,7 @@
 //! Limits are exact: never more than allowed inside, everybody served in the end, every place given back.
 
 #[macro_use]
-mod common_faults;
+mod common;
 
 use std::io::BufRead;
 use std::io::Read;
@@ -16,13 +16,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
-use common_faults::PATIENCE;
-use common_faults::ask;
-use common_faults::becomes;
-use common_faults::connect;
-use common_faults::eventually;
-use common_faults::read_line;
-use common_faults::read_rest;
+use common::PATIENCE;
+use common::Start;
+use common::ask;
+use common::becomes;
+use common::connect;
+use common::echo::echo_line;
+use common::eventually;
+use common::read_line;
+use common::read_rest;
 use socketserver::AtLimit;
 use socketserver::Builder;
 use socketserver::End;
@@ -33,14 +35,6 @@ use socketserver::Refusal;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::handler::function;
-use socketserver::testing::CheckingObserver;
-
-fn echo_line(request: &mut Stream<TcpStream>) -> HandlerResult {
-    let mut line = String::new();
-    request.read_line(&mut line)?;
-    request.write_all(line.as_bytes())?;
-    Ok(Flow::Continue)
-}
 
 /// Notes how many of its kind there are, from `setup` to `finish`.
 struct Counted(Arc<Inside>);
@@ -79,10 +73,10 @@ fn race(address: std::net::SocketAddr, rounds: usize) {
             scope.spawn(move || {
                 for round in 0..rounds {
                     barrier.wait();
-                    let mut client = connect(address);
+                    let client = connect(address);
                     for part in ["one", "two"] {
-                        let line = format!("{racer} {round} {part}\n");
-                        assert_eq!(ask(&mut client, &line), line);
+                        let line = format!("{racer} {round} {part}");
+                        assert_eq!(ask(&client, &line), line);
                     }
                 }
             });
@@ -90,91 +84,71 @@ fn race(address: std::net::SocketAddr, rounds: usize) {
     });
 }
 
-under_every_dispatch! {
-    fn a_race_of_forty_never_gets_more_inside_than_allowed() {
+under_each_dispatch! {
+    fn a_race_of_forty_never_gets_more_inside_than_allowed<D>() {
         for limit in [1, 3, 39] {
-            let (inside, observer) = (Arc::new(Inside::default()), CheckingObserver::new());
+            let inside = Arc::new(Inside::default());
             let counted = Arc::clone(&inside);
-            let server = Builder::<Tcp, Dispatch, _>::new(move |_: &Stream<TcpStream>| Counted(Arc::clone(&counted)))
+            let server = Builder::<Tcp, D, _>::new(move |_: &Stream<TcpStream>| Counted(Arc::clone(&counted)))
                 .max_connections(limit)
-                .observed(observer.clone())
-                .bind("127.0.0.1:0")
-                .unwrap()
-                .serve_in_background()
-                .unwrap();
+                .start();
             race(server.local_addr(), 3);
-            let report = server.shutdown().unwrap();
+            let report = server.stop();
             let most = inside.most.load(Ordering::SeqCst);
             assert!((1..=limit).contains(&most), "{most} inside, {limit} allowed");
             assert_eq!(inside.now.load(Ordering::SeqCst), 0);
             assert_eq!((report.accepted, report.refused), (3 * RACERS as u64, 0), "{report}");
-            observer.assert_adds_up(&report);
         }
     }
 
-    fn at_the_limit_clients_wait_until_a_place_is_free() {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
-            .max_connections(2)
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
+    fn at_the_limit_clients_wait_until_a_place_is_free<D>() {
+        let server = Builder::<Tcp, D, _>::new(function(echo_line)).max_connections(2).start();
         let address = server.local_addr();
         let mut inside: Vec<TcpStream> = (0..2).map(|_| connect(address)).collect();
         for client in &mut inside {
-            assert_eq!(ask(client, "inside\n"), "inside\n");
+            assert_eq!(ask(client, "inside"), "inside");
         }
         let mut waiting = connect(address);
         waiting.write_all(b"waiting\n").unwrap();
         // Those inside are served on; the third has not been accepted.
         for client in &mut inside {
-            assert_eq!(ask(client, "still\n"), "still\n");
+            assert_eq!(ask(client, "still"), "still");
         }
-        assert_eq!((observer.starts(), server.stats().active), (2, 2));
+        assert_eq!((server.seen.starts(), server.stats().active), (2, 2));
         waiting.set_nonblocking(true).unwrap();
         let early = waiting.read(&mut [0]).unwrap_err();
         assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
         waiting.set_nonblocking(false).unwrap();
 
         drop(inside.pop());
-        assert_eq!(read_line(&mut waiting), "waiting\n");
-        let report = server.shutdown().unwrap();
+        assert_eq!(read_line(&waiting), "waiting");
+        let report = server.stop();
         assert_eq!((report.accepted, report.refused), (3, 0), "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn at_the_limit_clients_are_told_so_and_counted() {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
+    fn at_the_limit_clients_are_told_so_and_counted<D>() {
+        let server = Builder::<Tcp, D, _>::new(function(echo_line))
             .max_connections(1)
             .at_limit(AtLimit::Refuse(b"too many\n".to_vec()))
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
+            .start();
         let address = server.local_addr();
-        let mut inside = connect(address);
-        assert_eq!(ask(&mut inside, "inside\n"), "inside\n");
+        let inside = connect(address);
+        assert_eq!(ask(&inside, "inside"), "inside");
         for _ in 0..5 {
-            assert_eq!(read_rest(&mut connect(address)), b"too many\n");
+            assert_eq!(read_rest(&connect(address)), b"too many\n");
         }
-        assert_eq!(ask(&mut inside, "still\n"), "still\n");
+        assert_eq!(ask(&inside, "still"), "still");
         drop(inside);
         eventually("the place is free", || server.stats().active == 0);
-        let mut next = connect(address);
-        assert_eq!(ask(&mut next, "next\n"), "next\n");
-        let report = server.shutdown().unwrap();
+        let next = connect(address);
+        assert_eq!(ask(&next, "next"), "next");
+        let report = server.stop();
         assert_eq!((report.accepted, report.refused), (7, 5), "{report}");
-        assert_eq!(observer.refused(Refusal::AtLimit), 5);
-        assert_eq!(observer.ended(End::Refused), 5);
-        observer.assert_adds_up(&report);
+        assert_eq!(report.seen.refused(Refusal::AtLimit), 5);
+        assert_eq!(report.seen.ended(End::Refused), 5);
     }
 
-    fn every_place_is_given_back_however_the_request_ends() {
-        let observer = CheckingObserver::new();
+    fn every_place_is_given_back_however_the_request_ends<D>() {
         let handler = function(|request: &mut Stream<TcpStream>| {
             let mut line = String::new();
             request.read_line(&mut line)?;
@@ -188,31 +162,26 @@ under_every_dispatch! {
             }
         });
         let connections = Arc::new(AtomicUsize::new(0));
-        let server = Builder::<Tcp, Dispatch, _>::new(handler)
+        let server = Builder::<Tcp, D, _>::new(handler)
             .max_connections(1)
             .verify(move |_: &Stream<TcpStream>| connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
+            .start();
         for _ in 0..5 {
             for (line, answer) in [("fine\n", "fine\n"), ("panic\n", ""), ("error\n", ""), ("unverified\n", "")] {
                 let mut client = connect(server.local_addr());
                 client.write_all(line.as_bytes()).unwrap();
-                assert_eq!(read_rest(&mut client), answer.as_bytes());
+                assert_eq!(read_rest(&client), answer.as_bytes());
             }
         }
         becomes("places taken", &0, || server.stats().active);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished, report.failed, report.refused), (20, 5, 10, 5), "{report}");
-        let ends = [End::HandlerClosed, End::Panicked, End::Failed, End::Refused].map(|end| observer.ended(end));
+        let ends = [End::HandlerClosed, End::Panicked, End::Failed, End::Refused].map(|end| report.seen.ended(end));
         assert_eq!(ends, [5; 4]);
-        assert_eq!(observer.refused(Refusal::Unverified), 5);
-        observer.assert_adds_up(&report);
+        assert_eq!(report.seen.refused(Refusal::Unverified), 5);
     }
 
-    fn a_place_is_given_back_after_a_failing_setup_and_a_failing_finish() {
+    fn a_place_is_given_back_after_a_failing_setup_and_a_failing_finish<D>() {
         #[derive(Default)]
         struct Fails {
             at: u8,
@@ -241,15 +210,10 @@ under_every_dispatch! {
         }
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Dispatch, _>::new(|_: &Stream<TcpStream>| Fails::default())
+        let server = Builder::<Tcp, D, _>::new(|_: &Stream<TcpStream>| Fails::default())
             .max_connections(1)
             .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
+            .start();
         let expected = [
             "setup: setup, on purpose",
             "setup: panicked: setup, on purpose",
@@ -259,13 +223,12 @@ under_every_dispatch! {
         for (at, expected) in expected.iter().enumerate() {
             let mut client = connect(server.local_addr());
             client.write_all(format!("{at}\n").as_bytes()).unwrap();
-            assert_eq!(read_rest(&mut client), b"");
+            assert_eq!(read_rest(&client), b"");
             assert_eq!(told.recv_timeout(PATIENCE).unwrap(), *expected);
         }
         becomes("places taken", &0, || server.stats().active);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.accepted, 4, "{report}");
-        observer.assert_adds_up(&report);
     }
 }
 
@@ -280,39 +243,33 @@ macro_rules! sheds {
     ($($name:ident: $dispatch:ty,)*) => {$(
         #[test]
         fn $name() {
-            let observer = CheckingObserver::new();
             let server = Builder::<Tcp, $dispatch, _>::new(function(echo_line))
                 .max_connections(3)
                 .at_limit(AtLimit::ShedIdle)
-                .observed(observer.clone())
-                .bind("127.0.0.1:0")
-                .unwrap()
-                .serve_in_background()
-                .unwrap();
+                .start();
             let address = server.local_addr();
             let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
             for client in &mut clients {
-                assert_eq!(ask(client, "here\n"), "here\n");
+                assert_eq!(ask(client, "here"), "here");
                 a_moment_later();
             }
             // The first has been heard of last: now the second is idle longest.
-            assert_eq!(ask(&mut clients[0], "again\n"), "again\n");
+            assert_eq!(ask(&clients[0], "again"), "again");
             let mut fourth = connect(address);
-            assert_eq!(ask(&mut fourth, "fourth\n"), "fourth\n");
-            assert_eq!(read_rest(&mut clients[1]), b"");
+            assert_eq!(ask(&fourth, "fourth"), "fourth");
+            assert_eq!(read_rest(&clients[1]), b"");
             a_moment_later();
             // The third speaks before its turn has come: then it is the first's, whatever an earlier look has found.
-            assert_eq!(ask(&mut clients[2], "again\n"), "again\n");
+            assert_eq!(ask(&clients[2], "again"), "again");
             let mut fifth = connect(address);
-            assert_eq!(ask(&mut fifth, "fifth\n"), "fifth\n");
-            assert_eq!(read_rest(&mut clients[0]), b"");
+            assert_eq!(ask(&fifth, "fifth"), "fifth");
+            assert_eq!(read_rest(&clients[0]), b"");
             for client in [&mut clients[2], &mut fourth, &mut fifth] {
-                assert_eq!(ask(client, "still\n"), "still\n");
+                assert_eq!(ask(client, "still"), "still");
             }
-            assert_eq!(observer.ended(End::Shed), 2);
-            let report = server.shutdown().unwrap();
+            assert_eq!(server.seen.ended(End::Shed), 2);
+            let report = server.stop();
             assert_eq!((report.accepted, report.refused), (5, 0), "{report}");
-            observer.assert_adds_up(&report);
         }
     )*};
 }
@@ -335,49 +292,38 @@ fn somebody_who_becomes_idle_later_makes_room_too() {
         }
         echo_line(request)
     });
-    let observer = CheckingObserver::new();
     let server = Builder::<Tcp, socketserver::Pool, _>::new(handler)
         .dispatch(socketserver::Pool::new(4))
         .max_connections(1)
         .at_limit(AtLimit::ShedIdle)
-        .observed(observer.clone())
-        .bind("127.0.0.1:0")
-        .unwrap()
-        .serve_in_background()
-        .unwrap();
+        .start();
     let mut busy = connect(server.local_addr());
     busy.write_all(b"wait\n").unwrap();
     started.recv_timeout(PATIENCE).unwrap();
     let mut late = connect(server.local_addr());
     late.write_all(b"late\n").unwrap();
-    assert_eq!(observer.starts(), 1);
+    assert_eq!(server.seen.starts(), 1);
     goes_on.send(()).unwrap();
-    assert_eq!(read_line(&mut busy), "wait\n");
-    assert_eq!(read_line(&mut late), "late\n");
-    assert_eq!(read_rest(&mut busy), b"");
-    let report = server.shutdown().unwrap();
-    assert_eq!(observer.ended(End::Shed), 1);
+    assert_eq!(read_line(&busy), "wait");
+    assert_eq!(read_line(&late), "late");
+    assert_eq!(read_rest(&busy), b"");
+    let report = server.stop();
+    assert_eq!(report.seen.ended(End::Shed), 1);
     assert_eq!((report.accepted, report.refused), (2, 0), "{report}");
-    observer.assert_adds_up(&report);
 }
 
 #[test]
 fn threads_are_limited_exactly() {
-    let (inside, observer) = (Arc::new(Inside::default()), CheckingObserver::new());
+    let inside = Arc::new(Inside::default());
     let counted = Arc::clone(&inside);
     let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move |_: &Stream<TcpStream>| {
         Counted(Arc::clone(&counted))
     })
     .dispatch(socketserver::ThreadPerRequest::default().max_threads(2))
-    .observed(observer.clone())
-    .bind("127.0.0.1:0")
-    .unwrap()
-    .serve_in_background()
-    .unwrap();
+    .start();
     race(server.local_addr(), 2);
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     let most = inside.most.load(Ordering::SeqCst);
     assert!((1..=2).contains(&most), "{most} inside");
     assert_eq!(report.accepted, 2 * RACERS as u64);
-    observer.assert_adds_up(&report);
 }

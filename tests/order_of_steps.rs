@@ -12,8 +12,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::Log;
-use common::Recorder;
-use socketserver::BackgroundServer;
+use common::Running;
+use common::Start;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Event;
@@ -24,14 +24,10 @@ use socketserver::HandlerFactoryExt;
 use socketserver::HandlerResult;
 use socketserver::Observer;
 use socketserver::RequestError;
-use socketserver::Server;
 use socketserver::Stage;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::TcpServer;
-use socketserver::dispatch::Job;
-use socketserver::dispatch::Process;
-use socketserver::dispatch::ServesInBackground;
 
 type Connection = Stream<TcpStream>;
 
@@ -59,7 +55,6 @@ struct Steps {
     errors: Log<Stage>,
     mishap: Mishap,
     greets: bool,
-    recorder: Recorder,
 }
 
 impl HandlerFactory<Connection> for Steps {
@@ -98,7 +93,6 @@ impl Observer for Steps {
             Event::Stop { end, .. } => self.log.push(format!("stop {end:?}")),
             _ => {}
         }
-        self.recorder.observe(event);
     }
 }
 
@@ -167,27 +161,17 @@ impl Drop for Conversation {
 }
 
 /// A server whose deadlines are short enough to wait for.
-fn serve<D>(steps: &Steps) -> BackgroundServer<SocketAddr>
+fn serve<D: Default>(steps: &Steps) -> Running<Tcp>
 where
-    D: Process<Job<Tcp, Steps>> + Default + ServesInBackground + Send + 'static,
-    Server<Tcp, D, Steps>: Send,
+    Builder<Tcp, D, Steps>: Start<Transport = Tcp>,
 {
-    serve_with(Builder::<Tcp, D, Steps>::new(steps.clone()))
-}
-
-fn serve_with<D>(builder: Builder<Tcp, D, Steps>) -> BackgroundServer<SocketAddr>
-where
-    D: Process<Job<Tcp, Steps>> + ServesInBackground + Send + 'static,
-    Server<Tcp, D, Steps>: Send,
-{
-    builder.bind("127.0.0.1:0").unwrap().serve_in_background().unwrap()
+    Builder::<Tcp, D, Steps>::new(steps.clone()).start()
 }
 
 /// Talks to a server until it closes; the steps, which must come in this order and no others.
-fn expect<D>(mishap: Mishap, says: &str, hears: &str, steps: &[&str], errors: &[Stage])
+fn expect<D: Default>(mishap: Mishap, says: &str, hears: &str, steps: &[&str], errors: &[Stage])
 where
-    D: Process<Job<Tcp, Steps>> + Default + ServesInBackground + Send + 'static,
-    Server<Tcp, D, Steps>: Send,
+    Builder<Tcp, D, Steps>: Start<Transport = Tcp>,
 {
     let wrote = Steps { mishap, ..Steps::default() };
     let server = serve::<D>(&wrote);
@@ -195,10 +179,9 @@ where
     client.write_all(says.as_bytes()).unwrap();
     let heard = common::read_rest(client);
     assert_eq!(String::from_utf8(heard).unwrap(), hears);
-    let report = server.shutdown().unwrap();
+    server.stop();
     assert_eq!(wrote.log.entries(), steps);
     assert_eq!(wrote.errors.entries(), errors);
-    wrote.recorder.assert_balanced(&report);
 }
 
 under_each_dispatch! {
@@ -210,7 +193,7 @@ under_each_dispatch! {
         assert_eq!(common::ask(&client, "two"), "two");
         assert_eq!(common::ask(&client, "close"), "farewell");
         assert_eq!(common::read_rest(client), b"");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         let expected = [
             "start", "verify", "make", "setup", "handle", "handle", "handle", "finish HandlerClosed", "drop",
             "stop HandlerClosed",
@@ -270,8 +253,8 @@ under_each_dispatch! {
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "one"), "one");
         drop(client);
-        assert_eq!(steps.recorder.wait_for_ends(1), [End::PeerClosed]);
-        let report = server.shutdown().unwrap();
+        assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
+        let report = server.stop();
         let expected = ["start", "verify", "make", "setup", "handle", "finish PeerClosed", "drop", "stop PeerClosed"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!(report.finished, 1);
@@ -281,10 +264,9 @@ under_each_dispatch! {
         let steps = Steps::default();
         let server = serve::<D>(&steps);
         drop(common::connect(server.local_addr()));
-        assert_eq!(steps.recorder.wait_for_ends(1), [End::PeerClosed]);
-        let report = server.shutdown().unwrap();
+        assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
+        server.stop();
         assert_eq!(steps.log.entries(), ["start", "verify", "stop PeerClosed"]);
-        steps.recorder.assert_balanced(&report);
     }
 
     fn a_handler_that_speaks_first_is_set_up_before_any_input<D>() {
@@ -294,17 +276,16 @@ under_each_dispatch! {
         assert_eq!(common::read_line(&client), "welcome");
         assert_eq!(&steps.log.entries()[..4], ["start", "verify", "make", "setup"]);
         assert_eq!(common::ask(&client, "one"), "one");
-        let report = server.shutdown().unwrap();
-        steps.recorder.assert_balanced(&report);
+        server.stop();
     }
 
     fn finish_learns_of_an_idle_timeout<D>() {
         let steps = Steps::default();
-        let server = serve_with(Builder::<Tcp, D, _>::new(steps.clone()).idle_timeout(Duration::from_millis(50)));
+        let server = Builder::<Tcp, D, _>::new(steps.clone()).idle_timeout(Duration::from_millis(50)).start();
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "one"), "one");
         assert_eq!(common::read_rest(client), b"");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         let expected = ["start", "verify", "make", "setup", "handle", "finish IdleTimeout", "drop", "stop IdleTimeout"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!((report.idle_closed, steps.errors.entries()), (1, vec![]));
@@ -312,11 +293,11 @@ under_each_dispatch! {
 
     fn finish_learns_of_a_message_that_never_ends<D>() {
         let steps = Steps::default();
-        let server = serve_with(Builder::<Tcp, D, _>::new(steps.clone()).read_timeout(Duration::from_millis(50)));
+        let server = Builder::<Tcp, D, _>::new(steps.clone()).read_timeout(Duration::from_millis(50)).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"half a li").unwrap();
         assert_eq!(common::read_rest(client), b"");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         let expected = ["start", "verify", "make", "setup", "handle", "finish TimedOut", "drop", "stop TimedOut"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!((report.failed, steps.errors.entries()), (1, vec![Stage::Handle]));
@@ -327,7 +308,7 @@ under_each_dispatch! {
         let server = serve::<D>(&steps);
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "one"), "one");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(common::read_rest(client), b"");
         let expected = ["start", "verify", "make", "setup", "handle", "finish Drained", "drop", "stop Drained"];
         assert_eq!(steps.log.entries(), expected);
@@ -340,7 +321,7 @@ under_each_dispatch! {
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "block"), "blocked");
         server.stop_handle().shutdown_now();
-        let report = server.join().unwrap();
+        let report = server.join();
         let expected = ["start", "verify", "make", "setup", "handle", "finish Forced", "drop", "stop Forced"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!((report.forced, report.abandoned), (1, 0));
@@ -361,8 +342,7 @@ under_each_dispatch! {
                 });
             }
         });
-        let report = server.shutdown().unwrap();
-        steps.recorder.assert_balanced(&report);
+        let report = server.stop();
         assert_eq!((report.accepted, report.failed, report.refused, report.forced), (200, 50, 0, 0), "{report}");
         let count = |step: &str| steps.log.entries().iter().filter(|entry| entry.split(' ').next() == Some(step)).count();
         for step in ["start", "verify", "make", "setup", "finish", "drop", "stop"] {
@@ -398,11 +378,11 @@ fn wrappers_are_asked_from_the_outside_in() {
             let _ = ended.lock().unwrap().send(());
         }
     });
-    let server = server.bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+    let server = server.start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"x").unwrap();
     drop(client);
     on_end.recv_timeout(common::PATIENCE).unwrap();
     assert_eq!(log.entries(), ["verify outside", "verify inside", "error outside", "error inside"]);
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }

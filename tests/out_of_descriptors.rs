@@ -3,7 +3,7 @@
 //!
 //! The server is this very program, started again under `ulimit -n`, so that the limit is not that of the clients.
 
-mod common_faults;
+mod common;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -17,14 +17,14 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
+
     use std::io::Write;
     use std::net::TcpStream;
     use std::time::Duration;
     use std::time::Instant;
 
     use socketserver::Builder;
-    use socketserver::Flow;
+
     use socketserver::Pool;
     use socketserver::Stream;
     use socketserver::Sync;
@@ -32,18 +32,22 @@ mod linux {
     use socketserver::ThreadPerRequest;
     use socketserver::dispatch::Job;
     use socketserver::dispatch::Process;
+    use socketserver::handler::Function;
     use socketserver::handler::Observed;
     use socketserver::handler::function;
-    use socketserver::testing::CheckingObserver;
 
-    use crate::common_faults::Example;
-    use crate::common_faults::ask;
-    use crate::common_faults::connect;
-    use crate::common_faults::processor_time;
-    use crate::common_faults::read_line;
+    use crate::common::Listen;
+    use crate::common::Recorder;
+    use crate::common::ask;
+    use crate::common::connect;
+    use crate::common::echo::echo_line;
+    use crate::common::example::Example;
+    use crate::common::example::program;
+    use crate::common::processor_time;
+    use crate::common::read_line;
 
     type Answer = fn(&mut Stream<TcpStream>) -> socketserver::HandlerResult;
-    type Factory = Observed<socketserver::handler::Function<Answer>, CheckingObserver>;
+    type Factory = Observed<Function<Answer>, Recorder>;
 
     pub(crate) fn main() {
         match std::env::args().skip_while(|argument| argument != "--serve").nth(1).as_deref() {
@@ -66,23 +70,11 @@ mod linux {
 
     /// The server: more connections are allowed than there are descriptors.
     fn serve<D: Process<Job<Tcp, Factory>> + Default>() {
-        let answer: Answer = |request| {
-            let mut line = String::new();
-            request.read_line(&mut line)?;
-            request.write_all(line.as_bytes())?;
-            Ok(Flow::Continue)
-        };
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, D, _>::new(function(answer))
-            .max_connections(10_000)
-            .observed(observer.clone())
-            .bind("127.0.0.1:0")
-            .expect("bind");
+        let server = Builder::<Tcp, D, _>::new(function(echo_line as Answer)).max_connections(10_000).listen();
         println!("listening on {}", server.local_addr());
         let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
-        let report = server.serve_forever().expect("serve");
-        observer.assert_adds_up(&report);
-        eprintln!("failing {}", observer.accept_failing().min(1));
+        let report = server.serve_forever();
+        eprintln!("failing {}", report.seen.accept_failing().min(1));
     }
 
     const CLIENTS: usize = 200;
@@ -98,8 +90,8 @@ mod linux {
     /// Everybody gets an answer, in the order of the backlog, as those before them leave.
     fn all_are_answered(clients: Vec<TcpStream>) {
         let begun = Instant::now();
-        for (number, mut client) in clients.into_iter().enumerate() {
-            assert_eq!(read_line(&mut client), format!("{number}\n"));
+        for (number, client) in clients.into_iter().enumerate() {
+            assert_eq!(read_line(&client), number.to_string());
         }
         // Were each place found at the end of a back-off only, this would take minutes.
         let took = begun.elapsed();
@@ -115,31 +107,32 @@ mod linux {
     }
 
     fn starve(dispatch: &str) {
-        let server = Example::start_program(
-            &std::env::current_exe().expect("current_exe"),
-            "ulimit -n 64;",
-            &format!("--serve {dispatch}"),
-        );
-        let mut inside = connect(server.socket_address());
-        assert_eq!(ask(&mut inside, "inside\n"), "inside\n");
+        let this = std::env::current_exe().expect("current_exe");
+        let server = Example::start_after("ulimit -n 64", &this, &["--serve", dispatch]);
+        let inside = connect(server.socket_address());
+        assert_eq!(ask(&inside, "inside"), "inside");
         let clients = crowd(&server);
         // 64 descriptors do not do for 200: more than a hundred of them wait.
         rests(&server);
-        assert_eq!(ask(&mut inside, "still here\n"), "still here\n");
+        assert_eq!(ask(&inside, "still here"), "still here");
         all_are_answered(clients);
         drop(inside);
-        let (code, said) = server.stop();
-        assert_eq!((code, said.as_str()), (Some(0), "failing 1\n"));
+        let (status, said) = server.stop();
+        assert_eq!((status.code(), said.as_str()), (Some(0), "failing 1\n"));
     }
 
     /// With the default options the limit on connections leaves descriptors for everything else.
     fn stays_below_the_limit(dispatch: &str) {
-        let server = Example::start("echo", "ulimit -n 64;", &format!("--listen 127.0.0.1:0 --dispatch {dispatch}"));
+        let server = Example::start_after(
+            "ulimit -n 64",
+            &program("echo"),
+            &["--listen", "127.0.0.1:0", "--dispatch", dispatch],
+        );
         let clients = crowd(&server);
         rests(&server);
         all_are_answered(clients);
-        let (code, said) = server.stop();
-        assert_eq!(code, Some(0), "{said}");
+        let (status, said) = server.stop();
+        assert!(status.success(), "{status}: {said}");
         assert!(said.starts_with(&format!("{CLIENTS} accepted: ")), "{said}");
     }
 }

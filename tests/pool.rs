@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::PATIENCE;
+use common::Start;
 use common::ask;
 use common::connect;
 use common::read_line;
@@ -82,10 +83,8 @@ fn more_blocking_connections_than_workers_leave_the_quick_ones_alone() {
                 waiting.fetch_max(*now, Ordering::SeqCst);
             }
         })
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
 
     let slow: Vec<_> = (0..SLOW).map(|_| connect(address)).collect();
     for client in &slow {
@@ -107,7 +106,7 @@ fn more_blocking_connections_than_workers_leave_the_quick_ones_alone() {
         assert_eq!(read_line(client), "hold");
     }
     assert!(most_waiting.load(Ordering::SeqCst) > 0, "nobody was told of the queue of the slow");
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!(report.forced, 0, "{report}");
 }
 
@@ -131,9 +130,8 @@ fn slow_work_that_waits_keeps_its_order() {
         })
     };
     // One worker may be slow, the other not.
-    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(2)).bind("127.0.0.1:0").unwrap();
+    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(2)).start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
     let slow: Vec<_> = (0..4).map(|_| connect(address)).collect();
     let quick = connect(address);
     for client in &slow {
@@ -152,7 +150,7 @@ fn slow_work_that_waits_keeps_its_order() {
     }
     let order: Vec<_> = order.lock().unwrap().iter().filter(|line| *line != "quick").cloned().collect();
     assert_eq!(order, ["1", "2", "3"]);
-    common::assert_adds_up(&server.shutdown().unwrap());
+    server.stop();
 }
 
 #[test]
@@ -179,9 +177,8 @@ fn rayon_in_handlers_ends_and_runs_no_other_handler_inside() {
             Ok(Flow::Continue)
         })
     };
-    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(4)).bind("127.0.0.1:0").unwrap();
+    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(4)).start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -193,7 +190,7 @@ fn rayon_in_handlers_ends_and_runs_no_other_handler_inside() {
         }
     });
     common::eventually("what was spawned has run", || spawned.load(Ordering::SeqCst) == 160);
-    common::assert_adds_up(&server.shutdown().unwrap());
+    server.stop();
 }
 
 #[test]
@@ -218,9 +215,8 @@ fn panics_never_shrink_the_pool() {
             Ok(Flow::Continue)
         })
     };
-    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(WORKERS)).bind("127.0.0.1:0").unwrap();
+    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(WORKERS)).start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
     for _ in 0..20 {
         let mut client = connect(address);
         client.write_all(b"panic\n").unwrap();
@@ -235,6 +231,6 @@ fn panics_never_shrink_the_pool() {
         assert_eq!(read_line(client), "meet");
     }
     assert_eq!(*names.lock().unwrap(), (0..WORKERS).map(|index| format!("worker-{index}")).collect());
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!(report.failed, 20, "{report}");
 }

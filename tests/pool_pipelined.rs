@@ -14,8 +14,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use common::PATIENCE;
+use common::Recorder;
+use common::Start;
 use common::TempDir;
+use common::connect_unix;
 use socketserver::Builder;
 use socketserver::Flow;
 use socketserver::HandlerResult;
@@ -23,7 +25,6 @@ use socketserver::Pool;
 use socketserver::Stream;
 use socketserver::UnixStream;
 use socketserver::handler::function;
-use socketserver::testing::CheckingObserver;
 
 /// So many lines at a time: more than one turn of a connection takes.
 const TOGETHER: usize = 32;
@@ -49,7 +50,7 @@ fn upper(request: &mut Stream<Client>) -> HandlerResult {
 }
 
 /// What one client does until the time is over; the number of its rounds.
-fn converse(mut client: Client, number: usize, until: Instant, observer: &CheckingObserver) -> u64 {
+fn converse(mut client: Client, number: usize, until: Instant, seen: &Recorder) -> u64 {
     let mut rounds = 0;
     let mut received = Vec::new();
     while Instant::now() < until {
@@ -73,8 +74,8 @@ fn converse(mut client: Client, number: usize, until: Instant, observer: &Checki
         received.resize(sent.len(), 0);
         let begun = Instant::now();
         if let Err(error) = client.read_exact(&mut received) {
-            let errors = observer.errors();
-            panic!("client {number}, round {rounds}: {error} after {:?}; {observer:?}; {errors:?}", begun.elapsed());
+            let errors = seen.errors();
+            panic!("client {number}, round {rounds}: {error} after {:?}; {seen:?}; {errors:?}", begun.elapsed());
         }
         assert!(received == expected, "client {number}, round {rounds}: {}", String::from_utf8_lossy(&received));
         rounds += 1;
@@ -89,31 +90,24 @@ fn converse(mut client: Client, number: usize, until: Instant, observer: &Checki
 fn run(clients: usize, dispatch: Pool) {
     let dir = TempDir::new();
     let path = dir.join("server.sock");
-    let observer = CheckingObserver::new();
     let server = Builder::<UnixStream, Pool, _>::new(function(upper))
         .dispatch(dispatch)
         .write_buffer(4096)
         .idle_timeout(IDLE)
-        .observed(observer.clone())
-        .bind(&path)
-        .unwrap()
-        .serve_in_background()
-        .unwrap();
+        .start_at(&path);
     let (rounds, until) = (AtomicU64::new(0), Instant::now() + for_how_long());
     std::thread::scope(|scope| {
         for number in 0..clients {
-            let (path, observer, rounds) = (&path, &observer, &rounds);
+            let (path, seen, rounds) = (&path, &server.seen, &rounds);
             scope.spawn(move || {
-                let client = Client::connect(path).unwrap();
-                client.set_read_timeout(Some(PATIENCE)).unwrap();
-                rounds.fetch_add(converse(client, number, until, observer), Ordering::Relaxed);
+                let client = connect_unix(path);
+                rounds.fetch_add(converse(client, number, until, seen), Ordering::Relaxed);
             });
         }
     });
-    let report = server.shutdown().unwrap();
-    observer.assert_adds_up(&report);
+    let report = server.stop();
     assert_eq!((report.accepted, report.failed, report.forced), (clients as u64, 0, 0), "{report}");
-    assert_eq!(observer.errors(), [""; 0]);
+    assert_eq!(report.seen.errors(), [""; 0]);
     println!("{clients} clients: {} rounds of {TOGETHER} lines", rounds.into_inner());
 }
 

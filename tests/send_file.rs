@@ -20,8 +20,9 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::Recorder;
+use common::Start;
 use common::TempDir;
+use common::start_on;
 use socketserver::Builder;
 use socketserver::Descriptor;
 use socketserver::End;
@@ -31,7 +32,6 @@ use socketserver::HandlerResult;
 use socketserver::Pool;
 use socketserver::PoolTcpServer;
 use socketserver::RequestError;
-use socketserver::Server;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
@@ -168,8 +168,7 @@ under_each_dispatch! {
     fn parts_arrive_whole_and_in_order<D>() {
         let folder = TempDir::new();
         let file = file(&folder, 3 << 20);
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Parts(Arc::clone(&file))).bind("127.0.0.1:0").unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(move |_: &_| Parts(Arc::clone(&file))).start();
         let mut client = common::connect(server.local_addr());
         let all = pattern(3 << 20);
         let mut expected = Vec::new();
@@ -181,22 +180,21 @@ under_each_dispatch! {
         }
         client.shutdown(Shutdown::Write).unwrap();
         assert!(common::read_rest(client) == expected);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.finished, report.failed), (1, 0), "{report}");
     }
 
     fn a_socket_that_changes_what_is_written_gets_copies<D>() {
         let folder = TempDir::new();
         let file = file(&folder, 3 << 20);
-        let server = Server::new(Masked::listen(), D::default(), move |_: &_| Parts(Arc::clone(&file))).unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = start_on(Masked::listen(), D::default(), move |_: &_| Parts(Arc::clone(&file)));
         let mut client = MaskedSocket(common::connect(server.local_addr()));
         client.write_all(b"5 3000000\n7 9\n").unwrap();
         client.shutdown_write().unwrap();
         let all = pattern(3 << 20);
         let expected = [b"begin ", &all[5..3_000_005], b" end", b"begin ", &all[7..16], b" end"].concat();
         assert!(common::read_rest(client) == expected);
-        let _ = server.shutdown().unwrap();
+        server.stop();
     }
 
     fn a_file_that_becomes_shorter_is_an_error_that_says_so<D>() {
@@ -204,7 +202,7 @@ under_each_dispatch! {
         let file = file(&folder, MUCH);
         let (sender, told) = mpsc::channel();
         let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).on_error(tell(sender))
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+            .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"file\n").unwrap();
         // It is on its way, and the rest waits for this client.
@@ -216,7 +214,7 @@ under_each_dispatch! {
         let (kind, text) = told.recv_timeout(common::PATIENCE).unwrap();
         assert_eq!(kind, Some(ErrorKind::InvalidData), "{text}");
         assert!(text.contains(&format!("ends at byte {}, 1 bytes before", MUCH - 1)), "{text}");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.failed, 1, "{report}");
     }
 
@@ -224,16 +222,13 @@ under_each_dispatch! {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
         let held = Arc::clone(&file);
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).observed(recorder.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"file\n").unwrap();
         client.read_exact(&mut [0; 1000]).unwrap();
         drop(client);
-        assert_eq!(recorder.wait_for_ends(1), [End::Failed]);
-        let report = server.shutdown().unwrap();
-        recorder.assert_balanced(&report);
+        assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
+        server.stop();
         common::eventually("nobody keeps the file", || Arc::strong_count(&held) == 1);
     }
 
@@ -243,7 +238,7 @@ under_each_dispatch! {
         let file = file(&folder, MUCH);
         let (sender, told) = mpsc::channel();
         let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).on_error(tell(sender))
-            .write_timeout(Duration::from_millis(300)).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+            .write_timeout(Duration::from_millis(300)).start();
         let mut client = common::connect(server.local_addr());
         client.set_nodelay(true).unwrap();
         client.write_all(b"file\n").unwrap();
@@ -254,16 +249,14 @@ under_each_dispatch! {
             }
         };
         assert_eq!(kind, Some(ErrorKind::TimedOut), "{text}");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.failed, 1, "{report}");
     }
 
     fn a_drain_does_not_wait_for_it_beyond_its_deadline<D>() {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).write_timeout(None)
-            .observed(recorder.clone()).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).write_timeout(None).start();
         let mut never = common::connect(server.local_addr());
         let mut slow = common::connect(server.local_addr());
         for client in [&mut never, &mut slow] {
@@ -274,8 +267,7 @@ under_each_dispatch! {
         // Who reads in time gets it whole.
         let rest = common::read_rest(slow);
         assert_eq!(rest.len() as u64, MUCH - 1);
-        let report = server.join().unwrap();
-        recorder.assert_balanced(&report);
+        let report = server.join();
         assert_eq!((report.forced, report.failed), (1, 0), "{report}");
         drop(never);
     }
@@ -286,12 +278,10 @@ under_each_dispatch! {
 fn slow_downloads_hold_no_worker() {
     let folder = TempDir::new();
     let file = file(&folder, MUCH);
-    let server: PoolTcpServer<_> = Builder::new(move |_: &_| Whole(Arc::clone(&file)))
+    let server = PoolTcpServer::builder(move |_: &_| Whole(Arc::clone(&file)))
         .dispatch(Pool::new(2))
         .write_timeout(None)
-        .bind("127.0.0.1:0")
-        .unwrap();
-    let server = server.serve_in_background().unwrap();
+        .start();
     let slow: Vec<_> = (0..64)
         .map(|_| {
             let mut client = common::connect(server.local_addr());
@@ -313,7 +303,7 @@ fn slow_downloads_hold_no_worker() {
             assert_eq!(common::ask(&client, "and on"), "and on");
         }
     }
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 /// The file waits for its reader, not the only thread, and the requests behind it wait for it.
@@ -321,8 +311,7 @@ fn slow_downloads_hold_no_worker() {
 fn pipelined_files_are_sent_one_after_the_other() {
     let folder = TempDir::new();
     let file = file(&folder, MUCH);
-    let server = TcpServer::bind("127.0.0.1:0", move |_: &_| Whole(Arc::clone(&file))).unwrap();
-    let server = server.serve_in_background().unwrap();
+    let server = TcpServer::builder(move |_: &_| Whole(Arc::clone(&file))).start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"file\none\nfile\ntwo\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -330,7 +319,7 @@ fn pipelined_files_are_sent_one_after_the_other() {
     assert_eq!(common::ask(&other, "hello"), "hello");
     let all = pattern(MUCH);
     assert!(common::read_rest(client) == [&all[..], b"one\n", &all[..], b"two\n"].concat());
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 /// What is gathered leaves with a short file in one write.
@@ -338,15 +327,13 @@ fn pipelined_files_are_sent_one_after_the_other() {
 fn a_short_file_joins_what_is_gathered() {
     let folder = TempDir::new();
     let file = file(&folder, 100);
-    let server =
-        TcpServer::builder(move |_: &_| Parts(Arc::clone(&file))).write_buffer(4096).bind("127.0.0.1:0").unwrap();
-    let server = server.serve_in_background().unwrap();
+    let server = TcpServer::builder(move |_: &_| Parts(Arc::clone(&file))).write_buffer(4096).start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"10 20\n").unwrap();
     let mut answer = [0; 100];
     let count = client.read(&mut answer).unwrap();
     assert_eq!(answer[..count], [b"begin ", &pattern(100)[10..30], b" end"].concat());
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 #[test]

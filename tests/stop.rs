@@ -5,6 +5,8 @@ mod common;
 
 use std::io::BufRead;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
@@ -12,9 +14,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Listen;
 use common::Log;
-use common::Recorder;
 use common::Seen;
+use common::Start;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::End;
@@ -25,35 +28,41 @@ use socketserver::Tcp;
 use socketserver::TcpServer;
 use socketserver::ThreadingTcpServer;
 
-type Connection = Stream<std::net::TcpStream>;
+type Connection = Stream<TcpStream>;
+
+/// A client whose handler has said that it is inside `handle`.
+fn client_inside(address: SocketAddr, entered: &mpsc::Receiver<()>) -> TcpStream {
+    let mut client = common::connect(address);
+    client.write_all(b"begin\n").unwrap();
+    entered.recv_timeout(common::PATIENCE).unwrap();
+    client
+}
 
 under_each_dispatch! {
     fn before_serving_it_is_not_forgotten<D>() {
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
         let client = common::connect(server.local_addr());
         server.stop_handle().shutdown();
-        let report = server.serve_forever().unwrap();
+        let report = server.serve_forever();
         // The client in the backlog believes that it is connected: it is turned away, not reset.
         assert_eq!(common::read_rest(client), b"");
         assert_eq!((report.accepted, report.refused), (1, 1), "{report}");
-        recorder.assert_balanced(&report);
-        assert!(recorder.entries().contains(&Seen::Refused(Refusal::Stopping)));
+        assert!(report.seen.entries().contains(&Seen::Refused(Refusal::Stopping)));
     }
 
     fn while_idle_it_ends_and_frees_the_port<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
         let address = server.local_addr();
-        let report = server.serve_in_background().unwrap().shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.accepted, 0);
-        std::net::TcpStream::connect(address).unwrap_err();
+        TcpStream::connect(address).unwrap_err();
         TcpServer::bind(address, |_: &_| Echo).unwrap();
     }
 
     fn after_serving_it_changes_nothing<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
         let stop = server.stop_handle();
-        let _ = server.serve_in_background().unwrap().shutdown().unwrap();
+        server.stop();
         stop.shutdown();
         stop.shutdown_now();
         stop.pause();
@@ -69,13 +78,11 @@ under_each_dispatch! {
             request.write_all(b"stopped\n")?;
             Ok(Flow::Continue)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "stop"), "stopped");
         assert_eq!(common::read_rest(&client), b"");
-        let report = server.join().unwrap();
+        let report = server.join();
         assert_eq!((report.accepted, report.idle_closed), (1, 1), "{report}");
     }
 
@@ -85,7 +92,6 @@ under_each_dispatch! {
         let (entered, on_entry) = mpsc::channel();
         let (go_on, wait) = mpsc::channel();
         let wait = std::sync::Mutex::new(wait);
-        let recorder = Recorder::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             counted.fetch_add(1, Ordering::SeqCst);
@@ -94,19 +100,14 @@ under_each_dispatch! {
             request.write_all(b"done\n")?;
             Ok(Flow::Close)
         }))
-        .observed(recorder.clone())
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
         let stop = server.stop_handle();
-        let server = server.serve_in_background().unwrap();
-        let mut first = common::connect(server.local_addr());
-        first.write_all(b"a\n").unwrap();
-        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        let first = client_inside(server.local_addr(), &on_entry);
         stop.shutdown();
         // The server is told to stop before these speak: they are turned away or find nobody, but are never handled.
         let mut late = Vec::new();
         for _ in 0..5 {
-            if let Ok(mut client) = std::net::TcpStream::connect(server.local_addr()) {
+            if let Ok(mut client) = TcpStream::connect(server.local_addr()) {
                 client.set_read_timeout(Some(common::PATIENCE)).unwrap();
                 let _ = client.write_all(b"late\n");
                 late.push(client);
@@ -114,7 +115,7 @@ under_each_dispatch! {
         }
         go_on.send(()).unwrap();
         assert_eq!(common::read_rest(first), b"done\n");
-        let report = server.join().unwrap();
+        let report = server.join();
         for mut client in late {
             let mut rest = Vec::new();
             // Closed, or reset: its line may still be unread.
@@ -122,7 +123,6 @@ under_each_dispatch! {
             assert_eq!(rest, b"");
         }
         assert_eq!((calls.load(Ordering::SeqCst), report.finished), (1, 1), "{report}");
-        recorder.assert_balanced(&report);
     }
 
     fn busy_handlers_finish_within_the_drain<D>() {
@@ -137,24 +137,19 @@ under_each_dispatch! {
             request.write_all(line.as_bytes())?;
             Ok(Flow::Close)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
         let stop = server.stop_handle();
-        let server = server.serve_in_background().unwrap();
-        let mut client = common::connect(server.local_addr());
-        client.write_all(b"begin\n").unwrap();
-        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        let mut client = client_inside(server.local_addr(), &on_entry);
         stop.shutdown();
         client.write_all(b"end\n").unwrap();
         assert_eq!(common::read_rest(client), b"end\n");
-        let report = server.join().unwrap();
+        let report = server.join();
         assert_eq!((report.finished, report.is_clean()), (1, true), "{report}");
     }
 
     fn a_blocked_read_is_interrupted_at_the_deadline<D>() {
         let (entered, on_entry) = mpsc::channel();
         let errors = Log::<(bool, bool)>::default();
-        let recorder = Recorder::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             entered.send(())?;
@@ -166,26 +161,19 @@ under_each_dispatch! {
             let errors = errors.clone();
             move |error, peer| errors.push((error.is_stopping(), peer.is_some()))
         })
-        .observed(recorder.clone())
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
         let stop = server.stop_handle();
-        let server = server.serve_in_background().unwrap();
-        let mut client = common::connect(server.local_addr());
-        client.write_all(b"begin\n").unwrap();
-        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        let client = client_inside(server.local_addr(), &on_entry);
         stop.shutdown_within(Duration::from_millis(50));
-        let report = server.join().unwrap();
+        let report = server.join();
         assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
         assert_eq!(errors.entries(), [(true, true)]);
-        assert_eq!(recorder.ends(), [End::Forced]);
-        recorder.assert_balanced(&report);
+        assert_eq!(report.seen.ends(), [End::Forced]);
         assert_eq!(common::read_rest(client), b"");
     }
 
     fn a_blocked_write_is_interrupted_at_the_deadline<D>() {
         let (entered, on_entry) = mpsc::channel();
-        let recorder = Recorder::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             entered.send(())?;
@@ -195,19 +183,13 @@ under_each_dispatch! {
             }
         }))
         .write_timeout(None)
-        .observed(recorder.clone())
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
         let stop = server.stop_handle();
-        let server = server.serve_in_background().unwrap();
-        let mut client = common::connect(server.local_addr());
-        client.write_all(b"begin\n").unwrap();
-        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        let _client = client_inside(server.local_addr(), &on_entry);
         stop.shutdown_within(Duration::from_millis(50));
-        let report = server.join().unwrap();
+        let report = server.join();
         assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
-        assert_eq!(recorder.ends(), [End::Forced]);
-        recorder.assert_balanced(&report);
+        assert_eq!(report.seen.ends(), [End::Forced]);
     }
 
     fn a_second_one_shortens_the_deadline<D>() {
@@ -220,39 +202,31 @@ under_each_dispatch! {
         }))
         .read_timeout(None)
         .drain_timeout(Duration::MAX)
-        .bind("127.0.0.1:0")
-        .unwrap();
+        .start();
         let stop = server.stop_handle();
-        let server = server.serve_in_background().unwrap();
-        let mut client = common::connect(server.local_addr());
-        client.write_all(b"begin\n").unwrap();
-        on_entry.recv_timeout(common::PATIENCE).unwrap();
+        let client = client_inside(server.local_addr(), &on_entry);
         // The first would wait for ever, and so would the third.
         stop.shutdown();
         stop.shutdown_within(Duration::from_millis(20));
         stop.shutdown();
-        let report = server.join().unwrap();
+        let report = server.join();
         assert_eq!((report.accepted, report.forced), (1, 1), "{report}");
         assert_eq!(common::read_rest(client), b"");
     }
 
     fn idle_connections_end_and_see_a_clean_close<D>() {
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
         let spoken = common::connect(server.local_addr());
         assert_eq!(common::ask(&spoken, "hello"), "hello");
         let silent = common::connect(server.local_addr());
         common::eventually("both are accepted", || server.stats().accepted == 2);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(common::read_rest(spoken), b"");
         assert_eq!(common::read_rest(silent), b"");
         assert_eq!((report.accepted, report.idle_closed, report.is_clean()), (2, 2, true), "{report}");
-        recorder.assert_balanced(&report);
     }
 
     fn a_client_that_does_not_close_does_not_hold_it_up<D>() {
-        let recorder = Recorder::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
             request.read_line(&mut String::new())?;
             request.write_all(b"bye\n")?;
@@ -260,25 +234,22 @@ under_each_dispatch! {
         }))
         .linger(Duration::from_secs(3600), usize::MAX)
         .drain_timeout(common::PATIENCE)
-        .observed(recorder.clone())
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let client = common::connect(server.local_addr());
         // The end of input: from here on the server only waits for the client to close.
         assert_eq!(common::ask(&client, "hello"), "bye");
         assert_eq!(common::read_rest(&client), b"");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished), (1, 1), "{report}");
-        assert!(!recorder.entries().contains(&Seen::DrainForce));
+        assert!(!report.seen.entries().contains(&Seen::DrainForce));
     }
 
     fn a_pause_keeps_clients_waiting_and_resume_serves_them<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
         let stop = server.stop_handle();
         // Before serving, so that no connection slips in.
         stop.pause();
-        let server = server.serve_in_background().unwrap();
+        let server = server.start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"hello\n").unwrap();
         client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -291,13 +262,13 @@ under_each_dispatch! {
         // Connections that are open are served on while the server is paused.
         stop.pause();
         assert_eq!(common::ask(&client, "still there"), "still there");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.accepted, 1);
     }
 
     fn racing_with_the_start_it_always_ends<D>() {
         for _ in 0..20 {
-            let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+            let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
             let stop = server.stop_handle();
             let barrier = Barrier::new(2);
             std::thread::scope(|scope| {
@@ -307,33 +278,30 @@ under_each_dispatch! {
                 });
                 barrier.wait();
                 stop.shutdown();
-                assert_eq!(server.join().unwrap().unwrap().accepted, 0);
+                assert_eq!(server.join().unwrap().accepted, 0);
             });
         }
     }
 
     fn a_server_that_never_served_is_dropped_without_a_word<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
         let address = server.local_addr();
         drop(server);
-        std::net::TcpStream::connect(address).unwrap_err();
+        TcpStream::connect(address).unwrap_err();
     }
 }
 
 #[test]
 fn from_many_threads_at_once_it_ends_once() {
-    let recorder = Recorder::default();
-    let server = ThreadingTcpServer::builder(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
+    let server = ThreadingTcpServer::builder(|_: &_| Echo).start();
     let stop = server.stop_handle();
-    let server = server.serve_in_background().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| stop.shutdown());
         }
     });
-    let report = server.join().unwrap();
-    recorder.assert_balanced(&report);
-    let phases: Vec<_> = recorder.entries();
+    let report = server.join();
+    let phases: Vec<_> = report.seen.entries();
     assert_eq!(phases, [Seen::ListenStart, Seen::DrainStart, Seen::ListenStop]);
 }
 
@@ -341,7 +309,6 @@ fn from_many_threads_at_once_it_ends_once() {
 #[test]
 fn the_report_adds_up() {
     let (entered, on_entry) = mpsc::channel();
-    let recorder = Recorder::default();
     let server = ThreadingTcpServer::builder_fn(move |request| {
         let mut line = String::new();
         request.read_line(&mut line)?;
@@ -360,11 +327,8 @@ fn the_report_adds_up() {
             }
         }
     })
-    .observed(recorder.clone())
-    .bind("127.0.0.1:0")
-    .unwrap();
+    .start();
     let stop = server.stop_handle();
-    let server = server.serve_in_background().unwrap();
     let address = server.local_addr();
     for line in ["close\n", "fail\n", "panic\n", "close\n"] {
         let mut client = common::connect(address);
@@ -379,10 +343,9 @@ fn the_report_adds_up() {
     let mut blocks = common::connect(address);
     blocks.write_all(b"block\n").unwrap();
     on_entry.recv_timeout(common::PATIENCE).unwrap();
-    recorder.wait_for_ends(5);
+    server.seen.wait_for_ends(5);
     stop.shutdown_within(Duration::from_millis(20));
-    let report = server.join().unwrap();
-    recorder.assert_balanced(&report);
+    let report = server.join();
     let counts = (report.finished, report.failed, report.idle_closed, report.forced, report.refused);
     assert_eq!((report.accepted, counts), (7, (3, 2, 1, 1, 0)), "{report}");
     assert_eq!(

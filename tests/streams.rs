@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::Recorder;
+use common::Start;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::End;
@@ -55,29 +55,26 @@ impl Handler<Connection> for Detaching {
 
 under_each_dispatch! {
     fn lines_that_come_together_are_answered_each_in_turn<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
         let mut client = common::connect(server.local_addr());
         let lines: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         client.write_all(lines.as_bytes()).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(String::from_utf8(common::read_rest(client)).unwrap(), lines);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.finished, 1);
     }
 
     fn the_last_line_needs_no_newline<D>() {
-        let recorder = Recorder::default();
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).observed(recorder.clone()).bind("127.0.0.1:0").unwrap();
-        let server = server.serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
         for says in ["the rest", "a line\nthe rest"] {
             let mut client = common::connect(server.local_addr());
             client.write_all(says.as_bytes()).unwrap();
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(String::from_utf8(common::read_rest(client)).unwrap(), says);
         }
-        assert_eq!(recorder.wait_for_ends(2), [End::PeerClosed; 2]);
-        let _ = server.shutdown().unwrap();
+        assert_eq!(server.seen.wait_for_ends(2), [End::PeerClosed; 2]);
+        server.stop();
     }
 
     fn a_message_in_pieces_is_handled_when_it_is_whole<D>() {
@@ -96,9 +93,7 @@ under_each_dispatch! {
             request.write_all(&word)?;
             Ok(Flow::Continue)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let mut client = common::connect(server.local_addr());
         client.set_nodelay(true).unwrap();
         for (piece, total) in [("ab", 2), ("cd", 4), ("ef", 6)] {
@@ -108,7 +103,7 @@ under_each_dispatch! {
         let mut answer = [0; 6];
         client.read_exact(&mut answer).unwrap();
         assert_eq!((&answer, calls.load(Ordering::SeqCst)), (b"abcdef", 3));
-        let _ = server.shutdown().unwrap();
+        server.stop();
     }
 
     fn a_read_waits_for_all_it_was_asked_for<D>() {
@@ -122,9 +117,7 @@ under_each_dispatch! {
             request.write_all(&body)?;
             Ok(Flow::Continue)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let mut client = common::connect(server.local_addr());
         for size in [0, 1, 100_000] {
             let body = pattern(size);
@@ -136,7 +129,7 @@ under_each_dispatch! {
             client.read_exact(&mut answer).unwrap();
             assert_eq!(answer, body);
         }
-        let _ = server.shutdown().unwrap();
+        server.stop();
     }
 
     fn a_small_write_arrives_before_the_handler_reads_on<D>() {
@@ -150,13 +143,11 @@ under_each_dispatch! {
                 Ok(Flow::Close)
             }))
             .write_buffer(write_buffer)
-            .bind("127.0.0.1:0")
-            .unwrap();
-            let server = server.serve_in_background().unwrap();
+            .start();
             let client = common::connect(server.local_addr());
             assert_eq!(common::ask(&client, "knock"), "name?");
             assert_eq!(common::ask(&client, "world"), "hello world");
-            let _ = server.shutdown().unwrap();
+            server.stop();
         }
     }
 
@@ -169,9 +160,7 @@ under_each_dispatch! {
             wrote.send((count, request.transferred().0))?;
             Ok(Flow::Close)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"all of it\n").unwrap();
         // A slow reader: small pieces, each of which makes room for a little more.
@@ -185,7 +174,7 @@ under_each_dispatch! {
         assert_eq!(on_wrote.recv_timeout(common::PATIENCE).unwrap(), (SIZE, 10));
         assert_eq!(received.len(), SIZE);
         assert!(received == pattern(SIZE), "bytes are lost or out of order");
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.finished, 1);
     }
 
@@ -195,15 +184,13 @@ under_each_dispatch! {
             request.write_all(&pattern(100_000))?;
             Ok(Flow::Close)
         }))
-        .bind("127.0.0.1:0")
-        .unwrap();
-        let server = server.serve_in_background().unwrap();
+        .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         client.write_all(&vec![b'x'; 1 << 20]).unwrap();
         // Without the lingering close, the unread megabyte makes the kernel reset the connection.
         assert!(common::read_rest(client) == pattern(100_000));
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.finished, report.failed), (1, 0), "{report}");
     }
 
@@ -215,9 +202,7 @@ under_each_dispatch! {
             .on_error(move |error, _| {
                 let _ = told.lock().unwrap().send((error.stage(), error.is_timeout()));
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         let mut client = common::connect(server.local_addr());
         client.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         // Each byte comes well within the time; the line never ends.
@@ -228,7 +213,7 @@ under_each_dispatch! {
         });
         assert!(closed, "the server waited for ever");
         assert_eq!(errors.try_recv().unwrap(), (Stage::Handle, true));
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!(report.failed, 1);
     }
 
@@ -248,16 +233,14 @@ under_each_dispatch! {
             .on_error(move |error, _| {
                 let _ = told.lock().unwrap().send(error.to_string());
             })
-            .bind("127.0.0.1:0")
-            .unwrap();
-            let server = server.serve_in_background().unwrap();
+            .start();
             let mut client = common::connect(server.local_addr());
             client.write_all(&vec![b'x'; LIMIT - 1]).unwrap();
             assert_eq!(common::ask(&client, ""), "ok");
             let _ = client.write_all(&vec![b'x'; LIMIT]);
             let error = errors.recv_timeout(common::PATIENCE).unwrap();
             assert!(error.contains("max_buffered") && error.contains(&format!("{LIMIT} bytes")), "{error}");
-            let report = server.shutdown().unwrap();
+            let report = server.stop();
             assert_eq!(report.failed, 1);
         }
         check::<1000>();
@@ -266,20 +249,15 @@ under_each_dispatch! {
 
     fn a_detached_connection_is_the_handlers_own<D>() {
         let (detached, on_detach) = mpsc::channel();
-        let recorder = Recorder::default();
         let server = Builder::<Tcp, D, _>::new(move |_: &Connection| Detaching(detached.clone()))
             .read_timeout(Duration::from_millis(1))
-            .observed(recorder.clone())
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let server = server.serve_in_background().unwrap();
+            .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"upgrade\nbuffered already\n").unwrap();
         let mut connection = on_detach.recv_timeout(common::PATIENCE).unwrap();
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.finished, report.is_clean()), (1, 1, true), "{report}");
-        assert_eq!(recorder.ends(), [End::Detached]);
-        recorder.assert_balanced(&report);
+        assert_eq!(report.seen.ends(), [End::Detached]);
         // The server is gone; the connection is not, and has no deadlines any more.
         let mut line = String::new();
         connection.read_line(&mut line).unwrap();
@@ -311,29 +289,29 @@ fn writes_are_gathered_only_if_asked_for() {
             request.write_all(b"\n")?;
             Ok(Flow::Continue)
         });
-        let server = server.write_buffer(write_buffer).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = server.write_buffer(write_buffer).start();
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "go").len(), 300);
         assert_eq!(on_seen.recv_timeout(common::PATIENCE).unwrap(), (pending, 0));
-        let _ = server.shutdown().unwrap();
+        server.stop();
     }
 }
 
 #[test]
 fn bytes_are_answered_from_the_buffer_and_taken_one_by_one() {
-    let server = TcpServer::bind_fn("127.0.0.1:0", |request: &mut Connection| {
+    let server = TcpServer::builder_fn(|request: &mut Connection| {
         assert_eq!(request.peer_addr().copied(), request.get_ref().peer_addr().ok());
         let (bytes, writer) = request.split_buffered();
         writer.write_all(&bytes[..1])?;
         request.consume(1);
         Ok(Flow::Continue)
-    });
-    let server = server.unwrap().serve_in_background().unwrap();
+    })
+    .start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"one at a time").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(common::read_rest(client), b"one at a time");
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 #[test]
@@ -353,7 +331,7 @@ fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
     .on_error(move |error, _| {
         let _ = told.lock().unwrap().send(error.to_string());
     });
-    let server = server.bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+    let server = server.start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"bytes \xff\n").unwrap();
     let mut answer = [0; 8];
@@ -362,7 +340,7 @@ fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
     client.write_all(b"text \xff\n").unwrap();
     assert_eq!(common::read_rest(client), b"");
     assert!(errors.recv_timeout(common::PATIENCE).unwrap().contains("not UTF-8"));
-    let _ = server.shutdown().unwrap();
+    server.stop();
 }
 
 /// One thread, a thousand conversations: each is answered although all the others are open.
@@ -374,8 +352,7 @@ fn one_thread_serves_a_thousand_connections_in_turn() {
     let current = Some(maximum.unwrap_or(4096).min(4096));
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
 
-    let server = TcpServer::builder(|_: &_| Echo).max_connections(1000).bind("127.0.0.1:0").unwrap();
-    let server = server.serve_in_background().unwrap();
+    let server = TcpServer::builder(|_: &_| Echo).max_connections(1000).start();
     let clients: Vec<_> = (0..1000).map(|_| common::connect(server.local_addr())).collect();
     for round in 0..3 {
         for (number, client) in clients.iter().enumerate() {
@@ -384,7 +361,7 @@ fn one_thread_serves_a_thousand_connections_in_turn() {
         }
     }
     assert_eq!(server.stats().active, 1000);
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!((report.accepted, report.idle_closed), (1000, 1000), "{report}");
 }
 
@@ -402,7 +379,7 @@ fn a_client_that_does_not_read_delays_nobody() {
         }
         Ok(Flow::Continue)
     });
-    let server = server.write_timeout(None).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+    let server = server.write_timeout(None).start();
     let mut greedy = common::connect(server.local_addr());
     // More answers than the kernel's buffers hold.
     greedy.write_all("much\n".repeat(500).as_bytes()).unwrap();
@@ -414,7 +391,7 @@ fn a_client_that_does_not_read_delays_nobody() {
     let all = common::read_rest(greedy);
     assert_eq!(all.len(), 500 * ANSWER);
     assert!(all == pattern(ANSWER).repeat(500));
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!((report.finished, report.failed), (21, 0), "{report}");
 }
 

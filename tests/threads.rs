@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use common::Start;
 use common::ask;
 use common::connect;
 use common::read_line;
@@ -19,14 +20,13 @@ use socketserver::ThreadingTcpServer;
 /// Ten clients, one after the other, need fewer than ten threads (T27 of the ancestor's suite).
 #[test]
 fn ten_clients_in_sequence_leave_fewer_than_ten_threads() {
-    let server = ThreadingTcpServer::bind_fn("127.0.0.1:0", |request: &mut Stream<TcpStream>| {
+    let server = ThreadingTcpServer::builder_fn(|request: &mut Stream<TcpStream>| {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
         writeln!(request, "{name}")?;
         Ok(Flow::Close)
     })
-    .unwrap();
+    .start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
     let mut names = std::collections::HashSet::new();
     for _ in 0..10 {
         let client = connect(address);
@@ -35,7 +35,7 @@ fn ten_clients_in_sequence_leave_fewer_than_ten_threads() {
         common::eventually("the request is over", || server.stats().active == 0);
     }
     assert!(names.len() < 10, "{names:?}");
-    common::assert_adds_up(&server.shutdown().unwrap());
+    server.stop();
 }
 
 /// A huge write arrives whole although signals interrupt the calls it waits in (T24).
@@ -45,7 +45,7 @@ fn a_storm_of_signals_cuts_no_write_short() {
     const SIZE: usize = 16 * 1024 * 1024 + 1;
     let caught = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&caught)).unwrap();
-    let server = ThreadingTcpServer::bind_fn("127.0.0.1:0", |request: &mut Stream<TcpStream>| {
+    let server = ThreadingTcpServer::builder_fn(|request: &mut Stream<TcpStream>| {
         let mut greeting = [0; 3];
         request.read_exact(&mut greeting)?;
         // A small write is there before any flush: the client answers it.
@@ -55,9 +55,8 @@ fn a_storm_of_signals_cuts_no_write_short() {
         assert_eq!(written, SIZE, "a write takes all");
         Ok(Flow::Close)
     })
-    .unwrap();
+    .start();
     let address = server.local_addr();
-    let server = server.serve_in_background().unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let storm = {
         let over = Arc::clone(&over);
@@ -87,5 +86,5 @@ fn a_storm_of_signals_cuts_no_write_short() {
     storm.join().unwrap();
     assert_eq!(received, SIZE);
     assert!(caught.load(Ordering::SeqCst), "no signal came through");
-    common::assert_adds_up(&server.shutdown().unwrap());
+    server.stop();
 }

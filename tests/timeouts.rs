@@ -2,7 +2,7 @@
 //! them.
 
 #[macro_use]
-mod common_faults;
+mod common;
 
 use std::io::BufRead;
 use std::io::Read;
@@ -15,10 +15,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
-use common_faults::PATIENCE;
-use common_faults::ask;
-use common_faults::connect;
-use common_faults::read_rest;
+use common::Listen;
+use common::PATIENCE;
+use common::Start;
+use common::ask;
+use common::connect;
+use common::echo::echo_line;
+use common::read_rest;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Flow;
@@ -29,19 +32,11 @@ use socketserver::Stage;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::handler::function;
-use socketserver::testing::CheckingObserver;
 
 const SHORT: Duration = Duration::from_millis(150);
 
 /// More than the kernel takes in for a client that does not read.
 const MUCH: usize = 64 << 20;
-
-fn echo_line(request: &mut Stream<TcpStream>) -> HandlerResult {
-    let mut line = String::new();
-    request.read_line(&mut line)?;
-    request.write_all(line.as_bytes())?;
-    Ok(Flow::Continue)
-}
 
 /// Takes whole lines only: a part of one stays in the buffer, and the connection waits for the rest.
 fn echo_whole_line(request: &mut Stream<TcpStream>) -> HandlerResult {
@@ -79,23 +74,19 @@ fn drip(client: &TcpStream) -> usize {
     })
 }
 
-under_every_dispatch! {
-    fn a_silent_client_is_closed() {
-        let observer = CheckingObserver::new();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line))
-            .idle_timeout(SHORT).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+under_each_dispatch! {
+    fn a_silent_client_is_closed<D>() {
+        let server = Builder::<Tcp, D, _>::new(function(echo_line)).idle_timeout(SHORT).start();
         let begun = Instant::now();
-        assert_eq!(read_rest(&mut connect(server.local_addr())), b"");
+        assert_eq!(read_rest(&connect(server.local_addr())), b"");
         assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
-        assert!(observer.wait_for_stops(1, PATIENCE));
-        assert_eq!((observer.ended(End::IdleTimeout), observer.errors().len()), (1, 0));
-        let report = server.shutdown().unwrap();
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
+        assert_eq!((server.seen.ended(End::IdleTimeout), server.seen.errors().len()), (1, 0));
+        let report = server.stop();
         assert_eq!((report.accepted, report.idle_closed), (1, 1), "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn a_client_that_falls_silent_is_closed_and_its_handler_told() {
+    fn a_client_that_falls_silent_is_closed_and_its_handler_told<D>() {
         struct Notes(mpsc::Sender<End>);
         impl Handler<Stream<TcpStream>> for Notes {
             fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
@@ -109,49 +100,43 @@ under_every_dispatch! {
         }
         let (note, noted) = mpsc::channel();
         let note = Mutex::new(note);
-        let observer = CheckingObserver::new();
         let make = move |_: &Stream<TcpStream>| Notes(note.lock().unwrap().clone());
-        let server = Builder::<Tcp, Dispatch, _>::new(make).idle_timeout(SHORT).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let mut client = connect(server.local_addr());
+        let server = Builder::<Tcp, D, _>::new(make).idle_timeout(SHORT).start();
+        let client = connect(server.local_addr());
         // The time counts anew from each message.
         for _ in 0..3 {
-            assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+            assert_eq!(ask(&client, "hello"), "hello");
         }
-        assert_eq!(read_rest(&mut client), b"bye\n");
+        assert_eq!(read_rest(&client), b"bye\n");
         assert_eq!(noted.recv_timeout(PATIENCE).unwrap(), End::IdleTimeout);
         drop(client);
-        let report = server.shutdown().unwrap();
-        assert_eq!(observer.ended(End::IdleTimeout), 1);
-        observer.assert_adds_up(&report);
+        let report = server.stop();
+        assert_eq!(report.seen.ended(End::IdleTimeout), 1);
     }
 
-    fn a_message_that_drips_in_has_one_deadline() {
-        let observer = CheckingObserver::new();
+    fn a_message_that_drips_in_has_one_deadline<D>() {
         let (sender, told) = mpsc::channel();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_whole_line)).read_timeout(SHORT)
-            .on_error(tell(sender)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
-        let mut client = connect(server.local_addr());
-        assert_eq!(ask(&mut client, "whole\n"), "whole\n");
+        let server = Builder::<Tcp, D, _>::new(function(echo_whole_line)).read_timeout(SHORT)
+            .on_error(tell(sender))
+            .start();
+        let client = connect(server.local_addr());
+        assert_eq!(ask(&client, "whole"), "whole");
         let sent = drip(&client);
         // Each byte came long before the deadline; all of them together did not extend it.
         assert!((1..1000).contains(&sent), "{sent} bytes");
         let error = told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(error, (Stage::Handle, true, "handle: receiving a message took longer than 150ms".to_owned()));
         drop(client);
-        let report = server.shutdown().unwrap();
-        assert_eq!(observer.ended(End::TimedOut), 1);
+        let report = server.stop();
+        assert_eq!(report.seen.ended(End::TimedOut), 1);
         assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn a_read_inside_handle_has_one_deadline() {
-        let observer = CheckingObserver::new();
+    fn a_read_inside_handle_has_one_deadline<D>() {
         let (sender, told) = mpsc::channel();
-        let server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).read_timeout(SHORT)
-            .on_error(tell(sender)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(function(echo_line)).read_timeout(SHORT)
+            .on_error(tell(sender))
+            .start();
         let client = connect(server.local_addr());
         let sent = drip(&client);
         assert!((1..1000).contains(&sent), "{sent} bytes");
@@ -159,38 +144,33 @@ under_every_dispatch! {
         assert_eq!((stage, is_timeout), (Stage::Handle, true), "{text}");
         assert!(text.ends_with("took longer than 150ms"), "{text}");
         drop(client);
-        let report = server.shutdown().unwrap();
+        let report = server.stop();
         assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn a_write_inside_handle_has_a_deadline() {
-        let observer = CheckingObserver::new();
+    fn a_write_inside_handle_has_a_deadline<D>() {
         let (sender, told) = mpsc::channel();
         let handler = function(|request: &mut Stream<TcpStream>| {
             request.write_all(&vec![b'x'; MUCH])?;
             Ok(Flow::Close)
         });
-        let server = Builder::<Tcp, Dispatch, _>::new(handler).write_timeout(SHORT)
-            .on_error(tell(sender)).observed(observer.clone())
-            .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(handler).write_timeout(SHORT).on_error(tell(sender)).start();
         let mut client = connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         let (stage, is_timeout, text) = told.recv_timeout(PATIENCE).unwrap();
         assert_eq!((stage, is_timeout), (Stage::Handle, true), "{text}");
         assert!(text.ends_with("took longer than 150ms"), "{text}");
         drop(client);
-        assert!(observer.wait_for_stops(1, PATIENCE));
-        let report = server.shutdown().unwrap();
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
+        let report = server.stop();
         assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-        observer.assert_adds_up(&report);
     }
 
-    fn handle_request_gives_up_after_its_timeout() {
+    fn handle_request_gives_up_after_its_timeout<D>() {
         let (note, noted) = mpsc::channel();
-        let mut server = Builder::<Tcp, Dispatch, _>::new(function(echo_line)).request_timeout(SHORT)
+        let mut server = Builder::<Tcp, D, _>::new(function(echo_line)).request_timeout(SHORT)
             .on_timeout(move || note.send(()).unwrap())
-            .bind("127.0.0.1:0").unwrap();
+            .listen();
         let begun = Instant::now();
         assert_eq!(server.handle_request().unwrap(), socketserver::Handled::TimedOut);
         assert!(begun.elapsed() >= SHORT);
@@ -202,7 +182,6 @@ macro_rules! what_is_left_to_send {
     ($($name:ident: $dispatch:ty,)*) => {$(
         #[test]
         fn $name() {
-            let observer = CheckingObserver::new();
             let (sender, told) = mpsc::channel();
             let handler = function(|request: &mut Stream<TcpStream>| {
                 let count = request.fill_buf()?.len();
@@ -211,18 +190,17 @@ macro_rules! what_is_left_to_send {
                 Ok(Flow::Continue)
             });
             let server = Builder::<Tcp, $dispatch, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
-                .on_error(tell(sender)).observed(observer.clone())
-                .bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+                .on_error(tell(sender))
+                .start();
             let mut client = connect(server.local_addr());
             client.write_all(b"go\n").unwrap();
             let error = told.recv_timeout(PATIENCE).unwrap();
             assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
-            assert!(observer.wait_for_stops(1, PATIENCE));
-            assert_eq!(observer.ended(End::TimedOut), 1);
+            assert!(server.seen.wait_for_stops(1, PATIENCE));
+            assert_eq!(server.seen.ended(End::TimedOut), 1);
             drop(client);
-            let report = server.shutdown().unwrap();
+            let report = server.stop();
             assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-            observer.assert_adds_up(&report);
         }
     )*};
 }

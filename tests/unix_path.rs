@@ -2,10 +2,8 @@
 //! ours.
 #![cfg(unix)]
 
-mod common_faults;
+mod common;
 
-use std::io::BufRead;
-use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
@@ -14,12 +12,16 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use common_faults::Folder;
-use common_faults::PATIENCE;
-use common_faults::ask;
+use common::Listen;
+use common::PATIENCE;
+use common::Start;
+use common::TempDir;
+use common::ask;
+use common::connect_unix;
+use common::echo::echo_line;
+use common::echo::echo_message;
 use socketserver::BindError;
 use socketserver::Datagram;
-use socketserver::Flow;
 use socketserver::HandlerResult;
 use socketserver::Server;
 use socketserver::Stream;
@@ -33,25 +35,12 @@ use socketserver::handler::function;
 type Answer = fn(&mut Stream<net::UnixStream>) -> HandlerResult;
 type Reply = fn(&mut Datagram<UnixAddress>) -> HandlerResult;
 
-fn answer(request: &mut Stream<net::UnixStream>) -> HandlerResult {
-    let mut line = String::new();
-    request.read_line(&mut line)?;
-    request.write_all(line.as_bytes())?;
-    Ok(Flow::Continue)
-}
-
-fn reply(request: &mut Datagram<UnixAddress>) -> HandlerResult {
-    let payload = request.take_payload();
-    request.reply_owned(payload)?;
-    Ok(Flow::Close)
-}
-
 fn stream_server(path: &Path) -> Result<UnixStreamServer<Function<Answer>>, BindError> {
-    UnixStreamServer::bind_fn(path, answer as Answer)
+    UnixStreamServer::bind_fn(path, echo_line as Answer)
 }
 
 fn datagram_server(path: &Path) -> Result<UnixDatagramServer<Function<Reply>>, BindError> {
-    UnixDatagramServer::bind_fn(path, reply as Reply)
+    UnixDatagramServer::bind_fn(path, echo_message as Reply)
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -60,7 +49,7 @@ fn is_socket(path: &Path) -> bool {
 
 #[test]
 fn the_file_is_there_while_the_server_is_and_goes_with_it() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
     let server = stream_server(&path).unwrap();
     assert!(is_socket(&path));
@@ -76,19 +65,19 @@ fn the_file_is_there_while_the_server_is_and_goes_with_it() {
 
 #[test]
 fn the_file_goes_with_a_server_that_has_served() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
-    let server = ThreadingUnixStreamServer::bind_fn(&path, answer).unwrap().serve_in_background().unwrap();
-    let mut client = net::UnixStream::connect(&path).unwrap();
-    assert_eq!(ask(&mut client, "hello\n"), "hello\n");
-    let report = server.shutdown().unwrap();
+    let server = ThreadingUnixStreamServer::builder_fn(echo_line).start_at(&path);
+    let client = connect_unix(&path);
+    assert_eq!(ask(&client, "hello"), "hello");
+    let report = server.stop();
     assert_eq!(report.accepted, 1);
     assert!(!path.exists());
 }
 
 #[test]
 fn what_a_killed_server_has_left_is_replaced() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
     drop(net::UnixListener::bind(&path).unwrap());
     assert!(is_socket(&path), "the standard library leaves the file");
@@ -103,7 +92,7 @@ fn what_a_killed_server_has_left_is_replaced() {
 
 #[test]
 fn a_live_server_is_not_replaced() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
     let server = stream_server(&path).unwrap();
     let inode = std::fs::metadata(&path).unwrap().ino();
@@ -128,9 +117,9 @@ fn a_live_server_is_not_replaced() {
 
 #[test]
 fn a_server_whose_backlog_is_full_is_alive() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
-    let _server = UnixStreamServer::builder_fn(answer as Answer).backlog(0).bind(&path).unwrap();
+    let _server = UnixStreamServer::builder_fn(echo_line as Answer).backlog(0).bind(&path).unwrap();
     let _waiting = net::UnixStream::connect(&path).unwrap();
     let error = stream_server(&path).unwrap_err();
     assert!(matches!(error, BindError::UnixPathInUse { .. }), "{error}");
@@ -139,7 +128,7 @@ fn a_server_whose_backlog_is_full_is_alive() {
 
 #[test]
 fn a_file_that_is_no_socket_is_not_touched() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("precious");
     std::fs::write(&path, "precious").unwrap();
     let expected = format!(
@@ -166,7 +155,7 @@ fn a_file_that_is_no_socket_is_not_touched() {
 
 #[test]
 fn what_has_taken_the_place_of_our_file_is_not_removed() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
     let server = stream_server(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
@@ -186,13 +175,13 @@ fn what_has_taken_the_place_of_our_file_is_not_removed() {
 
 #[test]
 fn the_mode_is_what_was_asked_for() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     for mode in [0o600, 0o660, 0o666, 0o777] {
         let path = folder.join("socket");
-        let server = UnixStreamServer::builder_fn(answer as Answer).mode(mode).bind(&path).unwrap();
+        let server = UnixStreamServer::builder_fn(echo_line as Answer).mode(mode).bind(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
         drop(server);
-        let server = UnixDatagramServer::builder_fn(reply as Reply).mode(mode).bind(&path).unwrap();
+        let server = UnixDatagramServer::builder_fn(echo_message as Reply).mode(mode).bind(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
         drop(server);
     }
@@ -211,7 +200,7 @@ mod abstract_names {
     #[test]
     fn a_name_with_an_at_sign_is_not_a_file() {
         let name = name("stream");
-        let server = stream_server(Path::new(&format!("@{name}"))).unwrap();
+        let server = UnixStreamServer::builder_fn(echo_line as Answer).listen_at(format!("@{name}"));
         assert_eq!(server.local_addr().to_string(), format!("@{name}"));
         assert!(!Path::new(&format!("@{name}")).exists());
         let error = stream_server(Path::new(&format!("@{name}"))).unwrap_err();
@@ -220,14 +209,14 @@ mod abstract_names {
         let stop = server.stop_handle();
         let address = net::SocketAddr::from_abstract_name(&name).unwrap();
         let client = std::thread::spawn(move || {
-            let mut client = net::UnixStream::connect_addr(&address).unwrap();
+            let client = net::UnixStream::connect_addr(&address).unwrap();
             client.set_read_timeout(Some(PATIENCE)).unwrap();
-            let answer = ask(&mut client, "hello\n");
+            let answer = ask(&client, "hello");
             stop.shutdown();
             answer
         });
-        let report = server.serve_forever().unwrap();
-        assert_eq!(client.join().unwrap(), "hello\n");
+        let report = server.serve_forever();
+        assert_eq!(client.join().unwrap(), "hello");
         assert_eq!(report.accepted, 1);
         // The name is free again.
         drop(stream_server(Path::new(&format!("@{name}"))).unwrap());
@@ -249,7 +238,7 @@ mod abstract_names {
 
     #[test]
     fn a_mode_needs_a_file() {
-        let error = UnixStreamServer::builder_fn(answer as Answer).mode(0o600).bind("@nobody").unwrap_err();
+        let error = UnixStreamServer::builder_fn(echo_line as Answer).mode(0o600).bind("@nobody").unwrap_err();
         let expected = "option mode = 600: @nobody is not a path, so there is no file to have a mode";
         assert_eq!(error.to_string(), expected);
     }
@@ -257,23 +246,19 @@ mod abstract_names {
     #[test]
     fn verify_request_sees_who_it_is() {
         use socketserver::transport::UnixSocketExt;
-        let folder = Folder::new();
+        let folder = TempDir::new();
         let path = folder.join("socket");
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
-        let server = Server::<socketserver::UnixStream, socketserver::Sync, _>::builder(function(answer))
+        let server = Server::<socketserver::UnixStream, socketserver::Sync, _>::builder(function(echo_line))
             .verify(move |request: &Stream<net::UnixStream>| {
                 let who = request.get_ref().peer_credentials().unwrap();
                 tell.lock().unwrap().send(who).unwrap();
                 who.uid == rustix::process::getuid().as_raw()
             })
-            .bind(&path)
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
-        let mut client = net::UnixStream::connect(&path).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        assert_eq!(ask(&mut client, "hello\n"), "hello\n");
+            .start_at(&path);
+        let client = connect_unix(&path);
+        assert_eq!(ask(&client, "hello"), "hello");
         let who = told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(who.pid, std::process::id().cast_signed());
         assert_eq!(who.uid, rustix::process::getuid().as_raw());
@@ -284,7 +269,7 @@ mod abstract_names {
 
 #[test]
 fn a_missing_folder_is_named() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("missing").join("socket");
     for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
         let text = error.to_string();
@@ -295,7 +280,7 @@ fn a_missing_folder_is_named() {
 
 #[test]
 fn a_path_that_is_too_long_is_named() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join(&"x".repeat(200));
     for error in [stream_server(&path).unwrap_err(), datagram_server(&path).unwrap_err()] {
         assert!(error.to_string().starts_with(&format!("cannot bind to {}: ", path.display())), "{error}");
@@ -305,27 +290,27 @@ fn a_path_that_is_too_long_is_named() {
 
 #[test]
 fn the_file_of_an_adopted_listener_stays() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
     let listener = net::UnixListener::bind(&path).unwrap();
-    let server = UnixStreamServer::builder_fn(answer as Answer).adopt(listener).unwrap();
+    let server = UnixStreamServer::builder_fn(echo_line as Answer).adopt(listener).unwrap();
     assert_eq!(server.local_addr().as_path(), Some(&*path));
     drop(server);
     assert!(is_socket(&path));
 
     let path = folder.join("datagram");
     let socket = net::UnixDatagram::bind(&path).unwrap();
-    drop(UnixDatagramServer::builder_fn(reply as Reply).adopt(socket).unwrap());
+    drop(UnixDatagramServer::builder_fn(echo_message as Reply).adopt(socket).unwrap());
     assert!(is_socket(&path));
 }
 
 #[test]
 fn a_failed_start_leaves_no_file() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let path = folder.join("socket");
-    let error = UnixStreamServer::builder_fn(answer as Answer).max_connections(0).bind(&path).unwrap_err();
+    let error = UnixStreamServer::builder_fn(echo_line as Answer).max_connections(0).bind(&path).unwrap_err();
     assert!(matches!(error, BindError::Option { option: "max_connections", .. }), "{error}");
-    let error = UnixDatagramServer::builder_fn(reply as Reply).max_datagram_size(0).bind(&path).unwrap_err();
+    let error = UnixDatagramServer::builder_fn(echo_message as Reply).max_datagram_size(0).bind(&path).unwrap_err();
     assert!(matches!(error, BindError::Option { option: "max_datagram_size", .. }), "{error}");
     assert!(!path.exists());
 }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use common::PATIENCE;
+use common::Start;
 use socketserver::Builder;
 use socketserver::Flow;
 use socketserver::Stream;
@@ -30,7 +31,7 @@ under_each_dispatch! {
             request.write_all(line.as_bytes())?;
             Ok(Flow::Continue)
         });
-        let server = Builder::<Tcp, D, _>::new(handler).bind("127.0.0.1:0").unwrap().serve_in_background().unwrap();
+        let server = Builder::<Tcp, D, _>::new(handler).start();
         let mut client = common::connect(server.local_addr());
         // All of it is there when the server looks.
         client.write_all(b"wait\n").unwrap();

@@ -28,7 +28,7 @@ use socketserver::dispatch::Process;
 use socketserver::dispatch::ServesInBackground;
 use socketserver::transport::Bind;
 
-use super::PATIENCE;
+use super::Listen;
 use super::Recorder;
 use super::TempDir;
 
@@ -51,6 +51,22 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Echo {
         request.reply_owned(payload)?;
         Ok(Flow::Close)
     }
+}
+
+/// A line comes back, and the connection stays.
+pub fn echo_line<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    Echo.handle(request)
+}
+
+/// A line comes back, and the connection is closed.
+pub fn echo_line_and_close<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    Echo.handle(request)?;
+    Ok(Flow::Close)
+}
+
+/// A message comes back.
+pub fn echo_message<A: Clone + Debug + Send + Sync + 'static>(request: &mut Datagram<A>) -> HandlerResult {
+    Echo.handle(request)
 }
 
 /// What the scenario needs to know of a transport: where to bind, the bound name as the system tells it, and a client.
@@ -87,14 +103,9 @@ impl Wire for Udp {
     }
 
     fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
-        let client = net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.connect(address).unwrap();
+        let client = super::connect_udp("127.0.0.1:0", *address);
         client.send(message).unwrap();
-        let mut answer = vec![0; 65_536];
-        let length = client.recv(&mut answer).unwrap();
-        answer.truncate(length);
-        answer
+        super::receive(|buffer| client.recv(buffer))
     }
 }
 
@@ -109,8 +120,7 @@ impl Wire for UnixStream {
     }
 
     fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
-        let mut client = unix::net::UnixStream::connect(address.as_path().unwrap()).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = super::connect_unix(address.as_path().unwrap());
         client.write_all(message).unwrap();
         format!("{}\n", super::read_line(client)).into_bytes()
     }
@@ -129,42 +139,35 @@ impl Wire for UnixDatagram {
     fn exchange(address: &Self::Addr, dir: &TempDir, message: &[u8]) -> Vec<u8> {
         static CLIENTS: AtomicUsize = AtomicUsize::new(0);
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        // A client without a name cannot be answered.
-        let client = unix::net::UnixDatagram::bind(dir.join(&format!("client-{number}.sock"))).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.send_to(message, address.as_path().unwrap()).unwrap();
-        let mut answer = vec![0; 65_536];
-        let length = client.recv(&mut answer).unwrap();
-        answer.truncate(length);
-        answer
+        let local = dir.join(&format!("client-{number}.sock"));
+        let client = super::connect_unix_datagram(&local, address.as_path().unwrap());
+        client.send(message).unwrap();
+        super::receive(|buffer| client.recv(buffer))
     }
 }
 
-/// The scenario, with the address checked against the listener's and the events and the report against each other.
+/// The scenario, with the address checked against the listener's.
 pub fn scenario<T: Wire, D, H>(dispatch: D, factory: H)
 where
-    D: Process<Job<T, Observed<H>>> + Default + ServesInBackground + Send + 'static,
+    D: Process<Job<T, Watched<H>>> + Default + ServesInBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
-    Server<T, D, Observed<H>>: AsFd + Send,
+    Server<T, D, Watched<H>>: AsFd + Send,
 {
     let dir = TempDir::new();
-    let recorder = Recorder::default();
-    let builder = Builder::<T, D, H>::new(factory).dispatch(dispatch).observed(recorder.clone());
-    let server = builder.bind(T::place(&dir)).unwrap();
+    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).listen_at(T::place(&dir));
     let address = server.local_addr();
     assert_eq!(address.to_string(), T::bound_name(server.as_fd().try_clone_to_owned().unwrap()));
 
-    let server = server.serve_in_background().unwrap();
+    let server = server.start();
     for _ in 0..3 {
         assert_eq!(T::exchange(&address, &dir, b"hello world\n"), b"hello world\n");
     }
-    let report = server.shutdown().unwrap();
+    let report = server.stop();
     assert_eq!((report.accepted, report.failed, report.refused, report.forced), (3, 0, 0, 0), "{report}");
-    recorder.assert_balanced(&report);
     if let Some(path) = address.to_string().strip_prefix('/') {
         assert!(!std::path::Path::new(&format!("/{path}")).exists(), "the socket's file is removed");
     }
 }
 
 /// The factory of the scenario's server.
-pub type Observed<H> = socketserver::handler::Observed<H, Recorder>;
+type Watched<H> = socketserver::handler::Observed<H, Recorder>;

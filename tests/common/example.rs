@@ -5,6 +5,8 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::ChildStdout;
@@ -42,8 +44,17 @@ pub struct Example {
 impl Example {
     /// Starts it and waits until it listens.
     pub fn start(name: &str, flags: &[&str]) -> Self {
-        let mut child = Command::new(program(name))
-            .args(flags)
+        Self::spawn(Command::new(program(name)).args(flags))
+    }
+
+    /// As [`start`](Self::start), by a shell that first does what `preamble` says.
+    pub fn start_after(preamble: &str, program: &Path, flags: &[&str]) -> Self {
+        let script = format!("{preamble}; exec \"$0\" \"$@\"");
+        Self::spawn(Command::new("sh").arg("-c").arg(script).arg(program).args(flags))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -56,9 +67,14 @@ impl Example {
             let _ = child.kill();
             let mut said = String::new();
             let _ = child.stderr.take().expect("its errors").read_to_string(&mut said);
-            panic!("{name} {flags:?} does not listen: {line}{said}");
+            panic!("{command:?} does not listen: {line}{said}");
         };
         Self { address: address.to_owned(), child, output }
+    }
+
+    /// Where it listens.
+    pub fn socket_address(&self) -> SocketAddr {
+        self.address.parse().expect("an address")
     }
 
     /// The port of its address.

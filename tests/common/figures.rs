@@ -1,0 +1,52 @@
+//! Figures of a process, from `/proc`.
+
+use std::time::Duration;
+
+/// Descriptors and threads of this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Held {
+    pub descriptors: usize,
+    pub threads: usize,
+}
+
+impl Held {
+    pub fn now() -> Self {
+        Self { descriptors: descriptors(), threads: threads() }
+    }
+}
+
+/// The open descriptors of this process.
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
+}
+
+/// The threads of this process.
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("/proc/self/task").count()
+}
+
+/// The time on a processor that a process has used so far.
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+    // utime and stime are the 14th and 15th field of proc_pid_stat(5), counted in hundredths of a second.
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    Duration::from_millis(ticks * 10)
+}
+
+/// The children of a process, each with its state (`Z` for a zombie).
+pub fn children(pid: u32) -> Vec<(u32, char)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // One that ends meanwhile is gone.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
+        let Some(rest) = stat.rsplit(") ").next() else { continue };
+        let mut fields = rest.split(' ');
+        let state = fields.next().and_then(|state| state.chars().next()).unwrap_or('?');
+        if fields.next().and_then(|parent| parent.parse().ok()) == Some(pid) {
+            found.push((child, state));
+        }
+    }
+    found
+}
