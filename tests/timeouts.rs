@@ -5,12 +5,9 @@
 mod common;
 
 use std::io::BufRead;
-use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
@@ -20,6 +17,7 @@ use common::PATIENCE;
 use common::Start;
 use common::ask;
 use common::connect;
+use common::drip;
 use common::echo::echo_line;
 use common::read_rest;
 use socketserver::Builder;
@@ -52,26 +50,6 @@ fn tell(sender: mpsc::Sender<Told>) -> impl Fn(&RequestError, Option<&std::net::
         let told = (error.stage(), error.is_timeout(), error.to_string());
         sender.lock().unwrap().send(told).unwrap();
     }
-}
-
-/// Sends a byte every 10 ms, never a newline, until the server closes; how many it sent.
-fn drip(client: &TcpStream) -> usize {
-    let closed = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let dripping = scope.spawn(|| {
-            let (mut sender, mut sent) = (client, 0);
-            while !closed.load(Ordering::SeqCst) && sender.write_all(b"x").is_ok() {
-                sent += 1;
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            sent
-        });
-        let mut reader = client;
-        let end = reader.read(&mut [0]);
-        closed.store(true, Ordering::SeqCst);
-        assert!(matches!(end, Ok(0)), "{end:?}");
-        dripping.join().unwrap()
-    })
 }
 
 under_each_dispatch! {

@@ -9,6 +9,7 @@
 //! | a read, or the rest of a message that has begun | 30 s | [`read_timeout`](crate::Builder::read_timeout) |
 //! | a write, or what it left to be sent | 30 s | [`write_timeout`](crate::Builder::write_timeout) |
 //! | a handshake, on transports that have one | 5 s | [`establish_timeout`](crate::Builder::establish_timeout) |
+//! | a request in all, from accept to its end | no limit | [`total_timeout`](crate::Builder::total_timeout) |
 //! | `handle_request` waiting for a request | for ever | [`request_timeout`](crate::Builder::request_timeout) |
 //! | busy connections after a stop | 15 s | [`drain_timeout`](crate::Builder::drain_timeout) |
 //! | reading on after the last answer | 2 s or 8 MiB | [`linger`](crate::Builder::linger) |

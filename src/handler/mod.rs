@@ -64,8 +64,24 @@ pub enum End {
     Refused,
     /// It was the longest idle when a new one needed its place.
     Shed,
-    /// The client was too slow to send the rest of a message, or to take the answer.
+    /// The client was too slow to send the rest of a message, to take the answer, or in its handshake; or the
+    /// [time for the whole request](crate::Builder::total_timeout) was over.
     TimedOut,
+}
+
+impl End {
+    /// How a request ends that fails with `error`.
+    pub(crate) fn of(error: &RequestError) -> Self {
+        if error.is_panic() {
+            Self::Panicked
+        } else if error.is_stopping() {
+            Self::Forced
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Failed
+        }
+    }
 }
 
 /// Serves one connection or message: Python's `BaseRequestHandler`.

@@ -37,6 +37,12 @@ pub trait Request {
         let _ = session;
     }
 
+    /// Told after [`attach`](Self::attach), where the server has a [`total_timeout`](crate::Builder::total_timeout): nothing waits for
+    /// the peer beyond `until`.
+    fn set_deadline(&mut self, until: Instant) {
+        let _ = until;
+    }
+
     /// Told when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): no stop and no timeouts from here on.
     fn release(&mut self) {}
 
@@ -158,6 +164,7 @@ pub struct Session {
     pub(crate) stop: StopHandle,
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
+    pub(crate) total_timeout: Option<Duration>,
     pub(crate) max_buffered: usize,
     pub(crate) write_buffer: usize,
     pub(crate) max_pending_output: usize,
@@ -170,6 +177,9 @@ impl Session {
         &self.stop
     }
 }
+
+/// What took too long when [`total_timeout`](crate::Builder::total_timeout) is over.
+pub(crate) const WHOLE_REQUEST: &str = "the whole request";
 
 /// The time at which something that began now is given up; `None` for never.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {

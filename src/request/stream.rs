@@ -330,8 +330,13 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.session = Some(Arc::clone(session));
     }
 
+    fn set_deadline(&mut self, until: Instant) {
+        self.writer.until = Some(until);
+    }
+
     fn release(&mut self) {
         self.writer.session = None;
+        self.writer.until = None;
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Session;
+use super::WHOLE_REQUEST;
 use super::buffer::SIZE;
 use super::deadline;
 use super::file::FilePart;
@@ -23,6 +24,8 @@ use crate::sys::wait::wait;
 pub struct Writer<S: Socket> {
     pub(super) socket: S,
     pub(super) session: Option<Arc<Session>>,
+    /// When the time for the whole request is over.
+    pub(super) until: Option<Instant>,
     /// `output[sent..]` is still to be sent.
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
@@ -33,7 +36,7 @@ pub struct Writer<S: Socket> {
 
 impl<S: Socket> Writer<S> {
     pub(super) fn new(socket: S) -> Self {
-        Self { socket, session: None, output: Vec::new(), sent: 0, file: None, total: 0 }
+        Self { socket, session: None, until: None, output: Vec::new(), sent: 0, file: None, total: 0 }
     }
 
     /// Bytes that wait to be sent, of files, too.
@@ -56,10 +59,13 @@ impl<S: Socket> Writer<S> {
 
     /// Blocks until the socket is ready, the deadline passes, or the server's drain is over.
     pub(super) fn wait(&self, interest: Interest, until: Option<Instant>) -> io::Result<()> {
+        let total = self.until.filter(|total| until.is_none_or(|until| *total < until));
         let (what, limit) = match interest {
+            _ if total.is_some() => (WHOLE_REQUEST, self.session.as_ref().and_then(|session| session.total_timeout)),
             Interest::Read => ("reading", self.read_timeout()),
             Interest::Write => ("writing", self.write_timeout()),
         };
+        let until = total.or(until);
         let descriptor = self.socket.descriptor();
         let woken = match &self.session {
             Some(session) => session.stop.state.wait(descriptor, interest, until, false)?,

@@ -100,6 +100,29 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// How long a request may take in all, from accept to the end of its connection, whatever it is doing. Default `None`: as long as the
+    /// other timeouts allow.
+    ///
+    /// At its end a wait in the poller is over, and a read or write that a handler waits in fails with
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut); the request ends with [`End::TimedOut`](crate::End::TimedOut), counts as failed, and
+    /// is closed without lingering. Messages of a connection that go on without a pause end, too. A handler that computes is not
+    /// interrupted: it ends at its next read, write or return. Under `Fork`, where that matters, `Fork::child_timeout` kills its
+    /// process; have it longer than this one, and what can end in order does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketserver::{Flow, PoolTcpServer};
+    ///
+    /// let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close))
+    ///     .total_timeout(Duration::from_secs(600))
+    ///     .bind("127.0.0.1:0")?;
+    /// # Ok::<(), socketserver::BindError>(())
+    /// ```
+    pub fn total_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.total_timeout = timeout.into();
+        self
+    }
+
     /// How long [`handle_request`](Server::handle_request) waits for a request. Default: for ever.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.request_timeout = timeout.into();

@@ -41,6 +41,7 @@ impl Core {
             stop: stop.clone(),
             read_timeout: options.read_timeout,
             write_timeout: options.write_timeout,
+            total_timeout: options.total_timeout,
             max_buffered: options.max_buffered,
             write_buffer: options.write_buffer,
             max_pending_output: options.max_pending_output,

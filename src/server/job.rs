@@ -2,8 +2,9 @@
 //!
 //! `establish -> verify_request -> setup -> handle* -> finish -> shutdown_request -> close_request`
 //!
-//! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`].
+//! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in [`patience`].
 
+mod patience;
 mod task;
 
 use std::fmt;
@@ -24,12 +25,10 @@ use crate::handler::Flow;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permit;
-use crate::park::Wait;
 use crate::park::timers::Class;
 use crate::request::Discard;
 use crate::request::Fill;
 use crate::request::Request;
-use crate::sys::poller::Watch;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -100,20 +99,24 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             _permit: permit,
         };
         if !T::Pending::WAITS {
-            job.establish();
+            job.establish_now();
         }
         job
     }
 
     /// The second phase of the transport.
-    fn establish(&mut self) {
+    fn establish_now(&mut self) {
         let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
         let peer = pending.client_address().cloned();
-        let until = crate::request::deadline(self.shared.core.options.establish_timeout);
-        let outcome = guarded(Stage::Establish, || pending.establish(until));
+        let own = crate::request::deadline(self.shared.core.options.establish_timeout);
+        let until = self.until();
+        let outcome = guarded(Stage::Establish, || pending.establish([own, until].into_iter().flatten().min()));
         match outcome {
             Ok(Ok(mut request)) => {
                 request.attach(&self.shared.core.session);
+                if let Some(until) = until {
+                    request.set_deadline(until);
+                }
                 if self.hangup {
                     request.set_hangup();
                 }
@@ -124,8 +127,16 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
     }
 
+    /// Not established, and never begun to be: given up.
+    fn fail_to_establish(&mut self, error: RequestError) {
+        let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
+        let peer = pending.client_address().cloned();
+        drop(pending);
+        self.fail_without_request(error, peer.as_ref());
+    }
+
     fn fail_without_request(&mut self, error: RequestError, peer: Option<&<T::Request as Request>::Addr>) {
-        self.end = Some(if error.is_panic() { End::Panicked } else { End::Failed });
+        self.end = Some(End::of(&error));
         self.shared.report(error, Some(self.id), peer);
     }
 
@@ -136,6 +147,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         {
             worker.put_buffer(not_needed);
         }
+        self.check_total(|| worker.now());
         let mut budget = FAIRNESS_BUDGET;
         let turn = loop {
             match self.step(worker, &mut budget) {
@@ -154,7 +166,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn step(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
         match &mut self.phase {
             Phase::Pending(_) => {
-                self.establish();
+                self.establish_now();
                 Step::Next
             }
             Phase::Open(request, _) => {
@@ -162,7 +174,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 match request.flush_output() {
                     Ok(true) => {}
                     Ok(false) => return Step::Turn(self.wait_for_room(worker)),
-                    Err(error) => return self.fail(RequestError::failed(Stage::Handle, error)),
+                    Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
                 }
                 if !self.verified {
                     return self.verify();
@@ -189,7 +201,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.shared.observe(|| Event::Refused { reason: Refusal::Unverified });
                 self.finish(End::Refused);
             }
-            Err(error) => return self.fail(error),
+            Err(error) => return self.failed(error),
         }
         Step::Next
     }
@@ -219,7 +231,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 let unread = request.progress().unread;
                 let message = format!("a message longer than max_buffered: the handler takes none of {unread} bytes");
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
-                self.fail(RequestError::failed(Stage::Handle, error))
+                self.failed(RequestError::failed(Stage::Handle, error))
             }
             // A connection that fails before it has said anything concerns nobody.
             Err(_) if self.calls == 0 && request.progress().unread == 0 => {
@@ -227,7 +239,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.phase = Phase::Gone;
                 Step::Next
             }
-            Err(error) => self.fail(RequestError::failed(Stage::Handle, error)),
+            Err(error) => self.failed(RequestError::failed(Stage::Handle, error)),
         }
     }
 
@@ -241,50 +253,16 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         worker.set_now(Instant::now());
         if !in_message {
             self.message_since = None;
-            return Step::Turn(Turn::Park(self.wait_for(Class::Idle)));
+            return Step::Turn(Turn::Park(self.wait_for(Class::Idle, worker.now())));
         }
         // The deadline of a message counts from its first byte, however often a byte of it arrives.
-        let since = *self.message_since.get_or_insert_with(|| worker.now());
-        let spent = worker.now().saturating_duration_since(since);
-        let mut wait = self.wait_for(Class::Message);
-        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
-        Step::Turn(Turn::Park(wait))
-    }
-
-    /// Waits for the peer to take more of what is to be sent. What it sends meanwhile does not extend the deadline.
-    #[cold]
-    fn wait_for_room(&mut self, worker: &mut Worker) -> Turn {
-        let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return Turn::Done };
-        let progress = request.progress();
-        if progress.yielded {
-            self.stalled_since = None;
-            return Turn::Again;
-        }
-        worker.set_now(Instant::now());
-        let (received, sent) = progress.transferred;
-        if self.transferred.1 != sent {
-            self.stalled_since = None;
-        }
-        self.transferred = (received, sent);
-        let spent = worker.now().saturating_duration_since(*self.stalled_since.get_or_insert_with(|| worker.now()));
-        let mut wait = self.wait_for(Class::Write);
-        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
-        Turn::Park(wait)
-    }
-
-    fn wait_for(&self, class: Class) -> Wait {
-        let options = &self.shared.core.options;
-        let (timeout, watch) = match class {
-            Class::Idle => (options.idle_timeout, Watch::Read),
-            Class::Message => (options.read_timeout, Watch::Read),
-            Class::Write => (options.write_timeout, Watch::Write),
-            Class::Linger => (Some(options.linger_timeout), Watch::Read),
-        };
-        Wait { class, timeout, watch }
+        self.message_since.get_or_insert_with(|| worker.now());
+        Step::Turn(Turn::Park(self.wait_for(Class::Message, worker.now())))
     }
 
     /// Makes the handler if it is not there yet, and calls `handle`.
     fn call(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+        self.check_total(Instant::now);
         let Phase::Open(request, handler) = &mut self.phase else { return Step::Next };
         if handler.is_none() {
             match guarded(Stage::Setup, || {
@@ -292,8 +270,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 made.setup(request).map(|()| made)
             }) {
                 Ok(Ok(made)) => *handler = Some(made),
-                Ok(Err(error)) => return self.fail(RequestError::failed(Stage::Setup, error)),
-                Err(error) => return self.fail(error),
+                Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Setup, error)),
+                Err(error) => return self.failed(error),
             }
         }
         let Some(handler) = handler else { return Step::Next };
@@ -303,8 +281,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let after = request.progress();
         let flow = match outcome {
             Ok(Ok(flow)) => flow,
-            Ok(Err(error)) => return self.fail(RequestError::failed(Stage::Handle, error)),
-            Err(error) => return self.fail(error),
+            Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Handle, error)),
+            Err(error) => return self.failed(error),
         };
         let took = after.consumed > before.consumed;
         if took {
@@ -329,7 +307,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     match request.flush_output() {
                         Ok(true) => return self.park(false, worker),
                         Ok(false) => {}
-                        Err(error) => return self.fail(RequestError::failed(Stage::Handle, error)),
+                        Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
                     }
                 }
                 if *budget == 0 {
@@ -344,18 +322,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         Step::Next
     }
 
+    fn failed(&mut self, error: RequestError) -> Step {
+        self.fail(error);
+        Step::Next
+    }
+
     /// As in Python, `finish` comes first, and then `handle_error`.
-    fn fail(&mut self, error: RequestError) -> Step {
-        let end = if error.is_panic() {
-            End::Panicked
-        } else if error.is_stopping() {
-            End::Forced
-        } else if error.is_timeout() {
-            End::TimedOut
-        } else {
-            End::Failed
-        };
-        let second = self.run_finish(end);
+    fn fail(&mut self, error: RequestError) {
+        let second = self.run_finish(End::of(&error));
         let gone = error.is_disconnect();
         for error in [Some(error), second].into_iter().flatten() {
             self.shared.report(error, Some(self.id), self.client_address());
@@ -363,7 +337,6 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         if gone {
             self.phase = Phase::Gone;
         }
-        Step::Next
     }
 
     fn client_address(&self) -> Option<&<T::Request as Request>::Addr> {
@@ -446,9 +419,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         if *discarded > options.linger_bytes || spent >= options.linger_timeout || (*stopping && quiet) {
             return Turn::Done;
         }
-        let mut wait = self.wait_for(Class::Linger);
-        wait.timeout = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
-        Turn::Park(wait)
+        Turn::Park(self.wait_for(Class::Linger, worker.now()))
     }
 }
 

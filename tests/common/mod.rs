@@ -10,6 +10,7 @@ mod figures;
 mod folder;
 mod recorder;
 mod server;
+mod slow;
 mod wait;
 
 pub use clients::*;
@@ -17,6 +18,7 @@ pub use figures::*;
 pub use folder::*;
 pub use recorder::*;
 pub use server::*;
+pub use slow::*;
 pub use wait::*;
 
 /// Writes each test three times: under `Sync`, `ThreadPerRequest` and `Pool`, which its body calls by the name in angle brackets.

@@ -29,6 +29,7 @@ use crate::sys::Descriptor;
 use crate::sys::poller::Watch;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
+use crate::transport::Establish;
 use crate::transport::Transport;
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Sealed for Job<T, H> {}
@@ -64,7 +65,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn first_wait(&self) -> Option<Wait> {
         let waits = self.parks() && !self.shared.factory.speaks_first();
-        waits.then(|| self.wait_for(Class::Idle))
+        let now = || if T::Pending::WAITS { Instant::now() } else { self.accepted_at };
+        waits.then(|| self.wait_for(Class::Idle, now()))
     }
 
     fn set_hangup(&mut self) {
@@ -75,19 +77,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn expire(&mut self, class: Class) {
-        let (end, what, timeout) = match class {
-            Class::Idle => return self.finish(End::IdleTimeout),
-            Class::Linger => return self.phase = Phase::Gone,
-            Class::Message => (End::TimedOut, "receiving a message", self.shared.core.options.read_timeout),
-            Class::Write => (End::TimedOut, "sending", self.shared.core.options.write_timeout),
-        };
-        let error = crate::error::timed_out(what, timeout.unwrap_or_default());
-        self.finish(end);
-        self.shared.report(RequestError::failed(Stage::Handle, error), Some(self.id), self.client_address());
-        if class == Class::Write {
-            // The peer does not read: waiting for it again would be in vain.
-            self.phase = Phase::Gone;
-        }
+        self.give_up(class);
     }
 
     fn cut(&mut self, end: End) {
