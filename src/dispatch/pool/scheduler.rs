@@ -280,12 +280,19 @@ impl<J: Task> Scheduler<J> {
                 job.expire(class);
                 (token, job)
             }
-            Work::New(job) if !job.parks() => return self.run_message(index, job, worker),
-            Work::New(job) => match start(&self.park, job, worker.now()) {
-                Ok(Started::Waits) => return,
-                Ok(Started::Runs(token, job)) => (token, job),
-                Err(rejected) => return rejected.close(),
-            },
+            Work::New(mut job) => {
+                if job.is_pending() {
+                    self.establish(index, &mut job, worker);
+                }
+                if !job.parks() {
+                    return self.run_message(index, job, worker);
+                }
+                match start(&self.park, job, worker.now()) {
+                    Ok(Started::Waits) => return,
+                    Ok(Started::Runs(token, job)) => (token, job),
+                    Err(rejected) => return rejected.close(),
+                }
+            }
         };
         let lane = &self.lanes[index];
         let again = if in_slow_lane {
@@ -306,6 +313,15 @@ impl<J: Task> Scheduler<J> {
         if let Some(job) = again {
             lane.push(Work::Again { token, job });
         }
+    }
+
+    /// A handshake holds its worker, as a call that blocks does.
+    fn establish(&self, index: usize, job: &mut J, worker: &mut Worker) {
+        let lane = &self.lanes[index];
+        self.begin(lane, None);
+        job.establish();
+        self.end(lane);
+        worker.set_now(Instant::now());
     }
 
     /// A message is handled to its end.

@@ -52,6 +52,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         self.converse(worker)
     }
 
+    fn is_pending(&self) -> bool {
+        matches!(self.phase, Phase::Pending(_))
+    }
+
+    fn establish(&mut self) {
+        self.establish_now();
+    }
+
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         match &self.phase {
             Phase::Open(request, _) | Phase::Closing(request) => request.descriptor(),

@@ -1,0 +1,163 @@
+//! The second phase of a transport: under its deadline, where the handler runs, and parked afterwards as any other connection.
+
+#[macro_use]
+mod common;
+
+use std::io;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+use std::time::Instant;
+
+use common::PATIENCE;
+use common::Running;
+use common::Start;
+use common::ask;
+use common::connect;
+use common::drip;
+use common::echo::echo_line;
+use common::read_rest;
+use socketserver::BindError;
+use socketserver::Builder;
+use socketserver::Descriptor;
+use socketserver::End;
+use socketserver::Establish;
+use socketserver::HandlerResult;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::Transport;
+use socketserver::handler::Function;
+use socketserver::handler::function;
+use socketserver::transport::Bind;
+use socketserver::transport::InetAddress;
+use socketserver::transport::TcpOptions;
+
+const SHORT: Duration = Duration::from_millis(150);
+const LONG: Duration = Duration::from_secs(600);
+
+type Connection = Stream<TcpStream>;
+
+/// TCP, where a client knocks with a line before it is let in.
+struct Knocking(Tcp);
+
+/// A client that has not knocked yet.
+struct Outside(TcpStream, SocketAddr);
+
+impl Transport for Knocking {
+    type Request = Stream<TcpStream>;
+    type Pending = Outside;
+    type Addr = SocketAddr;
+
+    fn accept(&mut self) -> io::Result<Outside> {
+        let stream = self.0.accept()?.0;
+        let peer = *stream.peer_addr().expect("TCP has addresses");
+        Ok(Outside(stream.into_parts().0, peer))
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.0.descriptor()
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr()
+    }
+}
+
+impl Bind for Knocking {
+    type Address = InetAddress;
+    type Options = TcpOptions;
+
+    fn bind(address: &InetAddress, options: &TcpOptions) -> Result<Self, BindError> {
+        Tcp::bind(address, options).map(Self)
+    }
+}
+
+impl Establish for Outside {
+    type Request = Stream<TcpStream>;
+
+    const WAITS: bool = true;
+
+    fn client_address(&self) -> Option<&SocketAddr> {
+        Some(&self.1)
+    }
+
+    fn establish(self, deadline: Option<Instant>) -> io::Result<Stream<TcpStream>> {
+        let Self(socket, peer) = self;
+        socket.set_nonblocking(false)?;
+        let mut byte = [0];
+        while byte != *b"\n" {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::Error::new(ErrorKind::TimedOut, "nobody knocks"));
+            }
+            socket.set_read_timeout(left)?;
+            match (&socket).read(&mut byte) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        socket.set_read_timeout(None)?;
+        socket.set_nonblocking(true)?;
+        Ok(Stream::new(socket, Some(peer)))
+    }
+}
+
+type EchoLine = Function<fn(&mut Connection) -> HandlerResult>;
+
+fn builder<D: Default>() -> Builder<Knocking, D, EchoLine> {
+    Builder::new(function(echo_line as fn(&mut Connection) -> HandlerResult)).establish_timeout(LONG).idle_timeout(LONG)
+}
+
+/// A client that does not knock in time is closed, told of and counted.
+fn times_out(server: Running<Knocking>, client: impl FnOnce(&TcpStream)) {
+    let begun = Instant::now();
+    client(&connect(server.local_addr()));
+    assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
+    assert!(server.seen.wait_for_stops(1, PATIENCE));
+    let report = server.stop();
+    assert_eq!(report.seen.errors(), ["establish: nobody knocks"]);
+    assert_eq!(report.seen.ended(End::TimedOut), 1);
+    assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+}
+
+fn silent(mut client: &TcpStream) {
+    assert_eq!(read_rest(&mut client), b"");
+}
+
+fn dripping(client: &TcpStream) {
+    drip(client);
+}
+
+under_each_dispatch! {
+    fn a_silent_client_is_not_waited_for<D>() {
+        times_out(builder::<D>().establish_timeout(SHORT).start(), silent);
+    }
+
+    fn bytes_that_drip_in_do_not_extend_the_handshake<D>() {
+        times_out(builder::<D>().establish_timeout(SHORT).start(), dripping);
+    }
+
+    fn the_time_for_the_whole_request_holds_in_the_handshake<D>() {
+        times_out(builder::<D>().total_timeout(SHORT).start(), silent);
+    }
+
+    fn who_was_let_in_is_parked_as_any_other<D>() {
+        let server = builder::<D>().idle_timeout(SHORT).start();
+        let mut first = connect(server.local_addr());
+        first.write_all(b"knock\n").unwrap();
+        let mut second = connect(server.local_addr());
+        second.write_all(b"knock\n").unwrap();
+        // Under one thread, too, the one that says nothing holds nobody up.
+        assert_eq!(ask(&second, "hello"), "hello");
+        assert_eq!((read_rest(&first), read_rest(&second)), (Vec::new(), Vec::new()));
+        drop((first, second));
+        assert!(server.seen.wait_for_stops(2, PATIENCE));
+        let report = server.stop();
+        assert_eq!(report.seen.ended(End::IdleTimeout), 2);
+        assert_eq!((report.accepted, report.idle_closed), (2, 2), "{report}");
+    }
+}
