@@ -28,6 +28,7 @@ use crate::handler::End;
 use crate::server::serve_loop::Ready;
 use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
+use crate::sys::child::KILL;
 use crate::sys::fork::Side;
 use crate::sys::fork::close_in_child;
 use crate::sys::fork::exit;
@@ -66,7 +67,12 @@ impl Fork {
         self
     }
 
-    /// Children that take longer are killed with SIGKILL. Default `None`: they may take for ever.
+    /// Children that take longer are killed with SIGKILL, whatever they are doing. Default `None`: they may take for ever.
+    ///
+    /// The builder's [`total_timeout`](crate::Builder::total_timeout) is watched by the child itself: it ends waits, and with an error that
+    /// `handle_error` and `finish` are told of, but not a handler that computes or that has executed another program. The server counts
+    /// both as failed; in [`Event::Stop`] the end of a child that was killed here is [`TimedOut`](End::TimedOut), of one that has given up
+    /// itself (exit code 1) [`Failed`](End::Failed).
     #[must_use]
     pub fn child_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.child_timeout = timeout.into();
@@ -249,15 +255,19 @@ impl<J: Task> Running<J> {
     fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
         let Some(child) = self.children.get(&pid) else { return };
         let Some(Exit { code, signal }) = child.process.try_wait() else { return };
-        if let Some(Child { process, mut job, .. }) = self.children.remove(&pid) {
+        if let Some(Child { process, mut job, until }) = self.children.remove(&pid) {
             #[cfg(target_os = "linux")]
             if let Some(descriptor) = process.descriptor() {
                 // Younger children have inherited it: closing it here would not end its registration (epoll(7), Q6).
                 let _ = serve_loop.park.poller.delete(descriptor);
             }
             drop(process);
-            let end = if code == Some(0) { End::HandlerClosed } else { End::Failed };
-            job.ended_elsewhere(end);
+            let overdue = until.is_some_and(|until| until <= Instant::now());
+            job.ended_elsewhere(match code {
+                Some(0) => End::HandlerClosed,
+                None if overdue && signal == Some(KILL) => End::TimedOut,
+                _ => End::Failed,
+            });
             serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
         }
         self.set_pace(serve_loop);

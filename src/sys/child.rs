@@ -23,6 +23,9 @@ pub(crate) struct Child {
     pidfd: Option<OwnedFd>,
 }
 
+/// The number of the signal that [`Child::kill`] sends when it is hard.
+pub(crate) const KILL: i32 = Signal::KILL.as_raw();
+
 /// How a child ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Exit {
