@@ -108,6 +108,7 @@ impl StopState {
     }
 
     /// As [`is_stopping`](Self::is_stopping), but a forked child knows only what it has seen: for use before a wait, which looks.
+    #[inline]
     pub(crate) fn has_been_told(&self) -> bool {
         self.deadline.load(Ordering::SeqCst) != RUNNING
     }

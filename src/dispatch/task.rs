@@ -184,18 +184,22 @@ impl Worker {
         }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
+    #[inline]
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now;
     }
 
+    #[inline]
     pub(crate) fn take_buffer(&mut self) -> Option<Box<[u8]>> {
         Some(self.buffer.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
     }
 
+    #[inline]
     pub(crate) fn put_buffer(&mut self, buffer: Box<[u8]>) {
         if buffer.len() == SIZE {
             self.buffer = Some(buffer);
@@ -203,6 +207,7 @@ impl Worker {
     }
 
     /// Sends the replies that wait; `report` is told of each that could not be sent.
+    #[inline]
     pub(crate) fn flush(&mut self, mut report: impl FnMut(RequestError)) {
         if self.outbox.replies.is_empty() {
             return;

@@ -111,12 +111,9 @@ impl<J: Waits> ParkingPlace<J> {
         wait: Wait,
         now: Instant,
     ) -> Result<Option<(J, bool)>, (J, io::Error)> {
-        let parking = Parking {
-            since: self.timers.millis(now),
-            deadline: self.timers.deadline(wait.timeout, now),
-            class: wait.class,
-            watch: wait.watch,
-        };
+        let since = self.timers.millis(now);
+        let parking =
+            Parking { since, deadline: Timers::deadline(wait.timeout, since), class: wait.class, watch: wait.watch };
         let mut job = job;
         let mut rearmed = false;
         if !EDGE {

@@ -53,15 +53,17 @@ impl Timers {
     }
 
     /// Milliseconds on this clock.
+    #[inline]
     pub(crate) fn millis(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A deadline on this clock; `u64::MAX` for never. Rounded up, so that no wait is cut short.
-    pub(crate) fn deadline(&self, timeout: Option<Duration>, from: Instant) -> u64 {
+    /// `since` and a while, on this clock; `u64::MAX` for never. Rounded up, so that no wait is cut short.
+    #[inline]
+    pub(crate) fn deadline(timeout: Option<Duration>, since: u64) -> u64 {
         let Some(timeout) = timeout else { return u64::MAX };
         let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        self.millis(from).saturating_add(timeout).saturating_add(1)
+        since.saturating_add(timeout).saturating_add(1)
     }
 
     /// Queues an entry for `deadline`.

@@ -12,18 +12,22 @@ pub(crate) struct Buffer {
 pub(crate) const SIZE: usize = 64 * 1024;
 
 impl Buffer {
+    #[inline]
     pub(crate) fn unread(&self) -> &[u8] {
         &self.data[self.start..self.end]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start + count);
         if self.is_empty() {
@@ -33,6 +37,7 @@ impl Buffer {
     }
 
     /// Takes the worker's buffer, with the unread bytes at its front; gives back one that is not needed.
+    #[inline]
     pub(crate) fn lend(&mut self, mut lent: Box<[u8]>) -> Option<Box<[u8]>> {
         if self.data.len() >= lent.len() {
             return Some(lent);
@@ -47,6 +52,7 @@ impl Buffer {
 
     /// Gives the large buffer back and keeps a copy of what is unread; a buffer that has grown for a long message stays, because to
     /// copy the message at each of its pieces would cost the square of its length.
+    #[inline]
     pub(crate) fn reclaim(&mut self) -> Option<Box<[u8]>> {
         if self.data.len() > SIZE && self.len() >= self.data.len() / 4 {
             return None;
@@ -58,6 +64,7 @@ impl Buffer {
     }
 
     /// Room for at least a byte behind what is unread, up to `limit` bytes in all; empty if so many are unread.
+    #[inline]
     pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
         if self.end == self.data.len() {
             self.make_room(limit);
@@ -66,6 +73,7 @@ impl Buffer {
         &mut self.data[self.end..end]
     }
 
+    #[inline]
     pub(crate) fn filled(&mut self, count: usize) {
         self.end += count;
     }
