@@ -223,11 +223,13 @@ impl<J: Task> Running<J> {
             }
             Ok(Side::Parent { pid }) => {
                 job.leave_to_child();
-                let Some(process) = ChildProcess::new(pid) else { return Ok(()) };
+                #[cfg_attr(not(target_os = "linux"), allow(unused_mut, reason = "no child is watched there"))]
+                let Some(mut process) = ChildProcess::new(pid) else { return Ok(()) };
                 #[cfg(target_os = "linux")]
-                if let Some(descriptor) = process.descriptor() {
-                    // Without it the child is found by the next look at all of them.
-                    let _ = ServeLoop::watch(&serve_loop.park, descriptor, pid);
+                if let Some(descriptor) = process.descriptor()
+                    && ServeLoop::watch(&serve_loop.park, descriptor, pid).is_err()
+                {
+                    process.unwatch();
                 }
                 let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.children.insert(pid, Child { process, job, until });
@@ -242,6 +244,7 @@ impl<J: Task> Running<J> {
         let mut ready = std::mem::take(&mut self.ready);
         self.collect_all(serve_loop);
         while !self.children.is_empty() && Instant::now() < until {
+            self.look_after(serve_loop);
             serve_loop.wait_ready(until);
             if serve_loop.turn(false, &mut ready).is_err() {
                 break;
@@ -280,7 +283,7 @@ impl<J: Task> Running<J> {
         }
     }
 
-    /// What no event tells of: children that are overdue, and exits where the system does not report them.
+    /// What no event tells of: children that are overdue, and the exits of those that are not watched.
     fn look_after(&mut self, serve_loop: &mut ServeLoop<J>) {
         let now = Instant::now();
         for child in self.children.values() {
@@ -288,18 +291,23 @@ impl<J: Task> Running<J> {
                 let _ = child.process.kill(true);
             }
         }
-        if cfg!(not(target_os = "linux")) {
+        if self.has_unwatched() {
             self.collect_all(serve_loop);
         }
         self.set_pace(serve_loop);
     }
 
+    /// Whether there are children whose exits no descriptor tells of: on Linux only where none was left, or a sandbox allows none.
+    fn has_unwatched(&self) -> bool {
+        self.children.values().any(|child| !child.process.is_watched())
+    }
+
     /// How often the loop has to look after the children.
     fn set_pace(&self, serve_loop: &mut ServeLoop<J>) {
-        const WITHOUT_PIDFD: Duration = Duration::from_millis(20);
+        const UNWATCHED: Duration = Duration::from_millis(20);
         let next = self.children.values().filter_map(|child| child.until).min();
-        let sweep = cfg!(not(target_os = "linux")) && !self.children.is_empty();
-        serve_loop.look_again_at(if sweep { Some(Instant::now() + WITHOUT_PIDFD) } else { next });
+        let sweep = self.has_unwatched().then(|| Instant::now() + UNWATCHED);
+        serve_loop.look_again_at(next.into_iter().chain(sweep).min());
     }
 }
 

@@ -49,6 +49,20 @@ impl Child {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
+    /// From here on it is looked after as where the system has no such thing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unwatch(&mut self) {
+        self.pidfd = None;
+    }
+
+    /// Whether a descriptor tells of its end.
+    pub(crate) fn is_watched(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.pidfd.is_some();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
     /// Collects the child if it has ended. One that somebody else has collected counts as ended, how is unknown.
     pub(crate) fn try_wait(&self) -> Option<Exit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

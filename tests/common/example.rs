@@ -53,6 +53,13 @@ impl Example {
         Self::spawn(Command::new("sh").arg("-c").arg(script).arg(program).args(flags))
     }
 
+    /// As [`start`](Self::start), by a user whom the limits on processes hold: those of the superuser hold nobody.
+    pub fn start_unprivileged(program: &Path, flags: &[&str]) -> Self {
+        let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+        let run = if rustix::process::getuid().is_root() { nobody } else { "" };
+        Self::spawn(Command::new("sh").arg("-c").arg(format!("exec {run} \"$0\" \"$@\"")).arg(program).args(flags))
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -94,8 +101,13 @@ impl Example {
     }
 
     /// Tells it to stop; how it exits, and what it printed on standard error.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a signal");
+        self.wait()
+    }
+
+    /// How it exits by itself, and what it printed on standard error.
+    pub fn wait(mut self) -> (ExitStatus, String) {
         let mut report = String::new();
         self.child.stderr.take().expect("its errors").read_to_string(&mut report).expect("its report");
         (self.child.wait().expect("its exit"), report)
