@@ -65,6 +65,8 @@ impl StopHandle {
 pub(crate) const FORCED: usize = 0;
 /// [`StopState::wait`] was ended by the begin of the drain.
 pub(crate) const DRAINING: usize = 1;
+/// [`StopState::wait`] was ended by its bell: somebody has sent a message to the connection that is waited for.
+pub(crate) const MAIL: usize = 2;
 
 /// Never: the deadline of a server that has not been told to stop.
 const RUNNING: u64 = u64::MAX;
@@ -141,13 +143,14 @@ impl StopState {
     /// Waits for `descriptor` until `until`, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`] then.
     ///
     /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. Where `ends_idle`, the
-    /// begin of the drain ends the wait too, with [`DRAINING`].
+    /// begin of the drain ends the wait too, with [`DRAINING`]; and where there is a `bell`, that does, with [`MAIL`].
     pub(crate) fn wait(
         &self,
         descriptor: Descriptor<'_>,
         interest: Interest,
         until: Option<Instant>,
         ends_idle: bool,
+        bell: Option<&Signal>,
     ) -> io::Result<Woken> {
         /// A second stop may shorten the deadline: it is looked at so often.
         const PACE: Duration = Duration::from_millis(20);
@@ -158,12 +161,11 @@ impl StopState {
             if draining && ends_idle {
                 return Ok(Woken::Signal(DRAINING));
             }
-            let signals = [&self.force, &self.draining];
-            let signals = &signals[..if draining { 1 } else { 2 }];
+            let signals = [Some(&self.force), (!draining).then_some(&self.draining), bell];
             let forced_at = self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START));
             let look_again = draining.then(|| Instant::now() + PACE);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
-            match wait(descriptor, interest, signals, pause)? {
+            match wait(descriptor, interest, &signals, pause)? {
                 // A forked child learns here that it has been told.
                 Woken::Signal(DRAINING) => _ = self.is_stopping(),
                 Woken::TimedOut => {

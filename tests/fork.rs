@@ -69,7 +69,7 @@ mod linux {
     use crate::common::receive;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 11] = [
+        let cases: [(&str, fn()); 12] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
@@ -81,6 +81,7 @@ mod linux {
             ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
             ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
             ("threads_are_refused", threads_are_refused),
+            ("senders_are_refused", senders_are_refused),
         ];
         for (name, case) in cases {
             case();
@@ -245,6 +246,23 @@ mod linux {
         }
         assert_eq!(calls.get(), 0);
         assert_eq!(report.finished, 3, "{report}");
+    }
+
+    fn senders_are_refused() {
+        let handler = |request: &mut Stream<TcpStream>| {
+            let error = request.sender().expect_err("nobody could reach it");
+            request.write_all(format!("{error}\n").as_bytes())?;
+            Ok(Flow::Close)
+        };
+        let mut client = None;
+        let report = serve_children(Fork::default(), 1, handler, |address| {
+            let mut asking = connect(address);
+            asking.write_all(b"sender\n").expect("send");
+            client = Some(asking);
+        });
+        let said = read_line(client.as_mut().expect("a client"));
+        assert!(said.starts_with("under Fork each connection has a process of its own"), "{said}");
+        assert_eq!(report.finished, 1, "{report}");
     }
 
     /// What the descriptors of this process stand for: sockets and pollers by number or kind.

@@ -18,7 +18,9 @@ use crate::handler::End;
 use crate::park::ParkingPlace;
 use crate::park::Wait;
 use crate::park::table::Token;
+use crate::request::mailbox::Wake;
 use crate::server::serve_loop::Ready;
+use crate::sys::poller::Watch;
 
 /// Runs every handler on the serving thread, one at a time.
 ///
@@ -266,20 +268,28 @@ pub(super) fn run_turn<J: Task>(
                 job.detach();
                 return None;
             }
-            Turn::Park(wait) => match park.park(token, job, wait, worker.now()) {
-                Ok(None) => return None,
-                Ok(Some((news, hangup))) => {
-                    job = news;
-                    if hangup {
-                        job.set_hangup();
+            Turn::Park(wait) => {
+                if wait.watch == Watch::Read
+                    && let Some(mailbox) = job.mailbox()
+                    && !mailbox.await_mail(|| Wake::Parked(park.calls(), token))
+                {
+                    return Some(job);
+                }
+                match park.park(token, job, wait, worker.now()) {
+                    Ok(None) => return None,
+                    Ok(Some((news, hangup))) => {
+                        job = news;
+                        if hangup {
+                            job.set_hangup();
+                        }
+                    }
+                    Err((mut failed, _)) => {
+                        failed.cut(End::Forced);
+                        park.remove(token, &failed);
+                        return None;
                     }
                 }
-                Err((mut failed, _)) => {
-                    failed.cut(End::Forced);
-                    park.remove(token, &failed);
-                    return None;
-                }
-            },
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::park::Waits;
 use crate::park::timers::Class;
 use crate::request::Outbox;
 use crate::request::buffer::SIZE;
+use crate::request::mailbox::Mailbox;
 use crate::server::core::Core;
 use crate::sys::Descriptor;
 
@@ -59,6 +60,10 @@ pub trait Task: Sealed + Sized {
     /// Whether it can wait in a poller at all.
     #[doc(hidden)]
     fn parks(&self) -> bool;
+
+    /// What others have sent to it, if anybody can.
+    #[doc(hidden)]
+    fn mailbox(&self) -> Option<&Mailbox>;
 
     /// What to wait for before the first turn, if there is anything.
     #[doc(hidden)]

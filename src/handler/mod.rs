@@ -52,7 +52,7 @@ pub enum End {
     Failed,
     /// The server stops, and it was still busy at the deadline.
     Forced,
-    /// The handler returned [`Flow::Close`].
+    /// The handler returned [`Flow::Close`], or a [`Sender`](crate::Sender) closed it.
     HandlerClosed,
     /// The client sent nothing for too long.
     IdleTimeout,

@@ -7,22 +7,26 @@
 //! - [`wake`](ParkingPlace::wake) answers an event: the job, or a note for the worker that runs it.
 //! - [`park`](ParkingPlace::park) lets it wait, or gives it back at once if there was news while it ran.
 //! - [`remove`](ParkingPlace::remove) frees the slot; events still on their way find its generation gone.
+//! - [`called`](ParkingPlace::called) tells which connections have been sent a message from elsewhere: to be woken, as by an event.
 //! - [`expired`](ParkingPlace::expired), [`take_all`](ParkingPlace::take_all), [`take_longest_idle`](ParkingPlace::take_longest_idle)
 //!   take parked ones out for the timer, the drain, and shedding.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+mod calls;
 #[cfg(all(test, socketserver_shuttle))]
 mod model;
 pub(crate) mod sync;
 pub(crate) mod table;
 pub(crate) mod timers;
 
+use calls::Calls;
 use sync::Mutex;
 use table::Found;
 use table::Parked;
@@ -32,6 +36,7 @@ use table::Token;
 use timers::Class;
 use timers::Timers;
 
+use crate::request::mailbox::Call;
 use crate::sys::Descriptor;
 use crate::sys::poller::EDGE;
 use crate::sys::poller::Events;
@@ -50,7 +55,8 @@ pub(crate) struct Wait {
 /// The poller, the table and the timers of one server.
 #[derive(Debug)]
 pub(crate) struct ParkingPlace<J> {
-    pub(crate) poller: Poller,
+    pub(crate) poller: Arc<Poller>,
+    calls: Arc<Calls>,
     table: Table<J>,
     timers: Timers,
     /// Candidates for shedding from the last look at the table, the longest idle last.
@@ -69,8 +75,10 @@ pub(crate) trait Waits {
 
 impl<J: Waits> ParkingPlace<J> {
     pub(crate) fn new() -> io::Result<Self> {
+        let poller = Arc::new(Poller::new()?);
         Ok(Self {
-            poller: Poller::new()?,
+            calls: Arc::new(Calls::new(Arc::clone(&poller))),
+            poller,
             table: Table::new(),
             timers: Timers::new(),
             sheddable: Mutex::new(Vec::new()),
@@ -181,6 +189,16 @@ impl<J: Waits> ParkingPlace<J> {
         let outcome = self.poller.wait(events, timeout);
         self.waits_until.store(0, Ordering::SeqCst);
         outcome
+    }
+
+    /// Where parked connections can be called, whether or not anybody polls at the moment.
+    pub(crate) fn calls(&self) -> Arc<dyn Call> {
+        Arc::clone(&self.calls) as Arc<dyn Call>
+    }
+
+    /// Tells who has been called since it was last asked; the next [`wait`](Self::wait) returns at once for those who come later.
+    pub(crate) fn called(&self, each: impl FnMut(Token)) {
+        self.calls.take(each);
     }
 
     /// Takes out every job whose deadline has passed.

@@ -1,4 +1,5 @@
-//! A model check of the table: every interleaving (of many thousands, chosen by shuttle) of events, parking, timers, closing and stopping.
+//! A model check of the table: every interleaving (of many thousands, chosen by shuttle) of events, parking, timers, closing and stopping,
+//! and of messages that are sent to parked connections from elsewhere.
 //!
 //! Run with `RUSTFLAGS="--cfg socketserver_shuttle" cargo test --release --lib model`.
 
@@ -9,6 +10,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use shuttle::thread;
 
+use super::sync::Condvar;
+use super::sync::Mutex;
 use super::table::Expiry;
 use super::table::Found;
 use super::table::Parked;
@@ -16,6 +19,9 @@ use super::table::Parking;
 use super::table::Table;
 use super::table::Token;
 use super::timers::Class;
+use crate::request::mailbox::Call;
+use crate::request::mailbox::Mailbox;
+use crate::request::mailbox::Wake;
 use crate::sys::poller::Watch;
 
 const SCHEDULES: usize = 20_000;
@@ -165,5 +171,113 @@ fn model_an_event_of_a_former_tenant_never_runs_the_new_one() {
         } else {
             late.join().unwrap();
         }
+    });
+}
+
+/// What a poller that is called does: it wakes the connections, here until it is told that no more calls will come.
+#[derive(Default)]
+struct Called {
+    calls: Mutex<(Vec<Token>, bool)>,
+    news: Condvar,
+}
+
+impl Call for Called {
+    fn call(&self, token: Token) {
+        self.calls.lock().0.push(token);
+        self.news.notify_one();
+    }
+}
+
+impl Called {
+    fn next(&self) -> Option<Token> {
+        let mut calls = self.calls.lock();
+        loop {
+            match (calls.0.pop(), calls.1) {
+                (Some(token), _) => return Some(token),
+                (None, true) => return None,
+                (None, false) => calls = self.news.wait(calls),
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.calls.lock().1 = true;
+        self.news.notify_one();
+    }
+}
+
+/// A connection others can send to, and what has been sent on.
+struct Addressed {
+    table: Table<Job>,
+    called: Arc<Called>,
+    mailbox: Mailbox,
+    sent: Mutex<Vec<u8>>,
+}
+
+impl Addressed {
+    /// As [`run`]; the messages are taken where a turn begins, and the mailbox is looked at before the connection parks.
+    fn run(&self, token: Token, mut job: Job) {
+        loop {
+            job.0.hold();
+            self.sent.lock().extend(self.mailbox.take().into_iter().flatten());
+            if !self.mailbox.await_mail(|| Wake::Parked(Arc::clone(&self.called) as Arc<dyn Call>, token)) {
+                continue;
+            }
+            match self.table.park(token, job, PARKING, false) {
+                Parked::Waits { .. } => return,
+                Parked::News(news, _) | Parked::Unarmed(news) => job = news,
+            }
+        }
+    }
+
+    fn wake(&self, token: Token) {
+        if let Found::Job(job) = self.table.wake(token, false) {
+            self.run(token, job);
+        }
+    }
+}
+
+#[test]
+fn model_what_is_sent_to_a_connection_leaves_in_order_without_another_event() {
+    check(|| {
+        let connection = Arc::new(Addressed {
+            table: Table::new(),
+            called: Arc::default(),
+            mailbox: Mailbox::new(1000),
+            sent: Mutex::default(),
+        });
+        let token = connection.table.insert();
+        let shared = Arc::new(Shared::default());
+        connection.run(token, Job(Arc::clone(&shared)));
+        let poller = {
+            let connection = Arc::clone(&connection);
+            thread::spawn(move || {
+                while let Some(token) = connection.called.next() {
+                    connection.wake(token);
+                }
+            })
+        };
+        let senders = [10, 20].map(|first| {
+            let connection = Arc::clone(&connection);
+            thread::spawn(move || (first..first + 3).for_each(|byte| connection.mailbox.send(&[byte, byte]).unwrap()))
+        });
+        let event = {
+            let (connection, shared) = (Arc::clone(&connection), Arc::clone(&shared));
+            thread::spawn(move || {
+                shared.arrived.fetch_add(1, SeqCst);
+                connection.wake(token);
+            })
+        };
+        for thread in senders.into_iter().chain([event]) {
+            thread.join().unwrap();
+        }
+        connection.called.end();
+        poller.join().unwrap();
+        assert_eq!(shared.handled.load(SeqCst), 1, "a message of the client was forgotten");
+        assert!(connection.table.take_parked(token).is_some(), "the connection is lost");
+        let sent = connection.sent.lock().clone();
+        let of = |first| sent.iter().copied().filter(|byte| (first..first + 3).contains(byte)).collect::<Vec<u8>>();
+        assert_eq!((of(10), of(20)), (vec![10, 10, 11, 11, 12, 12], vec![20, 20, 21, 21, 22, 22]));
+        assert!(sent.chunks(2).all(|message| message[0] == message[1]), "a message was cut: {sent:?}");
     });
 }

@@ -17,7 +17,7 @@ pub(super) struct FilePart {
     at: u64,
     end: u64,
     /// What was written after it.
-    behind: Vec<u8>,
+    pub(super) behind: Vec<u8>,
     /// The kernel cannot send it.
     copies: bool,
     /// It was left for others to have their turn, not for want of room.

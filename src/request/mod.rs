@@ -3,17 +3,25 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 pub(crate) mod buffer;
 pub(crate) mod datagram;
 mod file;
+mod inbox;
+pub(crate) mod mailbox;
+mod sender;
 pub(crate) mod stream;
 mod writer;
 
 pub use datagram::Datagram;
 pub use datagram::ReplySocket;
+pub use mailbox::Mailbox;
+pub use sender::SendError;
+pub use sender::Sender;
 pub use stream::Socket;
 pub use stream::Stream;
 pub use writer::Writer;
@@ -86,6 +94,12 @@ pub trait Request {
     /// What the system said of the socket.
     fn flush_output(&mut self) -> io::Result<bool> {
         Ok(true)
+    }
+
+    /// What [`Sender`]s have sent to the peer, once there is one; [`flush_output`](Self::flush_output) takes it in. A request that wraps
+    /// a [`Stream`] passes the stream's on.
+    fn mailbox(&self) -> Option<&Mailbox> {
+        None
     }
 
     /// Says that nothing more will be sent (`SHUT_WR`); Python's `shutdown_request`.
@@ -168,6 +182,8 @@ pub struct Session {
     pub(crate) max_buffered: usize,
     pub(crate) write_buffer: usize,
     pub(crate) max_pending_output: usize,
+    /// This is a process of one request's own, forked by the server.
+    pub(crate) in_child: AtomicBool,
 }
 
 impl Session {
@@ -175,6 +191,10 @@ impl Session {
     #[must_use]
     pub fn stop_handle(&self) -> &StopHandle {
         &self.stop
+    }
+
+    pub(crate) fn set_in_child(&self) {
+        self.in_child.store(true, Ordering::Relaxed);
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Discard;
@@ -17,6 +18,9 @@ use super::Request;
 use super::Session;
 use super::buffer::Buffer;
 use super::deadline;
+use super::inbox::Inbox;
+use super::mailbox::Mailbox;
+use super::sender::Sender;
 use super::writer::Writer;
 use super::writer::send;
 use crate::stop::StopHandle;
@@ -137,6 +141,57 @@ impl<S: Socket> Stream<S> {
         self.writer.session.as_ref().map(|session| session.stop.clone())
     }
 
+    /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any thread.
+    ///
+    /// What it sends is sent by whoever serves this connection, between two calls of its handler or while a read inside `handle` waits for
+    /// the client, under every dispatch but `Fork`. Up to the builder's [`max_pending_output`](crate::Builder::max_pending_output) waits for a
+    /// client that does not read; it is subject to the write timeout, and is counted in [`transferred`](Self::transferred). It does not
+    /// count as a message of the client: the idle timeout goes on.
+    ///
+    /// A connection that nobody asks for a sender pays nothing for the possibility.
+    ///
+    /// ```
+    /// use std::io::BufRead;
+    /// use std::sync::Mutex;
+    /// use socketserver::{Flow, PoolTcpServer, Sender};
+    ///
+    /// /// Those who listen. What comes from one goes to all.
+    /// static AUDIENCE: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
+    ///
+    /// let server = PoolTcpServer::bind_fn("127.0.0.1:0", |request| {
+    ///     let mut line = String::new();
+    ///     request.read_line(&mut line)?;
+    ///     let mut audience = AUDIENCE.lock().unwrap();
+    ///     if line == "listen\n" {
+    ///         audience.push(request.sender()?);
+    ///     } else {
+    ///         // Those who have gone, and those who do not listen any more, miss it.
+    ///         audience.retain(|listener| listener.send(&line).is_ok());
+    ///     }
+    ///     Ok(Flow::Continue)
+    /// })?;
+    /// # Ok::<(), socketserver::BindError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection has a process of its own and no other can reach it; and for a
+    /// connection that no server serves, because it was detached or made by [`new`](Self::new).
+    pub fn sender(&mut self) -> io::Result<Sender> {
+        let unsupported = |why| Err(io::Error::new(ErrorKind::Unsupported, why));
+        let Some(session) = &self.writer.session else {
+            return unsupported("no server serves this connection, so nobody would send for a sender: write to it");
+        };
+        if session.in_child.load(Ordering::Relaxed) {
+            return unsupported(
+                "under Fork each connection has a process of its own, and no other can write to it: use Pool, ThreadPerRequest or Sync",
+            );
+        }
+        let limit = session.max_pending_output;
+        let inbox = self.writer.inbox.get_or_insert_with(|| Inbox(Arc::new(Mailbox::new(limit))));
+        Ok(Sender::new(Arc::clone(&inbox.0)))
+    }
+
     /// Bytes received from and sent to the peer so far.
     pub fn transferred(&self) -> (u64, u64) {
         (self.received, self.writer.total)
@@ -222,7 +277,11 @@ impl<S: Socket> Stream<S> {
                 Fill::Data | Fill::End | Fill::Full => return Ok(()),
             }
             // The peer may be waiting for the answer before it goes on.
-            self.writer.flush_waiting()?;
+            self.writer.flush_waiting_and_mail()?;
+            if Request::mailbox(self).is_some_and(Mailbox::is_dismissed) {
+                self.ended = true;
+                return Ok(());
+            }
             let until = *until
                 .get_or_insert_with(|| self.read_deadline.unwrap_or_else(|| deadline(self.writer.read_timeout())));
             self.writer.wait(Interest::Read, until)?;
@@ -335,6 +394,8 @@ impl<S: Socket> Request for Stream<S> {
     }
 
     fn release(&mut self) {
+        // What others have sent so far goes out with the new owner's output.
+        self.writer.end_mail();
         self.writer.session = None;
         self.writer.until = None;
     }
@@ -401,7 +462,12 @@ impl<S: Socket> Request for Stream<S> {
     }
 
     fn flush_output(&mut self) -> io::Result<bool> {
-        if self.writer.pending() == 0 { Ok(true) } else { self.writer.send_output() }
+        let nothing = self.writer.pending() == 0 && self.writer.inbox.is_none();
+        if nothing { Ok(true) } else { self.writer.send_output_and_mail() }
+    }
+
+    fn mailbox(&self) -> Option<&Mailbox> {
+        self.writer.inbox.as_ref().map(|inbox| &*inbox.0)
     }
 
     fn shutdown_request(&mut self) -> io::Result<()> {

@@ -13,9 +13,11 @@ use super::WHOLE_REQUEST;
 use super::buffer::SIZE;
 use super::deadline;
 use super::file::FilePart;
+use super::inbox::Inbox;
 use super::stream::Socket;
 use crate::error::Stopping;
 use crate::error::timed_out;
+use crate::stop::MAIL;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
@@ -32,11 +34,13 @@ pub struct Writer<S: Socket> {
     /// To be sent behind the output.
     pub(super) file: Option<Box<FilePart>>,
     pub(super) total: u64,
+    /// What others send, once somebody can.
+    pub(super) inbox: Option<Inbox>,
 }
 
 impl<S: Socket> Writer<S> {
     pub(super) fn new(socket: S) -> Self {
-        Self { socket, session: None, until: None, output: Vec::new(), sent: 0, file: None, total: 0 }
+        Self { socket, session: None, until: None, output: Vec::new(), sent: 0, file: None, total: 0, inbox: None }
     }
 
     /// Bytes that wait to be sent, of files, too.
@@ -57,7 +61,8 @@ impl<S: Socket> Writer<S> {
         self.session.as_ref().and_then(|session| session.write_timeout)
     }
 
-    /// Blocks until the socket is ready, the deadline passes, or the server's drain is over.
+    /// Blocks until the socket is ready, the deadline passes, or the server's drain is over; a wait for input also ends when others
+    /// have sent something.
     pub(super) fn wait(&self, interest: Interest, until: Option<Instant>) -> io::Result<()> {
         let total = self.until.filter(|total| until.is_none_or(|until| *total < until));
         let (what, limit) = match interest {
@@ -67,12 +72,15 @@ impl<S: Socket> Writer<S> {
         };
         let until = total.or(until);
         let descriptor = self.socket.descriptor();
-        let woken = match &self.session {
-            Some(session) => session.stop.state.wait(descriptor, interest, until, false)?,
-            None => wait(descriptor, interest, &[], until)?,
+        let woken = match (&self.session, &self.inbox) {
+            (Some(session), Some(inbox)) if interest == Interest::Read => {
+                inbox.0.wait(&session.stop.state, descriptor, interest, until, false)?
+            }
+            (Some(session), _) => session.stop.state.wait(descriptor, interest, until, false, None)?,
+            (None, _) => wait(descriptor, interest, &[], until)?,
         };
         match woken {
-            Woken::Ready => Ok(()),
+            Woken::Ready | Woken::Signal(MAIL) => Ok(()),
             Woken::Signal(_) => Err(Stopping.into_io()),
             Woken::TimedOut => Err(timed_out(what, limit.unwrap_or_default())),
         }

@@ -150,7 +150,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How much output a connection may hold for a client that does not read; a write beyond it waits. Default 64 KiB.
+    /// How much output a connection may hold for a client that does not read; a write beyond it waits, and a
+    /// [`Sender`](crate::Sender) is refused. Default 64 KiB.
     pub fn max_pending_output(mut self, bytes: usize) -> Self {
         self.options.max_pending_output = bytes;
         self

@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -45,6 +46,7 @@ impl Core {
             max_buffered: options.max_buffered,
             write_buffer: options.write_buffer,
             max_pending_output: options.max_pending_output,
+            in_child: AtomicBool::new(false),
         };
         Self {
             permits: Arc::new(Permits::new(max_connections, Arc::clone(&stop.state))),

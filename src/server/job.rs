@@ -29,6 +29,7 @@ use crate::park::timers::Class;
 use crate::request::Discard;
 use crate::request::Fill;
 use crate::request::Request;
+use crate::request::mailbox::Mailbox;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -46,8 +47,9 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     /// Whether input has to be taken in before `handle` is called (again).
     needs_input: bool,
     hangup: bool,
-    /// Since when a part of a message has been waiting for the rest.
-    message_since: Option<Instant>,
+    /// Since when it has been waiting for the peer: for a message, or in one for the rest.
+    waiting_since: Option<Instant>,
+    in_message: bool,
     /// Since when the peer has taken nothing of what is to be sent.
     stalled_since: Option<Instant>,
     end: Option<End>,
@@ -92,7 +94,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             verified: false,
             needs_input: true,
             hangup: false,
-            message_since: None,
+            waiting_since: None,
+            in_message: false,
             stalled_since: None,
             end: None,
             closing: Closing::Flush,
@@ -176,6 +179,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     Ok(false) => return Step::Turn(self.wait_for_room(worker)),
                     Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
                 }
+                if request.mailbox().is_some_and(Mailbox::is_dismissed) {
+                    self.finish(End::HandlerClosed);
+                    return Step::Next;
+                }
                 if !self.verified {
                     return self.verify();
                 }
@@ -211,6 +218,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let Phase::Open(request, _) = &mut self.phase else { return Step::Next };
         match request.fill() {
             Ok(Fill::Data) => {
+                if !self.in_message {
+                    self.waiting_since = None;
+                }
                 self.needs_input = false;
                 Step::Next
             }
@@ -251,13 +261,15 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         // The handler may have taken its time; the wait begins now.
         worker.set_now(Instant::now());
-        if !in_message {
-            self.message_since = None;
-            return Step::Turn(Turn::Park(self.wait_for(Class::Idle, worker.now())));
+        if self.in_message != in_message {
+            self.in_message = in_message;
+            self.waiting_since = None;
         }
-        // The deadline of a message counts from its first byte, however often a byte of it arrives.
-        self.message_since.get_or_insert_with(|| worker.now());
-        Step::Turn(Turn::Park(self.wait_for(Class::Message, worker.now())))
+        // The deadline of a message counts from its first byte, however often a byte of it arrives; that of an idle connection
+        // from the last message of the peer, however often others send to it.
+        self.waiting_since.get_or_insert_with(|| worker.now());
+        let class = if in_message { Class::Message } else { Class::Idle };
+        Step::Turn(Turn::Park(self.wait_for(class, worker.now())))
     }
 
     /// Makes the handler if it is not there yet, and calls `handle`.
@@ -286,7 +298,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         };
         let took = after.consumed > before.consumed;
         if took {
-            self.message_since = None;
+            self.waiting_since = None;
         }
         match flow {
             Flow::Close => self.finish(End::HandlerClosed),
@@ -376,6 +388,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Ok(Err(error)) => Some(RequestError::failed(Stage::Finish, error)),
                 Err(error) => Some(error),
             };
+        }
+        if let Some(mailbox) = request.mailbox() {
+            // What was sent so far leaves with the rest of the output.
+            mailbox.end();
         }
         self.transferred = request.progress().transferred;
         self.phase = Phase::Closing(request);

@@ -125,6 +125,7 @@ impl Waiter {
                 token => ready.push(Ready::Event { token: Token::from_raw(token), hangup: event.hangup }),
             }
         }
+        park.called(|token| ready.push(Ready::Event { token, hangup: false }));
         park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
         if let (Some(acceptor), true) = (acceptor, accept) {
             acceptor.review(&park.poller, now)?;

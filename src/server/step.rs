@@ -91,7 +91,7 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
     };
     if !acceptor.source.has_buffered() {
         let descriptor = acceptor.source.descriptor();
-        match wait(descriptor, Interest::Read, &[&stop.draining], until).map_err(failed)? {
+        match wait(descriptor, Interest::Read, &[Some(&stop.draining)], until).map_err(failed)? {
             Woken::Ready => {}
             Woken::Signal(_) => return Ok(Some(Handled::Stopping)),
             Woken::TimedOut => return Ok(Some(Handled::TimedOut)),

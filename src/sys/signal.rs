@@ -146,7 +146,7 @@ mod tests {
 
     fn is_raised(signal: &Signal) -> bool {
         let other = Signal::new().unwrap();
-        let woken = wait(other.descriptor(), Interest::Read, &[signal], Some(Instant::now())).unwrap();
+        let woken = wait(other.descriptor(), Interest::Read, &[Some(signal)], Some(Instant::now())).unwrap();
         woken == Woken::Signal(0)
     }
 

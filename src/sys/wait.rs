@@ -29,13 +29,14 @@ pub(crate) enum Woken {
 }
 
 /// At most this many signals can be waited for beside the descriptor.
-const SIGNALS: usize = 2;
+const SIGNALS: usize = 3;
 
-/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness.
+/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness. Signals that are
+/// `None` are left out, and the others keep their index.
 pub(crate) fn wait(
     descriptor: Descriptor<'_>,
     interest: Interest,
-    signals: &[&Signal],
+    signals: &[Option<&Signal>],
     deadline: Option<Instant>,
 ) -> io::Result<Woken> {
     let flags = match interest {
@@ -43,15 +44,17 @@ pub(crate) fn wait(
         Interest::Write => PollFlags::OUT,
     };
     debug_assert!(signals.len() <= SIGNALS, "room for {SIGNALS} signals");
-    let mut set = [
-        PollFd::from_borrowed_fd(descriptor, flags),
-        PollFd::from_borrowed_fd(descriptor, flags),
-        PollFd::from_borrowed_fd(descriptor, flags),
-    ];
-    for (place, signal) in set[1..].iter_mut().zip(signals) {
-        *place = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
+    let mut set: [_; SIGNALS + 1] = std::array::from_fn(|_| PollFd::from_borrowed_fd(descriptor, flags));
+    let mut indices = [0; SIGNALS];
+    let mut count = 0;
+    for (index, signal) in signals.iter().enumerate() {
+        if let Some(signal) = signal {
+            indices[count] = index;
+            count += 1;
+            set[count] = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
+        }
     }
-    let set = &mut set[..=signals.len()];
+    let set = &mut set[..=count];
     loop {
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
         match rustix::event::poll(set, left.as_ref()) {
@@ -59,7 +62,7 @@ pub(crate) fn wait(
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => {
                 return Ok(match set[1..].iter().position(|signal| !signal.revents().is_empty()) {
-                    Some(index) => Woken::Signal(index),
+                    Some(at) => Woken::Signal(indices[at]),
                     None => Woken::Ready,
                 });
             }

@@ -30,8 +30,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let options = &self.shared.core.options;
         // A wait that is one of several for the same thing has what the others have left.
         let (timeout, since, watch) = match (class, self.closing) {
-            (Class::Idle, _) => (options.idle_timeout, None, Watch::Read),
-            (Class::Message, _) => (options.read_timeout, self.message_since, Watch::Read),
+            (Class::Idle, _) => (options.idle_timeout, self.waiting_since, Watch::Read),
+            (Class::Message, _) => (options.read_timeout, self.waiting_since, Watch::Read),
             (Class::Write, _) => (options.write_timeout, self.stalled_since, Watch::Write),
             (Class::Linger, Closing::Linger { since, .. }) => (Some(options.linger_timeout), Some(since), Watch::Read),
             (Class::Linger, Closing::Flush) => (Some(options.linger_timeout), None, Watch::Read),

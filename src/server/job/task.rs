@@ -21,10 +21,12 @@ use crate::handler::HandlerFactory;
 use crate::park::Wait;
 use crate::park::timers::Class;
 use crate::request::Request;
+use crate::request::mailbox::Mailbox;
 use crate::server::core::guarded;
 use crate::server::listening::Listening;
 use crate::server::listening::Reporter;
 use crate::stop::DRAINING;
+use crate::stop::MAIL;
 use crate::sys::Descriptor;
 use crate::sys::poller::Watch;
 use crate::sys::wait::Interest;
@@ -69,6 +71,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn parks(&self) -> bool {
         self.descriptor().is_some()
+    }
+
+    fn mailbox(&self) -> Option<&Mailbox> {
+        match &self.phase {
+            Phase::Open(request, _) => request.mailbox(),
+            Phase::Pending(_) | Phase::Closing(_) | Phase::Gone => None,
+        }
     }
 
     fn first_wait(&self) -> Option<Wait> {
@@ -124,6 +133,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     fn run_as_child(mut self) -> bool {
         self.in_child = true;
         self.shared.core.stop.state.set_forked();
+        self.shared.core.session.set_in_child();
         if self.run_here(false) == Turn::Detach {
             self.detach();
             return true;
@@ -185,8 +195,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         };
         let until = crate::request::deadline(park.timeout);
         let Some(descriptor) = Task::descriptor(self) else { return };
-        match stop.wait(descriptor, interest, until, idle) {
-            Ok(Woken::Ready | Woken::Signal(DRAINING)) => {}
+        let mailbox = if park.watch == Watch::Read { Task::mailbox(self) } else { None };
+        let woken = match mailbox {
+            Some(mailbox) => mailbox.wait(&stop, descriptor, interest, until, idle),
+            None => stop.wait(descriptor, interest, until, idle, None),
+        };
+        match woken {
+            Ok(Woken::Ready | Woken::Signal(DRAINING | MAIL)) => {}
             Ok(Woken::Signal(_)) => self.cut(End::Forced),
             Ok(Woken::TimedOut) => self.expire(park.class),
             Err(error) => {

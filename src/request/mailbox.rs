@@ -1,0 +1,235 @@
+//! Messages for a connection from elsewhere: they wait here until whoever serves the connection sends them.
+//!
+//! ```text
+//!              await, if nothing is here
+//!   attended ----------------------------> awaited(wake)
+//!      ^                                       |
+//!      +-- take, or the first send: calls wake +
+//! ```
+//!
+//! The socket has one owner, the worker or thread that serves the connection; nobody else writes to it. That one looks here whenever
+//! it has sent its own output, and says before it waits for input how it can be called. A sender appends its message under the lock and
+//! makes that call, once. So no message is overlooked, none is cut by another, and a connection that is busy is not disturbed.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::sender::SendError;
+use crate::park::sync::Mutex;
+use crate::park::table::Token;
+use crate::stop::MAIL;
+use crate::stop::StopState;
+use crate::sys::Descriptor;
+use crate::sys::signal::Signal;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+
+/// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see [`Request::mailbox`](crate::Request::mailbox).
+pub struct Mailbox {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    /// How much output the connection's owner holds beside.
+    unsent: usize,
+    stage: Stage,
+    /// How the owner is called; `None` while it is going to look anyway.
+    wake: Option<Wake>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Open,
+    /// A sender has asked for the end of the connection.
+    Dismissed,
+    Closed,
+}
+
+/// How the owner of a connection that waits is called.
+pub(crate) enum Wake {
+    /// It is parked under this token.
+    Parked(Arc<dyn Call>, Token),
+    /// A thread waits for it.
+    Thread(Arc<Signal>),
+}
+
+/// Where parked connections are called.
+pub(crate) trait Call: Send + Sync {
+    fn call(&self, token: Token);
+}
+
+impl Wake {
+    fn call(self) {
+        match self {
+            Self::Parked(calls, token) => calls.call(token),
+            Self::Thread(bell) => bell.raise(),
+        }
+    }
+}
+
+impl Mailbox {
+    /// For up to `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        let state = State { bytes: Vec::new(), unsent: 0, stage: Stage::Open, wake: None };
+        Self { limit, state: Mutex::new(state) }
+    }
+
+    /// Appends a message and calls the owner if it waits.
+    pub(crate) fn send(&self, message: &[u8]) -> Result<(), SendError> {
+        let limit = self.limit;
+        let wake = {
+            let mut state = self.state.lock();
+            if state.stage != Stage::Open {
+                return Err(SendError::Closed);
+            }
+            if message.is_empty() {
+                return Ok(());
+            }
+            let length = message.len();
+            if length > limit {
+                return Err(SendError::TooLong { length, limit });
+            }
+            let pending = state.bytes.len() + state.unsent;
+            if pending + length > limit {
+                return Err(SendError::Full { length, pending, limit });
+            }
+            state.bytes.extend_from_slice(message);
+            state.wake.take()
+        };
+        // Not under the lock: a call is a system call.
+        if let Some(wake) = wake {
+            wake.call();
+        }
+        Ok(())
+    }
+
+    /// Asks for the end of the connection, behind all that was sent; the last bytes need no room.
+    pub(super) fn dismiss(&self, farewell: &[u8]) {
+        let wake = {
+            let mut state = self.state.lock();
+            if state.stage != Stage::Open {
+                return;
+            }
+            state.bytes.extend_from_slice(farewell);
+            state.stage = Stage::Dismissed;
+            state.wake.take()
+        };
+        if let Some(wake) = wake {
+            wake.call();
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state.lock().stage == Stage::Open
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        let state = self.state.lock();
+        state.bytes.len() + state.unsent
+    }
+
+    /// Whether a sender has asked for the end of the connection.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.state.lock().stage == Stage::Dismissed
+    }
+
+    /// Everything that has been sent, for an owner that has nothing of its own to send.
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
+        let mut state = self.state.lock();
+        state.wake = None;
+        state.unsent = state.bytes.len();
+        (!state.bytes.is_empty()).then(|| std::mem::take(&mut state.bytes))
+    }
+
+    /// So much output is held beside what is in here.
+    pub(crate) fn set_unsent(&self, unsent: usize) {
+        self.state.lock().unsent = unsent;
+    }
+
+    /// The owner is going to wait for input, and is called by `wake` from here on. False if it has to look first.
+    pub(crate) fn await_mail(&self, wake: impl FnOnce() -> Wake) -> bool {
+        let mut state = self.state.lock();
+        let nothing_new = state.bytes.is_empty() && state.stage != Stage::Dismissed;
+        state.wake = nothing_new.then(wake);
+        nothing_new
+    }
+
+    fn attend(&self) {
+        self.state.lock().wake = None;
+    }
+
+    /// Nothing can be sent from here on; what has been is still to be taken.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock();
+        state.stage = Stage::Closed;
+        state.wake = None;
+    }
+
+    /// As [`StopState::wait`]; a message ends the wait, too: [`Woken::Signal`] with [`MAIL`].
+    pub(crate) fn wait(
+        &self,
+        stop: &StopState,
+        descriptor: Descriptor<'_>,
+        interest: Interest,
+        until: Option<Instant>,
+        ends_idle: bool,
+    ) -> io::Result<Woken> {
+        /// Without a descriptor to be called by, it is looked at so often.
+        const PACE: Duration = Duration::from_millis(20);
+        let bell = bell();
+        if let Some(bell) = &bell {
+            // A sender may have been slow to ring it for an earlier wait.
+            bell.clear();
+            if !self.await_mail(|| Wake::Thread(Arc::clone(bell))) {
+                return Ok(Woken::Signal(MAIL));
+            }
+            let woken = stop.wait(descriptor, interest, until, ends_idle, Some(bell));
+            self.attend();
+            return woken;
+        }
+        loop {
+            let (bytes, stage) = {
+                let state = self.state.lock();
+                (state.bytes.len(), state.stage)
+            };
+            if bytes > 0 || stage == Stage::Dismissed {
+                return Ok(Woken::Signal(MAIL));
+            }
+            let look = Instant::now() + PACE;
+            let pause = until.map_or(look, |until| until.min(look));
+            match stop.wait(descriptor, interest, Some(pause), ends_idle, None)? {
+                Woken::TimedOut if until.is_none_or(|until| Instant::now() < until) => {}
+                woken => return Ok(woken),
+            }
+        }
+    }
+}
+
+/// What wakes this thread when it waits for input; `None` where there are no descriptors left.
+fn bell() -> Option<Arc<Signal>> {
+    thread_local! {
+        static BELL: std::cell::RefCell<Option<Arc<Signal>>> = const { std::cell::RefCell::new(None) };
+    }
+    BELL.with_borrow_mut(|bell| {
+        if bell.is_none() {
+            *bell = Signal::new().ok().map(Arc::new);
+        }
+        bell.clone()
+    })
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Mailbox")
+            .field("limit", &self.limit)
+            .field("pending", &(state.bytes.len() + state.unsent))
+            .field("stage", &state.stage)
+            .finish_non_exhaustive()
+    }
+}
