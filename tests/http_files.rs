@@ -17,6 +17,9 @@ use example::Example;
 /// No test waits so long to succeed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// More than the kernel takes in for a client that does not read.
+const HUGE: usize = 16 << 20;
+
 /// A folder with something in it and something outside of it; removed at the end.
 struct Site(PathBuf);
 
@@ -30,6 +33,8 @@ impl Site {
         fs::write(inner.join("two words.txt"), "words").unwrap();
         fs::write(inner.join("large"), vec![b'x'; 3 << 20]).unwrap();
         symlink(outer.join("secret"), inner.join("leak")).unwrap();
+        symlink("../secret", inner.join("relative leak")).unwrap();
+        symlink("../a.txt", inner.join("folder/link")).unwrap();
         Self(outer)
     }
 
@@ -113,12 +118,15 @@ fn names_and_folders_and_no_way_out() {
     let page = get(&server, "/", "");
     assert_status(&page, 200);
     assert!(page.contains("two%20words.txt") && page.contains("folder/"), "{page}");
+    assert!(!page.contains("leak"), "{page}");
+    assert_eq!(body(&get(&server, "/folder/link", "")), "0123456789");
     for path in [
         "/../secret",
         "/%2e%2e/secret",
         "/folder/../../secret",
         "/folder/%2e%2e%2f%2e%2e%2fsecret",
         "/leak",
+        "/relative%20leak",
         "/a.txt%00",
     ] {
         let answer = get(&server, path, "");
@@ -136,7 +144,16 @@ fn what_is_no_request_gets_the_right_answer() {
     let site = Site::new("errors");
     let server = site.serve(&[]);
     assert_status(&get(&server, "/nothing", ""), 404);
-    assert_status(&exchange(&server, "POST /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"), 405);
+    let post = exchange(&server, "POST /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    assert_status(&post, 405);
+    assert_eq!(field(&post, "Allow"), Some("GET, HEAD"));
+    assert_status(&exchange(&server, "GET /a.txt HTTP/1.1\r\n\r\n"), 400);
+    assert_status(&get(&server, "/a.txt", "Content-Length: 9999999999\r\n"), 413);
+    assert_status(&get(&server, "/a.txt", "Content-Length: 1\r\nContent-Length: 2\r\n"), 400);
+    assert_status(&get(&server, "/a.txt", "Transfer-Encoding: chunked\r\n"), 411);
+    assert_status(&get(&server, "/a.txt", "Transfer-Encoding: gzip\r\n"), 501);
+    assert_status(&get(&server, "/a.txt", "Expect: a miracle\r\n"), 417);
+    assert_status(&exchange(&server, "GET /a.txt HTTP/3.0\r\nHost: here\r\n\r\n"), 505);
     assert_status(&exchange(&server, "BREW /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"), 501);
     assert_status(&exchange(&server, "\u{1}\u{2}garbage\r\n\r\n"), 400);
     assert_status(&get(&server, &format!("/{}", "a".repeat(100_000)), ""), 414);
@@ -175,6 +192,121 @@ fn clients_that_drip_their_heads_hold_no_worker() {
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(body(&answer), "0123456789");
     }
+    assert!(server.stop().0.success());
+}
+
+/// Two threads, and sixty-four clients that have asked for a large file and do not read it.
+#[test]
+fn slow_downloads_hold_no_worker() {
+    let site = Site::new("downloads");
+    fs::write(site.0.join("served/huge"), vec![b'y'; HUGE]).unwrap();
+    let server = site.serve(&[]);
+    let slow: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut client = connect(&server);
+            client.write_all(b"GET /huge HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            client
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(body(&get(&server, "/a.txt", "")), "0123456789");
+    }
+    let mut rest = String::new();
+    slow.into_iter().next_back().unwrap().read_to_string(&mut rest).unwrap();
+    assert_eq!(body(&rest).len(), HUGE);
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn pipelined_large_files_come_one_after_the_other() {
+    let site = Site::new("pipelined");
+    fs::write(site.0.join("served/huge"), vec![b'y'; HUGE]).unwrap();
+    for dispatch in ["sync", "threads", "fork", "pool"] {
+        let server = site.serve(&["--dispatch", dispatch]);
+        let ask = |path, more| format!("GET {path} HTTP/1.1\r\nHost: here\r\n{more}\r\n");
+        let close = "Connection: close\r\n";
+        let requests = [ask("/huge", ""), ask("/a.txt", ""), ask("/large", ""), ask("/huge", ""), ask("/a.txt", close)];
+        let answers = exchange(&server, &requests.concat());
+        let mut rest = &answers[..];
+        for length in [HUGE, 10, 3 << 20, HUGE, 10] {
+            assert_status(rest, 200);
+            assert_eq!(field(rest, "Content-Length"), Some(&*length.to_string()), "{dispatch}: {rest:.300}");
+            let (content, next) = body(rest).split_at(length);
+            let first = content.chars().next().unwrap();
+            assert_eq!(
+                first,
+                if length == 10 {
+                    '0'
+                } else if length == HUGE {
+                    'y'
+                } else {
+                    'x'
+                },
+                "{dispatch}"
+            );
+            rest = next;
+        }
+        assert_eq!(rest, "");
+        assert!(server.stop().0.success());
+    }
+}
+
+/// Where a name leads is not looked at before it is opened, but by the kernel while it opens it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else() {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+
+    /// Also where the test fails.
+    struct RaiseAtEnd<'a>(&'a AtomicBool);
+
+    impl Drop for RaiseAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let site = Site::new("race");
+    let inner = site.0.join("served");
+    fs::create_dir(inner.join("changing")).unwrap();
+    fs::write(inner.join("changing/secret"), "public").unwrap();
+    symlink("..", inner.join("outwards")).unwrap();
+    let server = site.serve(&[]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = RaiseAtEnd(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                let (cwd, one, two) = (rustix::fs::CWD, inner.join("changing"), inner.join("outwards"));
+                rustix::fs::renameat_with(cwd, one, cwd, two, exchange).unwrap();
+            }
+        });
+        let mut client = connect(&server);
+        let (mut served, mut refused) = (0, 0);
+        while served < 2000 || refused < 2000 {
+            client.write_all(b"GET /changing/secret HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+            let mut answer = [0; 4096];
+            let count = client.read(&mut answer).unwrap();
+            let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
+            if body(&answer) == "public" {
+                served += 1;
+            } else {
+                assert_status(&answer, 404);
+                refused += 1;
+            }
+        }
+    });
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_is_answered() {
+    let site = Site::new("late");
+    let server = site.serve(&["--timeout", "1"]);
+    assert_status(&exchange(&server, "GET /a.txt HTTP/1.1\r\nHost: he"), 408);
     assert!(server.stop().0.success());
 }
 

@@ -1,114 +1,125 @@
-//! From a target to a file: names, the way that does not leave the directory, conditions and ranges.
+//! From a target to a file or a page: names, conditions and ranges.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::fs::Metadata;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::ErrorKind;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::OFlags;
+use rustix::fs::Dir;
+use rustix::io::Errno;
+use socketserver::Flow;
+use socketserver::HandlerResult;
+use socketserver::Socket;
+use socketserver::Writer;
 
-use super::GATHERED;
-use super::body::FilePart;
+use super::beneath::Root;
 use super::head::Head;
 use super::head::number;
 use super::head::tokens;
 use super::page;
+use super::page::Entry;
 use super::reply;
-use super::reply::Reply;
 
-/// What is served, without symbolic links in its path.
-pub struct Directory {
-    root: PathBuf,
+/// What is served.
+pub struct Site {
+    root: Root,
 }
 
-/// A file or folder below the root.
+/// A file or folder, open, under the last of its names.
 struct Found {
-    path: PathBuf,
+    name: PathBuf,
     file: File,
     metadata: Metadata,
 }
 
-impl Directory {
+/// What a target leads to.
+enum Target {
+    File(Found),
+    /// A folder was asked for without the slash at its end: where it is.
+    Moved(String),
+    Page(String),
+}
+
+impl Site {
     pub fn open(folder: &Path) -> Result<Self, String> {
-        let named = |error: io::Error| format!("--directory {}: {error}", folder.display());
-        let root = folder.canonicalize().map_err(named)?;
-        std::fs::read_dir(&root).map_err(named)?;
+        let root = Root::open(folder).map_err(|error| format!("--directory {}: {error}", folder.display()))?;
         Ok(Self { root })
     }
 
     /// Writes the answer to a request.
-    pub fn answer(&self, head: &Head<'_>, out: &mut Vec<u8>) -> Reply {
-        let start = out.len();
-        self.try_answer(head, out).unwrap_or_else(|status| {
-            out.truncate(start);
-            reply::error(out, status, head);
-            Reply::Gathered
-        })
+    pub fn answer<S: Socket>(&self, head: &Head<'_>, out: &mut Writer<S>) -> HandlerResult {
+        match self.look(head.target) {
+            Ok(Target::File(found)) => file(head, found, out),
+            Ok(Target::Moved(link)) => {
+                let fields = format!("Location: {link}\r\n");
+                reply::text(out, 301, head, &fields, "text/plain", "301 Moved Permanently\n")
+            }
+            Ok(Target::Page(page)) => reply::text(out, 200, head, "Cache-Control: no-cache\r\n", "text/html", &page),
+            Err(status) => reply::error(out, status, head),
+        }
     }
 
-    fn try_answer(&self, head: &Head<'_>, out: &mut Vec<u8>) -> Result<Reply, u16> {
-        let (path, query) = split(head.target)?;
+    /// Finds what is asked for, or the status that says why not.
+    fn look(&self, target: &str) -> Result<Target, u16> {
+        let (path, query) = split(target)?;
         let names = names(path)?;
         let found = self.find(&names)?;
-        if !found.metadata.is_dir() {
-            return if path.ends_with('/') { Err(404) } else { file(head, found, out) };
-        }
-        if !path.ends_with('/') {
+        match (found.metadata.is_dir(), path.ends_with('/')) {
+            (false, false) => return Ok(Target::File(found)),
+            (false, true) => return Err(404),
             // Put together anew: `//host` as it came would lead to another host.
-            let fields = format!("Location: {}{query}\r\n", page::link(&names, true));
-            reply::text(out, 301, head, &fields, "text/plain", "301 Moved Permanently\n");
-            return Ok(Reply::Gathered);
+            (true, false) => return Ok(Target::Moved(page::link(&names, true) + query)),
+            (true, true) => {}
         }
         for index in ["index.html", "index.htm"] {
-            let mut names = names.clone();
-            names.push(index.into());
-            if let Ok(found) = self.find(&names)
-                && found.metadata.is_file()
-            {
-                return file(head, found, out);
+            match self.find(&[&names[..], &[index.into()]].concat()) {
+                Ok(found) if found.metadata.is_file() => return Ok(Target::File(found)),
+                _ => {}
             }
         }
-        let page = page::draw(&self.root, &found.path, &names).map_err(|error| status(&error))?;
-        reply::text(out, 200, head, "Cache-Control: no-cache\r\n", "text/html", &page);
-        Ok(Reply::Gathered)
+        let entries = self.entries(&names, &found.file).map_err(|error| status(&error))?;
+        Ok(Target::Page(page::draw(&names, entries)))
     }
 
-    /// Opens what is there, unless a symbolic link has led out of the directory.
     fn find(&self, names: &[Vec<u8>]) -> Result<Found, u16> {
-        let mut path = self.root.clone();
-        path.extend(names.iter().map(|name| OsStr::from_bytes(name)));
-        let path = path.canonicalize().map_err(|error| status(&error))?;
-        if !path.starts_with(&self.root) {
-            return Err(404);
-        }
-        // Not following what may have become a link since; not waiting for somebody to write to a FIFO.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|error| status(&error))?;
+        let path: PathBuf = names.iter().map(|name| OsStr::from_bytes(name)).collect();
+        let file = self.root.find(&path).map_err(|error| status(&error))?;
         let metadata = file.metadata().map_err(|error| status(&error))?;
-        if metadata.is_file() || metadata.is_dir() { Ok(Found { path, file, metadata }) } else { Err(404) }
+        let name = path.file_name().unwrap_or_default().into();
+        if metadata.is_file() || metadata.is_dir() { Ok(Found { name, file, metadata }) } else { Err(404) }
+    }
+
+    /// What is in a folder, as far as it is served.
+    fn entries(&self, names: &[Vec<u8>], folder: &File) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(folder)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            // As it would be found if it were asked for.
+            if let Ok(Found { metadata, .. }) = self.find(&[names, std::slice::from_ref(&name)].concat()) {
+                let modified = metadata.modified().ok();
+                entries.push(Entry { name, is_folder: metadata.is_dir(), size: metadata.len(), modified });
+            }
+        }
+        Ok(entries)
     }
 }
 
 fn status(error: &io::Error) -> u16 {
-    match error.kind() {
-        ErrorKind::PermissionDenied => 403,
+    match Errno::from_io_error(error) {
         // Descriptors or memory have run out, or the disk fails: it is not the client's doing.
-        ErrorKind::OutOfMemory => 500,
-        _ if [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::IO]
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) =>
-        {
-            500
-        }
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO) => 500,
+        _ if error.kind() == ErrorKind::PermissionDenied => 403,
         _ => 404,
     }
 }
@@ -151,51 +162,45 @@ fn names(path: &str) -> Result<Vec<Vec<u8>>, u16> {
 }
 
 /// Answers with a file, or a part of it, or that the client has it already.
-fn file(head: &Head<'_>, found: Found, out: &mut Vec<u8>) -> Result<Reply, u16> {
-    let Found { path, file, metadata } = found;
+fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> HandlerResult {
+    let Found { name, file, metadata } = found;
     let length = metadata.len();
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let etag = format!("\"{:x}-{:x}-{length:x}\"", since.as_secs(), since.subsec_nanos());
     let modified = UNIX_EPOCH + Duration::from_secs(since.as_secs());
     let validators = format!("ETag: {etag}\r\nLast-Modified: {}\r\n", httpdate::fmt_http_date(modified));
     if is_unchanged(head, &etag, modified) {
-        reply::begin(out, 304, head);
-        reply::put(out, format_args!("{validators}\r\n"));
-        return Ok(Reply::Gathered);
+        reply::begin(out, 304, head)?;
+        write!(out, "{validators}\r\n")?;
+        return Ok(Flow::Continue);
     }
     let wanted = head.range.filter(|_| !head.is_head && may_be_part(head, &etag, modified));
-    let (code, at, end) = match wanted.map_or(Range::Whole, |value| range(value, length)) {
+    let (status, at, end) = match wanted.map_or(Range::Whole, |value| range(value, length)) {
         Range::Whole => (200, 0, length),
         Range::Part(at, end) => (206, at, end),
         Range::Outside => {
             let fields = format!("Content-Range: bytes */{length}\r\n");
-            reply::text(out, 416, head, &fields, "text/plain", "416 Range Not Satisfiable\n");
-            return Ok(Reply::Gathered);
+            return reply::text(out, 416, head, &fields, "text/plain", "416 Range Not Satisfiable\n");
         }
     };
-    reply::begin(out, code, head);
-    let kind = mime_guess::from_path(&path).first_or_octet_stream();
+    reply::begin(out, status, head)?;
+    let kind = mime_guess::from_path(&name).first_or_octet_stream();
     let charset = if kind.type_() == mime_guess::mime::TEXT { "; charset=utf-8" } else { "" };
-    reply::put(
+    write!(
         out,
-        format_args!(
-            "{validators}Accept-Ranges: bytes\r\nContent-Type: {kind}{charset}\r\nContent-Length: {}\r\n",
-            end - at
-        ),
-    );
-    if code == 206 {
-        reply::put(out, format_args!("Content-Range: bytes {at}-{}/{length}\r\n", end - 1));
+        "{validators}Accept-Ranges: bytes\r\nContent-Type: {kind}{charset}\r\nContent-Length: {}\r\n",
+        end - at
+    )?;
+    if status == 206 {
+        write!(out, "Content-Range: bytes {at}-{}/{length}\r\n", end - 1)?;
     }
-    out.extend_from_slice(b"\r\n");
-    let part = FilePart { file, at, end };
+    out.write_all(b"\r\n")?;
     if head.is_head {
-        Ok(Reply::Gathered)
-    } else if end - at > GATHERED as u64 {
-        Ok(Reply::File(part))
-    } else {
-        // A file that has become shorter since it was opened.
-        if part.gather(out).map_err(|error| status(&error))? { Ok(Reply::Gathered) } else { Err(500) }
+        return Ok(Flow::Continue);
     }
+    out.send_file(file, at, end - at)?;
+    // Another file behind it would have to wait for it.
+    Ok(Flow::Flush)
 }
 
 /// Whether the client has the file as it is; its tag counts for more than its date.

@@ -2,13 +2,19 @@
 
 use std::cmp::Reverse;
 use std::fmt::Write;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::time::SystemTime;
 
 use percent_encoding::AsciiSet;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_encode;
+
+/// What is in a folder.
+pub struct Entry {
+    pub name: Vec<u8>,
+    pub is_folder: bool,
+    pub size: u64,
+    pub modified: Option<SystemTime>,
+}
 
 /// What stays as it is in a link.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -64,6 +70,11 @@ fn size(bytes: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// "Sat, 21 Nov 2026 04:20:00 GMT" without the weekday, the seconds and the zone.
+fn date(time: SystemTime) -> String {
+    httpdate::fmt_http_date(time).get(5..22).unwrap_or_default().to_owned()
+}
+
 /// The path as it is shown, each part of it a link.
 fn trail(names: &[Vec<u8>]) -> String {
     let mut trail = String::from("<a href=\"/\">/</a>");
@@ -74,21 +85,10 @@ fn trail(names: &[Vec<u8>]) -> String {
     trail
 }
 
-/// The page of `folder`; links that lead out of `root` are not shown, as they would not be followed.
-pub fn draw(root: &Path, folder: &Path, names: &[Vec<u8>]) -> io::Result<String> {
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder)?.flatten() {
-        let path = entry.path();
-        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        if is_link && !path.canonicalize().is_ok_and(|path| path.starts_with(root)) {
-            continue;
-        }
-        if let Ok(metadata) = path.metadata() {
-            entries.push((entry.file_name(), metadata));
-        }
-    }
-    entries.sort_by_cached_key(|(name, metadata)| {
-        (Reverse(metadata.is_dir()), name.to_string_lossy().to_lowercase(), name.clone())
+/// The page of the folder with these names.
+pub fn draw(names: &[Vec<u8>], mut entries: Vec<Entry>) -> String {
+    entries.sort_by_cached_key(|entry| {
+        (Reverse(entry.is_folder), String::from_utf8_lossy(&entry.name).to_lowercase(), entry.name.clone())
     });
 
     let title = escape(&names.iter().fold("/".to_owned(), |title, name| title + &String::from_utf8_lossy(name) + "/"));
@@ -101,19 +101,17 @@ pub fn draw(root: &Path, folder: &Path, names: &[Vec<u8>]) -> io::Result<String>
     if !names.is_empty() {
         page.push_str("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
     }
-    for (name, metadata) in entries {
-        let slash = if metadata.is_dir() { "/" } else { "" };
-        let size = if metadata.is_file() { size(metadata.len()) } else { String::new() };
-        // "Sat, 21 Nov 2026 04:20:00 GMT": what is between the weekday and the seconds.
-        let date = metadata.modified().map(httpdate::fmt_http_date).unwrap_or_default();
-        let date = date.get(5..22).unwrap_or_default();
-        let href = percent_encode(name.as_bytes(), ESCAPED);
-        let text = escape(&name.to_string_lossy());
+    for Entry { name, is_folder, size: bytes, modified } in entries {
+        let slash = if is_folder { "/" } else { "" };
+        let size = if is_folder { String::new() } else { size(bytes) };
+        let date = modified.map(date).unwrap_or_default();
+        let href = percent_encode(&name, ESCAPED);
+        let text = escape(&String::from_utf8_lossy(&name));
         let _ = writeln!(
             page,
             "<tr><td><a href=\"{href}{slash}\">{text}{slash}</a></td><td class=\"n\">{size}</td><td class=\"n\">{date}</td></tr>"
         );
     }
     page.push_str("</tbody>\n</table>\n</body>\n</html>\n");
-    Ok(page)
+    page
 }

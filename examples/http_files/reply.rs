@@ -1,21 +1,16 @@
 //! The heads of answers, with a date that is made once a second.
 
 use std::cell::RefCell;
+use std::io::Result;
 use std::io::Write;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use super::body::FilePart;
-use super::head::Head;
+use socketserver::Flow;
+use socketserver::HandlerResult;
 
-/// What is left of an answer once its head is written.
-pub enum Reply {
-    /// Nothing: the body is behind the head.
-    Gathered,
-    /// A file that is too large to be gathered.
-    File(FilePart),
-}
+use super::head::Head;
 
 /// The date, and the answer of `--hello` with it.
 #[derive(Default)]
@@ -71,52 +66,48 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// The status line, and the fields that every answer has; the caller adds its own and the empty line.
-pub fn begin(out: &mut Vec<u8>, status: u16, head: &Head<'_>) {
+pub fn begin(out: &mut impl Write, status: u16, head: &Head<'_>) -> Result<()> {
     let connection = match (head.keep_alive, head.is_http_10) {
         (false, _) => "Connection: close\r\n",
         (true, true) => "Connection: keep-alive\r\n",
         (true, false) => "",
     };
-    dated(|dated| {
-        put(out, format_args!("HTTP/1.1 {status} {}\r\nDate: {}\r\n{connection}", reason(status), dated.date))
-    });
-}
-
-/// Adds text to an answer.
-pub fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a Vec takes everything");
+    let reason = reason(status);
+    dated(|dated| write!(out, "HTTP/1.1 {status} {reason}\r\nDate: {}\r\n{connection}", dated.date))
 }
 
 /// A whole answer whose body is text.
-pub fn text(out: &mut Vec<u8>, status: u16, head: &Head<'_>, fields: &str, kind: &str, body: &str) {
-    begin(out, status, head);
+pub fn text(out: &mut impl Write, status: u16, head: &Head<'_>, fields: &str, kind: &str, body: &str) -> HandlerResult {
+    begin(out, status, head)?;
     let length = body.len();
-    put(
+    write!(
         out,
-        format_args!(
-            "{fields}Content-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\nX-Content-Type-Options: nosniff\r\n\r\n"
-        ),
-    );
+        "{fields}Content-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+    )?;
     if !head.is_head {
-        out.extend_from_slice(body.as_bytes());
+        out.write_all(body.as_bytes())?;
     }
+    Ok(Flow::Continue)
 }
 
 /// An answer that says what is wrong.
-pub fn error(out: &mut Vec<u8>, status: u16, head: &Head<'_>) {
+pub fn error(out: &mut impl Write, status: u16, head: &Head<'_>) -> HandlerResult {
     let fields = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-    text(out, status, head, fields, "text/plain", &format!("{status} {}\n", reason(status)));
+    text(out, status, head, fields, "text/plain", &format!("{status} {}\n", reason(status)))
+}
+
+/// The last answer to what is no request: where the next one begins nobody knows.
+pub fn refuse(out: &mut impl Write, status: u16) -> HandlerResult {
+    error(out, status, &Head::default())?;
+    Ok(Flow::Close)
 }
 
 /// The answer of `--hello`: always the same.
-pub fn hello(out: &mut Vec<u8>, head: &Head<'_>) {
+pub fn hello(out: &mut impl Write, head: &Head<'_>) -> HandlerResult {
     if head.keep_alive && !head.is_http_10 && !head.is_head {
-        dated(|dated| out.extend_from_slice(&dated.hello));
+        dated(|dated| out.write_all(&dated.hello))?;
+        Ok(Flow::Continue)
     } else {
-        begin(out, 200, head);
-        put(out, format_args!("Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n", HELLO.len()));
-        if !head.is_head {
-            out.extend_from_slice(HELLO.as_bytes());
-        }
+        text(out, 200, head, "", "text/plain", HELLO)
     }
 }

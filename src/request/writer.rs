@@ -180,8 +180,9 @@ impl<S: Socket> Write for Writer<S> {
             return Ok(bytes.len());
         }
         if rest.len() <= self.room() {
-            if self.output.capacity() == 0 && buffered > 0 {
-                self.output.reserve_exact(buffered.min(SIZE));
+            if self.output.capacity() == 0 {
+                // Most answers are short: room for a few of them comes cheaper than room for all that may be gathered.
+                self.output.reserve_exact((4 * rest.len()).clamp(512, SIZE).max(rest.len()));
             }
             self.output.extend_from_slice(rest);
             self.send_if_gathered()?;
