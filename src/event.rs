@@ -133,4 +133,14 @@ pub enum Event<'a> {
         /// How often `handle` was called.
         calls: u64,
     },
+    /// A thread that runs handlers has started (`Pool`, `ThreadPerRequest`); told on that thread.
+    WorkerStart {
+        /// The thread's name.
+        name: &'a str,
+    },
+    /// A thread that runs handlers ends. One whose handler does not return in the drain ends later, or never.
+    WorkerStop {
+        /// The thread's name.
+        name: &'a str,
+    },
 }

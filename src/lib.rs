@@ -73,6 +73,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub mod adapters;
 pub mod dispatch;
 mod error;
 mod event;

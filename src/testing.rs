@@ -245,6 +245,7 @@ struct AccountsState {
     accept_failing: u64,
     accept_lost: u64,
     accept_recovered: Vec<u64>,
+    workers: HashSet<String>,
 }
 
 impl CheckingObserver {
@@ -294,6 +295,12 @@ impl CheckingObserver {
     #[must_use]
     pub fn child_exits(&self) -> Vec<ChildExit> {
         self.read(|state| state.children.clone())
+    }
+
+    /// How many threads run handlers now; not those of `Sync`, and no children.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.read(|state| state.workers.len())
     }
 
     /// How many times accepting began to fail.
@@ -407,6 +414,16 @@ impl Observer for CheckingObserver {
             | Event::ListenStart { .. }
             | Event::ListenStop { .. }
             | Event::Slow { .. } => {}
+            Event::WorkerStart { name } => {
+                if !state.workers.insert((*name).to_owned()) {
+                    state.violations.push(format!("{name}: a worker that has started twice"));
+                }
+            }
+            Event::WorkerStop { name } => {
+                if !state.workers.remove(*name) {
+                    state.violations.push(format!("{name}: a worker that has ended without a start"));
+                }
+            }
         }
         drop(state);
         self.shared.changed.notify_all();

@@ -142,6 +142,22 @@ pub trait Report: Sealed {
     fn core(&self) -> &Core;
 }
 
+/// A thread that runs tasks, from its start to its end, which are told on it.
+pub(crate) struct Announced<R: Report>(R);
+
+impl<R: Report> Announced<R> {
+    pub(crate) fn new(reporter: R) -> Self {
+        reporter.observe(&Event::WorkerStart { name: std::thread::current().name().unwrap_or_default() });
+        Self(reporter)
+    }
+}
+
+impl<R: Report> Drop for Announced<R> {
+    fn drop(&mut self) {
+        self.0.observe(&Event::WorkerStop { name: std::thread::current().name().unwrap_or_default() });
+    }
+}
+
 /// What a task wants after a turn.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -18,6 +18,7 @@ use super::ServeLoop;
 use super::ServesInBackground;
 use super::StartError;
 use super::Task;
+use super::task::Announced;
 use crate::error::BindError;
 
 /// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside `handle`.
@@ -189,7 +190,9 @@ impl<J: Task + Send + 'static> Threads<J> {
         let seat = Arc::clone(seat);
         let idle_timeout = self.settings.idle_timeout;
         builder.spawn(move || {
+            let mut announced = None;
             while let Some(job) = take(&shared, &seat, idle_timeout) {
+                announced.get_or_insert_with(|| Announced::new(job.reporter()));
                 job.run();
                 let mut state = shared.state.lock();
                 state.busy -= 1;
@@ -197,6 +200,7 @@ impl<J: Task + Send + 'static> Threads<J> {
                     state.idle.push(Arc::clone(&seat));
                 }
             }
+            drop(announced);
             let mut state = shared.state.lock();
             if let Some(handle) = state.handles.remove(&number) {
                 state.ended.push(handle);

@@ -1,6 +1,6 @@
 //! How to see what a server does, and what went wrong.
 //!
-//! The library never logs. There are three ways to look at it.
+//! The library never logs. There are four ways to look at it.
 //!
 //! # Errors
 //!
@@ -24,7 +24,7 @@
 //! # Events
 //!
 //! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their
-//! reason, episodes in which accepting fails, children that end, the phases of a drain. A server without an observer
+//! reason, episodes in which accepting fails, threads that start and stop, children that end, the phases of a drain. A server without an observer
 //! does not even build them; with several, each is told. An observer is called on the thread on which the event happens, and should return soon.
 //!
 //! ```
@@ -53,6 +53,35 @@
 //! assert_eq!(open.load(Ordering::Relaxed), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # `tracing` and `metrics`
+//!
+//! With the feature `tracing`, `traced` makes a span of every connection and events of the rest; what handlers say with `tracing` belongs to the span
+//! of their connection. With the feature `metrics`, `measured` keeps counters, gauges and a histogram. Both take the name of the server, for programs
+//! that have several, and go together with each other and with observers of one's own.
+//!
+#![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = "```")]
+#![cfg_attr(not(all(feature = "metrics", feature = "tracing")), doc = "```ignore")]
+//! use std::io::{BufRead, Write};
+//! use socketserver::{Flow, PoolTcpServer};
+//!
+//! // A subscriber and a recorder are the program's to install: tracing_subscriber::fmt().init(), and the like.
+//! let server = PoolTcpServer::builder_fn(|request| {
+//!     let mut line = String::new();
+//!     request.read_line(&mut line)?;
+//!     tracing::debug!(length = line.len(), "a line");
+//!     request.write_all(line.as_bytes())?;
+//!     Ok(Flow::Continue)
+//! })
+//! .traced("echo")
+//! .measured("echo")
+//! .bind("127.0.0.1:0")?;
+//! # Ok::<(), socketserver::BindError>(())
+//! ```
+//!
+//! The spans, events and metrics are listed, with their fields and labels, at `HandlerFactoryExt::traced` and `HandlerFactoryExt::measured`. A
+//! subscriber that prints events only shows how a connection ended when it is told to print the end of spans, too: with `tracing_subscriber::fmt()`,
+//! `.with_span_events(FmtSpan::CLOSE)`.
 //!
 //! # Counters
 //!

@@ -2,7 +2,7 @@
 
 pub mod frames;
 mod function;
-mod wrappers;
+pub(crate) mod wrappers;
 
 pub use function::Function;
 pub use function::function;
@@ -17,6 +17,7 @@ pub use wrappers::Verify;
 use crate::error::BoxError;
 use crate::error::RequestError;
 use crate::event::Observer;
+use crate::event::RequestId;
 use crate::request::Request;
 
 /// What a handler returns.
@@ -164,6 +165,13 @@ pub trait HandlerFactory<R: Request> {
 
     /// Makes the handler, just before its `setup`: Python's `finish_request`.
     fn make(&self, request: &R) -> Self::Handler;
+
+    /// As [`make`](Self::make), which it calls; `id` is the name that events give to the request. This is what the server calls: whoever
+    /// wants to tell requests apart in a log of handlers overrides it. Wrappers pass it on to the factory inside.
+    fn make_with_id(&self, request: &R, id: RequestId) -> Self::Handler {
+        let _ = id;
+        self.make(request)
+    }
 
     /// Whether to serve the request; if not, it is closed and counted as refused.
     ///

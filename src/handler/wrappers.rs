@@ -5,6 +5,7 @@ use std::fmt;
 use super::HandlerFactory;
 use crate::error::RequestError;
 use crate::event::Observer;
+use crate::event::RequestId;
 use crate::request::Request;
 
 /// Fluent hooks for every factory.
@@ -36,6 +37,69 @@ pub trait HandlerFactoryExt: Sized {
         Observed { inner: self, hook: observer }
     }
 
+    /// Tells the `tracing` crate of what happens; `server` is the name of this server in all of it. Feature `tracing`.
+    ///
+    /// Each connection or message has a span `request` (level INFO) from its start to its stop, and its handler runs inside: what the
+    /// handler says belongs to it. Everything has the target `socketserver` and the field `server`.
+    ///
+    /// | field of the span | what | when |
+    /// |---|---|---|
+    /// | `id` | its number, as in [`RequestId`](crate::RequestId) | at the start |
+    /// | `peer` | the peer's address, if it has one | at the start |
+    /// | `end` | how it ended: `handler_closed`, `peer_closed`, `idle_timeout`, `failed`, ..: the names of [`End`](crate::End) | at the end |
+    /// | `duration_ms` | milliseconds since it was accepted, with a fraction | at the end |
+    /// | `received`, `sent` | bytes | at the end |
+    /// | `calls` | how often `handle` was called | at the end |
+    ///
+    /// | event | level | fields |
+    /// |---|---|---|
+    /// | `listening`, `stopped listening` | INFO | `address` |
+    /// | `accepting fails` | WARN | `error` |
+    /// | `accepting works again` | INFO | `failures` |
+    /// | `a connection was lost` | DEBUG | `error` |
+    /// | `a connection was refused` | INFO | `reason`: `at_limit`, `rejected`, `stopping`, `unverified` |
+    /// | `a step failed`, in the span | WARN | `stage`, `error` |
+    /// | `a step panicked`, in the span | ERROR | `stage`, `error` |
+    /// | `a step was cut short`, in the span: by a peer that has gone, a timeout, a stop | DEBUG | `stage`, `error` |
+    /// | `a handler is slow` | DEBUG | `waiting` |
+    /// | `a worker started`, `a worker stopped` | DEBUG | `name` |
+    /// | `a child exited` | DEBUG | `pid`, `code` |
+    /// | `a child failed` | WARN | `pid`, `code` or `signal` |
+    /// | `draining` | INFO | `active` |
+    /// | `the drain's deadline has passed` | WARN | `active` |
+    #[cfg(feature = "tracing")]
+    fn traced(self, server: impl Into<String>) -> crate::adapters::Traced<Self> {
+        crate::adapters::Traced::new(self, server.into())
+    }
+
+    /// Counts what happens with the `metrics` crate; `server` is the value of the label `server` of everything. Feature `metrics`.
+    ///
+    /// The program installs its recorder before the server serves.
+    ///
+    /// | name | kind | further labels | what |
+    /// |---|---|---|---|
+    /// | `socketserver_started_total` | counter | | connections and messages accepted |
+    /// | `socketserver_ended_total` | counter | `end`: `handler_closed`, `peer_closed`, `failed`, ..: the names of [`End`](crate::End) | those that are over |
+    /// | `socketserver_open` | gauge | | those that are not |
+    /// | `socketserver_duration_seconds` | histogram | | from the accept to the end |
+    /// | `socketserver_received_bytes_total`, `socketserver_sent_bytes_total` | counter | | bytes, counted at the end of each connection |
+    /// | `socketserver_calls_total` | counter | | calls of `handle`, counted at the end of each connection |
+    /// | `socketserver_refused_total` | counter | `reason`: `at_limit`, `rejected`, `stopping`, `unverified` | connections turned away |
+    /// | `socketserver_errors_total` | counter | `stage`: the names of [`Stage`](crate::Stage) | errors and panics of steps |
+    /// | `socketserver_accept_episodes_total` | counter | | how often accepting began to fail |
+    /// | `socketserver_accept_failures_total` | counter | | failures of accept, counted when it works again |
+    /// | `socketserver_accept_lost_total` | counter | | connections lost before they could be accepted |
+    /// | `socketserver_slow_total` | counter | | handlers found in one call for long (`Pool`) |
+    /// | `socketserver_workers` | gauge | | threads that run handlers (`Pool`, `ThreadPerRequest`) |
+    /// | `socketserver_child_exits_total` | counter | `outcome`: `success`, `failure`, `signal` | children that have ended (`Fork`) |
+    /// | `socketserver_listening` | gauge | | 1 while the server accepts, then 0 |
+    /// | `socketserver_draining` | gauge | | 1 from the stop on |
+    /// | `socketserver_drains_forced_total` | counter | | drains whose deadline has passed |
+    #[cfg(feature = "metrics")]
+    fn measured(self, server: impl Into<String>) -> Observed<Self, crate::adapters::Measurements> {
+        self.observed(crate::adapters::Measurements::new(server))
+    }
+
     /// Sets handlers up, and lets them speak, before the client has sent anything.
     fn speaking_first(self) -> SpeaksFirst<Self> {
         SpeaksFirst { inner: self }
@@ -51,6 +115,10 @@ macro_rules! pass {
 
         fn make(&self, request: &R) -> H::Handler {
             self.inner.make(request)
+        }
+
+        fn make_with_id(&self, request: &R, id: RequestId) -> H::Handler {
+            self.inner.make_with_id(request, id)
         }
     };
     (verify_request) => {
@@ -88,6 +156,9 @@ macro_rules! pass {
         }
     };
 }
+
+#[cfg(feature = "tracing")]
+pub(crate) use pass;
 
 macro_rules! wrapper {
     (

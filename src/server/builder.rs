@@ -204,6 +204,18 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.observed(observer))
     }
 
+    /// Tells the `tracing` crate of what happens: [`HandlerFactoryExt::traced`] has the names. Feature `tracing`.
+    #[cfg(feature = "tracing")]
+    pub fn traced(self, server: impl Into<String>) -> Builder<T, D, crate::adapters::Traced<H>> {
+        self.map(|factory| factory.traced(server))
+    }
+
+    /// Counts what happens with the `metrics` crate: [`HandlerFactoryExt::measured`] has the names. Feature `metrics`.
+    #[cfg(feature = "metrics")]
+    pub fn measured(self, server: impl Into<String>) -> Builder<T, D, Observed<H, crate::adapters::Measurements>> {
+        self.map(|factory| factory.measured(server))
+    }
+
     /// Sets handlers up, and lets them speak, before the client has sent anything.
     pub fn speaking_first(self) -> Builder<T, D, SpeaksFirst<H>> {
         self.map(HandlerFactoryExt::speaking_first)

@@ -278,7 +278,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let Phase::Open(request, handler) = &mut self.phase else { return Step::Next };
         if handler.is_none() {
             match guarded(Stage::Setup, || {
-                let mut made = self.shared.factory.make(request);
+                let mut made = self.shared.factory.make_with_id(request, self.id);
                 made.setup(request).map(|()| made)
             }) {
                 Ok(Ok(made)) => *handler = Some(made),

@@ -33,6 +33,7 @@ use crate::dispatch::Task;
 use crate::dispatch::sync::Started;
 use crate::dispatch::sync::run_turn;
 use crate::dispatch::sync::start;
+use crate::dispatch::task::Announced;
 use crate::dispatch::task::Report;
 use crate::dispatch::task::Turn;
 use crate::dispatch::task::Worker;
@@ -133,6 +134,7 @@ impl<J: Task> Scheduler<J> {
 
     /// The long loop of one worker.
     pub(super) fn work(&self, index: usize) {
+        let _announced = Announced::new(self.reporter.clone());
         let mut worker = Worker::new();
         while !self.is_ended() {
             if self.run_ring(index, &mut worker) || self.find(index) {
