@@ -10,6 +10,7 @@
 //! | a write, or what it left to be sent | 30 s | [`write_timeout`](crate::Builder::write_timeout) |
 //! | a handshake, on transports that have one | 5 s | [`establish_timeout`](crate::Builder::establish_timeout) |
 //! | a request in all, from accept to its end | no limit | [`total_timeout`](crate::Builder::total_timeout) |
+//! | the rate of a client in mid-message, or that is sent an answer | 100 bytes a second, after 30 s | [`min_rate`](crate::Builder::min_rate), [`rate_grace`](crate::Builder::rate_grace) |
 //! | `handle_request` waiting for a request | for ever | [`request_timeout`](crate::Builder::request_timeout) |
 //! | busy connections after a stop | 15 s | [`drain_timeout`](crate::Builder::drain_timeout) |
 //! | reading on after the last answer | 2 s or 8 MiB | [`linger`](crate::Builder::linger) |

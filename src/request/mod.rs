@@ -13,6 +13,7 @@ pub(crate) mod datagram;
 mod file;
 mod inbox;
 pub(crate) mod mailbox;
+pub(crate) mod pace;
 mod sender;
 pub(crate) mod stream;
 mod writer;
@@ -179,6 +180,7 @@ pub struct Session {
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) total_timeout: Option<Duration>,
+    pub(crate) min_rate: Option<pace::MinRate>,
     pub(crate) max_buffered: usize,
     pub(crate) write_buffer: usize,
     pub(crate) max_pending_output: usize,
@@ -203,7 +205,7 @@ pub(crate) const WHOLE_REQUEST: &str = "the whole request";
 
 /// The time at which something that began now is given up; `None` for never.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+    pace::after(Instant::now(), timeout)
 }
 
 /// Replies of datagrams on their way out, sent many at a time.

@@ -17,9 +17,9 @@ use super::Progress;
 use super::Request;
 use super::Session;
 use super::buffer::Buffer;
-use super::deadline;
 use super::inbox::Inbox;
 use super::mailbox::Mailbox;
+use super::pace::Reading;
 use super::sender::Sender;
 use super::writer::Writer;
 use super::writer::send;
@@ -67,7 +67,6 @@ pub struct Stream<S: Socket> {
     writer: Writer<S>,
     peer: Option<S::Addr>,
     buffer: Buffer,
-    read_deadline: Option<Option<Instant>>,
     ended: bool,
     hangup: bool,
     maybe_more: bool,
@@ -84,7 +83,6 @@ impl<S: Socket> Stream<S> {
             writer: Writer::new(socket),
             peer,
             buffer: Buffer::default(),
-            read_deadline: None,
             ended: false,
             hangup: false,
             maybe_more: true,
@@ -255,22 +253,16 @@ impl<S: Socket> Stream<S> {
         (self.writer.socket, self.buffer.unread().to_vec())
     }
 
-    /// One deadline over all the reads of an operation.
-    fn read_operation<T>(&mut self, operation: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
-        let outer = self.read_deadline.is_some();
-        if !outer {
-            self.read_deadline = Some(deadline(self.writer.read_timeout()));
+    /// The unread bytes, waiting for some if there are none; nothing only at the end of input.
+    fn available(&mut self, reading: &mut Reading) -> io::Result<&[u8]> {
+        if self.buffer.is_empty() && !self.ended {
+            self.fill_waiting(reading)?;
         }
-        let outcome = operation(self);
-        if !outer {
-            self.read_deadline = None;
-        }
-        outcome
+        Ok(self.buffer.unread())
     }
 
     /// Fills the empty buffer, waiting for the peer if it must; returns with nothing only at the end of input.
-    fn fill_waiting(&mut self) -> io::Result<()> {
-        let mut until = None;
+    fn fill_waiting(&mut self, reading: &mut Reading) -> io::Result<()> {
         loop {
             match self.fill()? {
                 Fill::NotReady => {}
@@ -282,10 +274,14 @@ impl<S: Socket> Stream<S> {
                 self.ended = true;
                 return Ok(());
             }
-            let until = *until
-                .get_or_insert_with(|| self.read_deadline.unwrap_or_else(|| deadline(self.writer.read_timeout())));
-            self.writer.wait(Interest::Read, until)?;
+            let due = reading.due(self.writer.read_timeout(), self.writer.min_rate());
+            self.writer.wait(Interest::Read, due)?;
         }
+    }
+
+    fn take(&mut self, count: usize, reading: &mut Reading) {
+        self.consume(count);
+        reading.taken += count as u64;
     }
 }
 
@@ -309,40 +305,38 @@ impl<S: Socket> Read for Stream<S> {
     }
 
     fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.read_operation(|stream| {
-            let mut filled = 0;
-            while filled < bytes.len() {
-                match stream.read(&mut bytes[filled..])? {
-                    0 => return Err(ErrorKind::UnexpectedEof.into()),
-                    count => filled += count,
+        let mut reading = Reading::default();
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.available(&mut reading)?.read(&mut bytes[filled..])? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => {
+                    self.take(count, &mut reading);
+                    filled += count;
                 }
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn read_to_end(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        self.read_operation(|stream| {
-            let before = bytes.len();
-            loop {
-                let available = stream.fill_buf()?;
-                if available.is_empty() {
-                    return Ok(bytes.len() - before);
-                }
-                bytes.extend_from_slice(available);
-                let count = available.len();
-                stream.consume(count);
+        let mut reading = Reading::default();
+        let before = bytes.len();
+        loop {
+            let available = self.available(&mut reading)?;
+            if available.is_empty() {
+                return Ok(bytes.len() - before);
             }
-        })
+            bytes.extend_from_slice(available);
+            let count = available.len();
+            self.take(count, &mut reading);
+        }
     }
 }
 
 impl<S: Socket> BufRead for Stream<S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.buffer.is_empty() && !self.ended {
-            self.fill_waiting()?;
-        }
-        Ok(self.buffer.unread())
+        self.available(&mut Reading::default())
     }
 
     fn consume(&mut self, count: usize) {
@@ -352,20 +346,19 @@ impl<S: Socket> BufRead for Stream<S> {
     }
 
     fn read_until(&mut self, delimiter: u8, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        self.read_operation(|stream| {
-            let mut taken = 0;
-            loop {
-                let available = stream.fill_buf()?;
-                let found = available.iter().position(|&byte| byte == delimiter);
-                let count = found.map_or(available.len(), |at| at + 1);
-                bytes.extend_from_slice(&available[..count]);
-                stream.consume(count);
-                taken += count;
-                if found.is_some() || count == 0 {
-                    return Ok(taken);
-                }
+        let mut reading = Reading::default();
+        let mut taken = 0;
+        loop {
+            let available = self.available(&mut reading)?;
+            let found = available.iter().position(|&byte| byte == delimiter);
+            let count = found.map_or(available.len(), |at| at + 1);
+            bytes.extend_from_slice(&available[..count]);
+            self.take(count, &mut reading);
+            taken += count;
+            if found.is_some() || count == 0 {
+                return Ok(taken);
             }
-        })
+        }
     }
 
     fn read_line(&mut self, line: &mut String) -> io::Result<usize> {

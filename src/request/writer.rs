@@ -11,9 +11,12 @@ use std::time::Instant;
 use super::Session;
 use super::WHOLE_REQUEST;
 use super::buffer::SIZE;
-use super::deadline;
 use super::file::FilePart;
 use super::inbox::Inbox;
+use super::pace::Due;
+use super::pace::MinRate;
+use super::pace::Sending;
+use super::pace::after;
 use super::stream::Socket;
 use crate::error::Stopping;
 use crate::error::timed_out;
@@ -61,16 +64,15 @@ impl<S: Socket> Writer<S> {
         self.session.as_ref().and_then(|session| session.write_timeout)
     }
 
+    pub(super) fn min_rate(&self) -> Option<MinRate> {
+        self.session.as_ref().and_then(|session| session.min_rate)
+    }
+
     /// Blocks until the socket is ready, the deadline passes, or the server's drain is over; a wait for input also ends when others
     /// have sent something.
-    pub(super) fn wait(&self, interest: Interest, until: Option<Instant>) -> io::Result<()> {
-        let total = self.until.filter(|total| until.is_none_or(|until| *total < until));
-        let (what, limit) = match interest {
-            _ if total.is_some() => (WHOLE_REQUEST, self.session.as_ref().and_then(|session| session.total_timeout)),
-            Interest::Read => ("reading", self.read_timeout()),
-            Interest::Write => ("writing", self.write_timeout()),
-        };
-        let until = total.or(until);
+    pub(super) fn wait(&self, interest: Interest, due: Due) -> io::Result<()> {
+        let total = self.until.filter(|total| due.at.is_none_or(|due| *total < due));
+        let until = total.or(due.at);
         let descriptor = self.socket.descriptor();
         let woken = match (&self.session, &self.inbox) {
             (Some(session), Some(inbox)) if interest == Interest::Read => {
@@ -82,22 +84,38 @@ impl<S: Socket> Writer<S> {
         match woken {
             Woken::Ready | Woken::Signal(MAIL) => Ok(()),
             Woken::Signal(_) => Err(Stopping.into_io()),
-            Woken::TimedOut => Err(timed_out(what, limit.unwrap_or_default())),
+            Woken::TimedOut => Err(self.in_vain(interest, total.is_some(), due.by_rate)),
+        }
+    }
+
+    /// What took too long.
+    fn in_vain(&self, interest: Interest, in_all: bool, by_rate: bool) -> io::Error {
+        let (what, limit) = match interest {
+            _ if in_all => (WHOLE_REQUEST, self.session.as_ref().and_then(|session| session.total_timeout)),
+            Interest::Read => ("reading", self.read_timeout()),
+            Interest::Write => ("writing", self.write_timeout()),
+        };
+        match self.min_rate() {
+            Some(rate) if by_rate && !in_all => rate.error(what),
+            _ => timed_out(what, limit.unwrap_or_default()),
         }
     }
 
     /// Sends everything, waiting for the peer to take it.
     pub(super) fn flush_waiting(&mut self) -> io::Result<()> {
-        let mut until = None;
-        let mut before = self.total;
+        let mut waits: Option<(Option<Instant>, Sending)> = None;
         while !self.send_output()? {
+            let now = Instant::now();
+            let (until, sending) =
+                waits.get_or_insert_with(|| (after(now, self.write_timeout()), Sending::new(now, self.total)));
+            sending.update(now, self.total);
             // A file may be of any length: its deadline counts from where the peer has last taken some of it.
-            if self.file.is_some() && self.total > before {
-                before = self.total;
-                until = None;
-            }
-            let until = *until.get_or_insert_with(|| deadline(self.write_timeout()));
-            self.wait(Interest::Write, until)?;
+            let due = if self.file.is_some() {
+                sending.due(self.write_timeout(), self.min_rate())
+            } else {
+                Due::first(*until, sending.rate_due(self.min_rate()))
+            };
+            self.wait(Interest::Write, due)?;
         }
         Ok(())
     }
@@ -188,7 +206,9 @@ impl<S: Socket> Write for Writer<S> {
             self.send_if_gathered()?;
             return Ok(bytes.len());
         }
-        let until = deadline(self.write_timeout());
+        let begun = Instant::now();
+        let until = after(begun, self.write_timeout());
+        let mut sending = Sending::new(begun, self.total);
         loop {
             if self.send_output()? {
                 rest = self.send_directly(rest)?;
@@ -197,7 +217,8 @@ impl<S: Socket> Write for Writer<S> {
                 self.output.extend_from_slice(rest);
                 return Ok(bytes.len());
             }
-            self.wait(Interest::Write, until)?;
+            sending.update(begun, self.total);
+            self.wait(Interest::Write, Due::first(until, sending.rate_due(self.min_rate())))?;
         }
     }
 

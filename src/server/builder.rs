@@ -123,6 +123,43 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// How many bytes a second a client has to send in mid-message, and to take of its answers, on average and after the
+    /// [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
+    ///
+    /// It is asked of a client that the server waits for with a part of something: of a message (unread bytes that the handler has
+    /// left, as [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`, `read_exact` or `read_to_end`), or of output that the
+    /// client has not taken at once. Each byte moves the deadline by its time, so that a client whose bytes drip in or out is
+    /// ended as by a timeout, with [`End::TimedOut`](crate::End::TimedOut), also where the timeouts are long or off. A client that is idle
+    /// between messages is not concerned, nor is one whose bytes `read` and `fill_buf` give to the handler as they come: whether more
+    /// is owed then, only the handler knows.
+    ///
+    /// With the default grace no client is ended by it that keeps the default `read_timeout` and `write_timeout`, but one that takes a long
+    /// answer more slowly than a modem of the nineteen-eighties.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketserver::{Flow, PoolTcpServer};
+    ///
+    /// // Uploads may take their time, but not more than a hundredth of a second for each kilobyte.
+    /// let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close))
+    ///     .read_timeout(None)
+    ///     .min_rate(100_000)
+    ///     .rate_grace(Duration::from_secs(5))
+    ///     .bind("127.0.0.1:0")?;
+    /// # Ok::<(), socketserver::BindError>(())
+    /// ```
+    pub fn min_rate(mut self, bytes_per_second: impl Into<Option<u32>>) -> Self {
+        self.options.min_rate = bytes_per_second.into();
+        self
+    }
+
+    /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each answer that it does
+    /// not take at once. Default 30 s.
+    pub fn rate_grace(mut self, grace: Duration) -> Self {
+        self.options.rate_grace = grace;
+        self
+    }
+
     /// How long [`handle_request`](Server::handle_request) waits for a request. Default: for ever.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.request_timeout = timeout.into();
@@ -298,7 +335,9 @@ fn check_options(options: &ServeOptions) -> Result<(), BindError> {
         Err(BindError::Option { option, value: value.to_string(), reason: format!("{what}; it must be at least 1") })
     };
     positive("max_connections", options.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
-    positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")
+    positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")?;
+    let rate = options.min_rate.map_or(1, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
+    positive("min_rate", rate, "every client is fast enough for it; `None` says so")
 }
 
 impl<D, H> Builder<Tcp, D, H> {

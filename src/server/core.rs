@@ -21,6 +21,7 @@ use crate::handler::HandlerFactory;
 use crate::limits::permit::Permits;
 use crate::request::Request;
 use crate::request::Session;
+use crate::request::pace::MinRate;
 use crate::stop::StopHandle;
 
 /// The parts that do not depend on types.
@@ -43,6 +44,7 @@ impl Core {
             read_timeout: options.read_timeout,
             write_timeout: options.write_timeout,
             total_timeout: options.total_timeout,
+            min_rate: options.min_rate.map(|bytes_per_second| MinRate { bytes_per_second, grace: options.rate_grace }),
             max_buffered: options.max_buffered,
             write_buffer: options.write_buffer,
             max_pending_output: options.max_pending_output,

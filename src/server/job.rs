@@ -30,6 +30,7 @@ use crate::request::Discard;
 use crate::request::Fill;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
+use crate::request::pace::Sending;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -50,8 +51,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     /// Since when it has been waiting for the peer: for a message, or in one for the rest.
     waiting_since: Option<Instant>,
     in_message: bool,
-    /// Since when the peer has taken nothing of what is to be sent.
-    stalled_since: Option<Instant>,
+    /// What the peer has not taken at once.
+    sending: Option<Box<Sending>>,
     end: Option<End>,
     closing: Closing,
     /// Last, so that it is given back when everything else is gone.
@@ -96,7 +97,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             hangup: false,
             waiting_since: None,
             in_message: false,
-            stalled_since: None,
+            sending: None,
             end: None,
             closing: Closing::Flush,
             _permit: permit,
@@ -175,7 +176,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Phase::Open(request, _) => {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
                 match request.flush_output() {
-                    Ok(true) => {}
+                    Ok(true) => self.sending = None,
                     Ok(false) => return Step::Turn(self.wait_for_room(worker)),
                     Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
                 }

@@ -29,3 +29,20 @@ pub fn drip(client: &TcpStream) -> usize {
         dripping.join().unwrap()
     })
 }
+
+/// Reads a thousand bytes every 10 ms, as long as `goes_on` says so; how many it got.
+pub fn sip(mut client: &TcpStream, goes_on: impl Fn() -> bool) -> usize {
+    let mut taken = 0;
+    while goes_on() {
+        match client.read(&mut [0; 1000]) {
+            Ok(0) => break,
+            Ok(count) => taken += count,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    taken
+}

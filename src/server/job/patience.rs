@@ -1,6 +1,5 @@
 //! How long a job waits for its peer: as long as what it waits for allows, and never beyond the time for the whole request.
 
-use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -18,6 +17,9 @@ use crate::park::Wait;
 use crate::park::timers::Class;
 use crate::request::Request;
 use crate::request::WHOLE_REQUEST;
+use crate::request::pace::Due;
+use crate::request::pace::Sending;
+use crate::request::pace::after;
 use crate::sys::poller::Watch;
 use crate::transport::Transport;
 
@@ -27,22 +29,37 @@ const ROUNDING: Duration = Duration::from_millis(2);
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// What to wait for from `now` on.
     pub(super) fn wait_for(&self, class: Class, now: Instant) -> Wait {
-        let options = &self.shared.core.options;
-        // A wait that is one of several for the same thing has what the others have left.
-        let (timeout, since, watch) = match (class, self.closing) {
-            (Class::Idle, _) => (options.idle_timeout, self.waiting_since, Watch::Read),
-            (Class::Message, _) => (options.read_timeout, self.waiting_since, Watch::Read),
-            (Class::Write, _) => (options.write_timeout, self.stalled_since, Watch::Write),
-            (Class::Linger, Closing::Linger { since, .. }) => (Some(options.linger_timeout), Some(since), Watch::Read),
-            (Class::Linger, Closing::Flush) => (Some(options.linger_timeout), None, Watch::Read),
+        let left = |until: Instant| until.saturating_duration_since(now);
+        let mut timeout = match class {
+            Class::Idle => {
+                let spent = self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+                self.shared.core.options.idle_timeout.map(|timeout| timeout.saturating_sub(spent))
+            }
+            Class::Message | Class::Write | Class::Linger => self.due(class).at.map(left),
         };
-        let spent = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        let mut timeout = timeout.map(|timeout| timeout.saturating_sub(spent));
         if let Some(until) = self.until() {
-            let left = until.saturating_duration_since(now);
-            timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
+            timeout = Some(timeout.map_or_else(|| left(until), |timeout| timeout.min(left(until))));
         }
-        Wait { class, timeout, watch }
+        Wait { class, timeout, watch: if class == Class::Write { Watch::Write } else { Watch::Read } }
+    }
+
+    /// When a wait for what has begun is given up: all waits for the same thing share a deadline.
+    fn due(&self, class: Class) -> Due {
+        let core = &self.shared.core;
+        let (options, rate) = (&core.options, core.session.min_rate);
+        match (class, &self.phase, self.closing) {
+            (Class::Message, Phase::Open(request, _), _) => self.waiting_since.map_or_else(Due::default, |since| {
+                let unread = request.progress().unread as u64;
+                Due::first(after(since, options.read_timeout), rate.and_then(|rate| rate.due(since, unread)))
+            }),
+            (Class::Write, ..) => {
+                self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(options.write_timeout, rate))
+            }
+            (Class::Linger, _, Closing::Linger { since, .. }) => {
+                Due::first(after(since, Some(options.linger_timeout)), None)
+            }
+            _ => Due::default(),
+        }
     }
 
     /// Waits for the peer to take more of what is to be sent. What it sends meanwhile does not extend the deadline.
@@ -51,18 +68,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return Turn::Done };
         let progress = request.progress();
         if progress.yielded {
-            self.stalled_since = None;
             return Turn::Again;
         }
         // The handler may have taken its time; the wait begins now.
-        worker.set_now(Instant::now());
-        let (received, sent) = progress.transferred;
-        if self.transferred.1 != sent {
-            self.stalled_since = None;
-        }
-        self.transferred = (received, sent);
-        self.stalled_since.get_or_insert_with(|| worker.now());
-        Turn::Park(self.wait_for(Class::Write, worker.now()))
+        let now = Instant::now();
+        worker.set_now(now);
+        let sent = progress.transferred.1;
+        self.sending.get_or_insert_with(|| Box::new(Sending::new(now, sent))).update(now, sent);
+        Turn::Park(self.wait_for(Class::Write, now))
     }
 
     /// When the time for the whole request is over.
@@ -97,17 +110,22 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match class {
             Class::Idle => self.finish(End::IdleTimeout),
             Class::Linger => self.phase = Phase::Gone,
-            Class::Message => self.fail(self.too_slow("receiving a message", self.shared.core.options.read_timeout)),
+            Class::Message => {
+                self.fail(self.too_slow(class, "receiving a message", self.shared.core.options.read_timeout));
+            }
             Class::Write => {
-                self.fail(self.too_slow("sending", self.shared.core.options.write_timeout));
+                self.fail(self.too_slow(class, "sending", self.shared.core.options.write_timeout));
                 // The peer does not read: waiting for it again would be in vain.
                 self.phase = Phase::Gone;
             }
         }
     }
 
-    fn too_slow(&self, what: &str, timeout: Option<Duration>) -> RequestError {
-        let error: io::Error = timed_out(what, timeout.unwrap_or_default());
+    fn too_slow(&self, class: Class, what: &str, timeout: Option<Duration>) -> RequestError {
+        let error = match self.shared.core.session.min_rate {
+            Some(rate) if self.due(class).by_rate => rate.error(what),
+            _ => timed_out(what, timeout.unwrap_or_default()),
+        };
         RequestError::failed(Stage::Handle, error)
     }
 }
