@@ -1,5 +1,7 @@
 //! Writing to a connection from elsewhere: from the handler of another, or from any thread.
 
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use super::mailbox::Mailbox;
@@ -7,7 +9,7 @@ use super::mailbox::Mailbox;
 /// Writes to a connection from elsewhere: from the handler of another one, or from any thread; see
 /// [`Stream::sender`](crate::Stream::sender).
 ///
-/// It can be cloned and kept anywhere. It keeps neither the connection nor the server: once the connection has ended, sending fails with
+/// It can be cloned and kept anywhere; two are equal if they write to the same connection. It keeps neither the connection nor the server: once the connection has ended, sending fails with
 /// [`SendError::Closed`].
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -62,6 +64,21 @@ impl Sender {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.mailbox.pending()
+    }
+}
+
+impl PartialEq for Sender {
+    /// Whether both write to the same connection.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.mailbox, &other.mailbox)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.mailbox).hash(state);
     }
 }
 

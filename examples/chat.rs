@@ -1,0 +1,210 @@
+//! A chat room: what one says, all the others hear.
+//!
+//! ```text
+//! cargo run --example chat
+//! nc 127.0.0.1 9990                      # in two terminals or more; the first line is a name
+//!
+//! cargo run --example chat -- --transport unix --listen /tmp/chat.sock
+//! socat - UNIX-CONNECT:/tmp/chat.sock
+//! ```
+//!
+//! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines of the room itself begin with `*`.
+//!
+//! Each guest's handler keeps its own client's lines in order; what it says to the others goes through their senders, which never wait.
+//! A guest whose client reads so slowly that a mebibyte waits for it has to leave, and nobody waits for it either.
+
+#![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use socketserver::End;
+use socketserver::Flow;
+use socketserver::HandlerFactory;
+use socketserver::HandlerResult;
+use socketserver::SendError;
+use socketserver::Sender;
+use socketserver::Socket;
+use socketserver::Stream;
+use socketserver::Tcp;
+use socketserver::UnixStream;
+use socketserver::frames::FrameError;
+use socketserver::frames::FrameHandler;
+use socketserver::frames::Frames;
+use socketserver::frames::LinesCodec;
+use socketserver::frames::Replies;
+
+const USAGE: &str =
+    "usage: chat [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]";
+
+/// The longest line, in bytes.
+const LONGEST: usize = 1000;
+
+/// What may wait for one guest: more than arrives in one go from a few others.
+const HELD: usize = 1024 * 1024;
+
+/// Who says nothing for so long has gone away.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Who takes nothing for so long has, too.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// The senders of all who have said their names. One lock for each line said, so that all hear the lines in the same order.
+#[derive(Clone, Default)]
+struct Room(Arc<Mutex<BTreeMap<String, Sender>>>);
+
+impl Room {
+    fn guests(&self) -> MutexGuard<'_, BTreeMap<String, Sender>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> String {
+        self.guests().keys().cloned().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Tells a line to all but one. Those whose mailboxes are full are sent away, and the others are told.
+fn tell(guests: &mut BTreeMap<String, Sender>, but: &str, line: &str) {
+    let bytes = format!("{line}\n");
+    let too_slow = |(name, sender): &(&String, &Sender)| {
+        // One that has closed just now says goodbye itself.
+        *name != but && sender.send(&bytes).is_err_and(|error| error != SendError::Closed)
+    };
+    let slow: Vec<String> = guests.iter().filter(too_slow).map(|(name, _)| name.clone()).collect();
+    for name in slow {
+        if let Some(sender) = guests.remove(&name) {
+            sender.close_with("* you read too slowly: goodbye\n");
+            tell(guests, "", &format!("* {name} reads too slowly and had to leave"));
+        }
+    }
+}
+
+/// One client.
+struct Guest {
+    room: Room,
+    /// From `setup` on.
+    sender: Option<Sender>,
+    /// Once it has said one.
+    name: Option<String>,
+}
+
+impl Guest {
+    /// Takes a name, if it is one and is free; what there is to say about it.
+    fn take_name(&mut self, wanted: &str) -> String {
+        let is_name = (1..=20).contains(&wanted.len()) && wanted.chars().all(|letter| letter.is_ascii_alphanumeric());
+        if !is_name {
+            return "* a name has 1 to 20 letters and digits (a to z, 0 to 9)".to_owned();
+        }
+        let mut guests = self.room.guests();
+        if guests.contains_key(wanted) {
+            return format!("* {wanted} is here already: choose another name");
+        }
+        guests.retain(|_, sender| Some(&*sender) != self.sender.as_ref());
+        guests.extend(self.sender.clone().map(|sender| (wanted.to_owned(), sender)));
+        let news = match self.name.replace(wanted.to_owned()) {
+            Some(before) => format!("* {before} is {wanted} now"),
+            None => format!("* {wanted} is here"),
+        };
+        tell(&mut guests, wanted, &news);
+        format!("* you are {wanted}")
+    }
+
+    fn leave(&mut self) {
+        let mut guests = self.room.guests();
+        let before = guests.len();
+        guests.retain(|_, sender| Some(&*sender) != self.sender.as_ref());
+        // One that was sent away has left already, and one without a name has never been here.
+        if let (Some(name), true) = (&self.name, guests.len() < before) {
+            tell(&mut guests, name, &format!("* {name} has left"));
+        }
+    }
+}
+
+impl<S: Socket> FrameHandler<LinesCodec, S> for Guest {
+    fn setup(&mut self, request: &mut Stream<S>, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult<()> {
+        self.sender = Some(request.sender()?);
+        replies.send("* welcome! what is your name?")?;
+        Ok(())
+    }
+
+    fn message(&mut self, line: &str, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult {
+        // Terminals obey what they are shown.
+        let line = line.replace(char::is_control, " ");
+        let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        match (command, &self.name) {
+            ("/quit", _) => {
+                replies.send("* goodbye")?;
+                return Ok(Flow::Close);
+            }
+            ("/who", _) => replies.send(format!("* here: {}", self.room.names()))?,
+            ("/nick", _) => replies.send(self.take_name(argument.trim()))?,
+            (command, _) if command.starts_with('/') => replies.send("* commands: /who, /nick NAME, /quit")?,
+            (_, None) => replies.send(self.take_name(line.trim()))?,
+            (_, Some(name)) => tell(&mut self.room.guests(), name, &format!("{name}: {line}")),
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn error(&mut self, error: FrameError, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult {
+        replies.send(format!("* nobody has heard that: {error}"))?;
+        Ok(Flow::Continue)
+    }
+
+    fn finish(&mut self, _: &mut Stream<S>, replies: &mut Replies<'_, LinesCodec>, end: End) -> HandlerResult<()> {
+        match end {
+            // Everybody leaves.
+            End::Drained => replies.send("* the room closes: goodbye")?,
+            _ => self.leave(),
+        }
+        Ok(())
+    }
+}
+
+impl<S: Socket> HandlerFactory<Stream<S>> for Room {
+    type Handler = Frames<LinesCodec, Guest>;
+
+    fn make(&self, _: &Stream<S>) -> Self::Handler {
+        Frames::new(LinesCodec::with_max_length(LONGEST), Guest { room: self.clone(), sender: None, name: None })
+    }
+}
+
+fn main() -> common::Outcome {
+    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    if flags.dispatch.as_deref() == Some("fork") {
+        return Err(format!(
+            "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool\n{USAGE}"
+        )
+        .into());
+    }
+    match flags.transport.as_deref().unwrap_or("tcp") {
+        "tcp" => serve_with!(
+            Tcp,
+            flags,
+            "pool",
+            flags.listen_or("127.0.0.1:9990"),
+            Room::default(),
+            speaking_first(),
+            max_pending_output(HELD),
+            idle_timeout(IDLE),
+            write_timeout(STALLED)
+        ),
+        "unix" => serve_with!(
+            UnixStream,
+            flags,
+            "pool",
+            flags.listen_or("chat.sock"),
+            Room::default(),
+            speaking_first(),
+            max_pending_output(HELD),
+            idle_timeout(IDLE),
+            write_timeout(STALLED)
+        ),
+        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+    }
+}
