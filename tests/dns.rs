@@ -173,3 +173,29 @@ fn dig_finds_what_is_there() {
     let long = dig(&["longer.example.test", "TXT"]);
     assert!(long.contains("retrying in TCP mode") && long.contains("yyyy"), "{long}");
 }
+
+/// Every query is answered, over UDP and over TCP, under each dispatch, with a hundred of them on their way at a time.
+#[test]
+#[ignore = "needs dnsperf"]
+fn dnsperf_loses_nothing() {
+    const ROUNDS: &str = "2000";
+    let queries = std::env::temp_dir().join(format!("queries-{}", std::process::id()));
+    let names = ["www.example.test A", "WWW.example.test AAAA", "example.test TXT", "nope.example.test A"];
+    std::fs::write(&queries, names.join("\n") + "\n").expect("a file of queries");
+    for dispatch in ["sync", "threads", "pool"] {
+        let server = dns(dispatch);
+        for mode in ["udp", "tcp"] {
+            let output = Command::new("dnsperf")
+                .args(["-s", "127.0.0.1", "-p", server.port(), "-m", mode, "-c", "4", "-t", "10", "-n", ROUNDS, "-d"])
+                .arg(&queries)
+                .output()
+                .expect("dnsperf: install dnsperf");
+            let said = String::from_utf8_lossy(&output.stdout);
+            let report = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(report.contains("Queries completed: 8000 (100.00%)"), "{dispatch} {mode}: {said}");
+            assert!(report.contains("Response codes: NOERROR 6000 (75.00%), NXDOMAIN 2000 (25.00%)"), "{said}");
+        }
+        assert!(server.stop().0.success());
+    }
+    let _ = std::fs::remove_file(&queries);
+}

@@ -27,7 +27,7 @@ a{color:#0b62c4;text-decoration:none}a:hover{text-decoration:underline}\
 table{width:100%;border-collapse:collapse}\
 th{text-align:left;font-size:.8rem;font-weight:600;opacity:.7}\
 th,td{padding:.3rem .5rem;border-bottom:1px solid #8883}\
-td:first-child{overflow-wrap:anywhere}\
+td{vertical-align:top}td:first-child{overflow-wrap:anywhere}\
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
 tbody tr:hover{background:#8881}\
 @media(prefers-color-scheme:dark){a{color:#7ab7ff}}";
