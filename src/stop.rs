@@ -161,7 +161,8 @@ impl StopState {
             if draining && ends_idle {
                 return Ok(Woken::Signal(DRAINING));
             }
-            let signals = [Some(&self.force), (!draining).then_some(&self.draining), bell];
+            // The force comes after the drain: one of them is enough, and each costs the kernel a queue to wait in.
+            let signals = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell];
             let forced_at = self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START));
             let look_again = draining.then(|| Instant::now() + PACE);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
