@@ -47,6 +47,7 @@ type Connection = Stream<TcpStream>;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
     Verify,
+    SpeaksFirst,
     Make,
     Setup,
     Handle,
@@ -88,6 +89,11 @@ impl HandlerFactory<Connection> for Trap {
     fn verify_request(&self, _: &Connection) -> bool {
         self.pass(Place::Verify);
         true
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.pass(Place::SpeaksFirst);
+        false
     }
 
     fn handle_error(&self, error: RequestError, _: Option<&SocketAddr>) {
@@ -176,6 +182,10 @@ fn check(server: Running<Tcp>, trap: &Trap, end: End, stage: Option<Stage>) {
 under_each_dispatch! {
     fn verify_request_may_panic<D>() {
         survives!(D, Verify, Panicked, Some(Stage::Verify));
+    }
+
+    fn speaks_first_may_panic<D>() {
+        survives!(D, SpeaksFirst, Panicked, Some(Stage::Verify));
     }
 
     fn making_the_handler_may_panic<D>() {

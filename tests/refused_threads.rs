@@ -42,6 +42,7 @@ mod linux {
     use socketserver::handler::function;
 
     use crate::common::Held;
+    use crate::common::Listen;
     use crate::common::ask;
     use crate::common::becomes;
     use crate::common::connect;
@@ -99,12 +100,11 @@ mod linux {
                     println!("refused {reason:?}");
                 }
             })
-            .bind("127.0.0.1:0")
-            .expect("bind");
+            .listen();
         let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
         println!("listening on {}", server.local_addr());
         limit_processes(Some(1));
-        let report = server.serve_forever().expect("serve");
+        let report = server.serve_forever();
         eprintln!("{report}");
     }
 

@@ -242,6 +242,13 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    /// Also where a panic takes its thread away: what has been answered is sent.
+    fn drop(&mut self) {
+        self.flush(drop);
+    }
+}
+
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").finish_non_exhaustive()

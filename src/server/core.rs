@@ -15,6 +15,7 @@ use super::options::ServeOptions;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
+use crate::event::Observer;
 use crate::event::RequestId;
 use crate::handler::End;
 use crate::handler::HandlerFactory;
@@ -108,10 +109,16 @@ impl<H> Shared<H> {
         H: HandlerFactory<R>,
     {
         let event = LazyCell::new(event);
-        self.factory.observers(&mut |observer| {
-            // A failing observer must not end what it observes.
-            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
-        });
+        self.each_observer(|observer| observer.observe(&event));
+    }
+
+    /// Tells each observer; one that panics ends neither what it observes nor keeps the news from the others.
+    pub(crate) fn each_observer<R: Request>(&self, tell: impl Fn(&dyn Observer))
+    where
+        H: HandlerFactory<R>,
+    {
+        let mut tell = |observer: &dyn Observer| drop(catch_unwind(AssertUnwindSafe(|| tell(observer))));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.factory.observers(&mut tell)));
     }
 
     /// Tells `handle_error` and the observers, and applies the panic policy.

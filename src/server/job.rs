@@ -200,12 +200,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Asks `verify_request`.
     fn verify(&mut self) -> Step {
         let Phase::Open(request, _) = &self.phase else { return Step::Next };
-        match guarded(Stage::Verify, || self.shared.factory.verify_request(request)) {
-            Ok(true) => {
+        let factory = &self.shared.factory;
+        match guarded(Stage::Verify, || factory.verify_request(request).then(|| factory.speaks_first())) {
+            Ok(Some(speaks_first)) => {
                 self.verified = true;
-                self.needs_input = !self.shared.factory.speaks_first();
+                self.needs_input = !speaks_first;
             }
-            Ok(false) => {
+            Ok(None) => {
                 self.shared.observe(|| Event::Refused { reason: Refusal::Unverified });
                 self.finish(End::Refused);
             }

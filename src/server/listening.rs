@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,9 +96,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Report for Reporter<T, H> {
     }
 
     fn observe(&self, event: &Event<'_>) {
-        self.1.factory.observers(&mut |observer| {
-            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
-        });
+        self.1.each_observer(|observer| observer.observe(event));
     }
 
     fn service_actions(&self) {

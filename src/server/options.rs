@@ -19,7 +19,7 @@ pub enum AtLimit {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// The process is aborted.
+    /// The process is aborted, at once: what handlers have written and the system has not taken yet is lost.
     Abort,
     /// Other requests and the server go on.
     #[default]

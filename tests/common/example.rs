@@ -110,8 +110,17 @@ impl Example {
     pub fn wait(mut self) -> (ExitStatus, String) {
         let mut report = String::new();
         self.child.stderr.take().expect("its errors").read_to_string(&mut report).expect("its report");
+        report.lines().for_each(assert_adds_up);
         (self.child.wait().expect("its exit"), report)
     }
+}
+
+/// The line is no report, or one whose figures add up. An example has no observer that could be asked for more.
+fn assert_adds_up(line: &str) {
+    let Some((accepted, ends)) = line.split_once(" accepted: ") else { return };
+    let ends = ends.split(';').next().unwrap_or_default();
+    let counts = ends.split(", ").map(|end| end.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0));
+    assert_eq!(accepted.rsplit(' ').next().and_then(|count| count.parse().ok()), Some(counts.sum::<u64>()), "{line}");
 }
 
 impl Drop for Example {

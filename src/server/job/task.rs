@@ -51,7 +51,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn turn(&mut self, worker: &mut Worker) -> Turn {
-        self.converse(worker)
+        // Steps catch the panics of handlers and hooks. What is left are sockets and requests of somebody's own: theirs cost one request, too.
+        guarded(Stage::Handle, || self.converse(worker)).unwrap_or_else(|error| self.broken(error))
     }
 
     fn is_pending(&self) -> bool {
@@ -81,7 +82,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn first_wait(&self) -> Option<Wait> {
-        let waits = self.parks() && !self.shared.factory.speaks_first();
+        // A panic comes again when the request is verified, where it can be told.
+        let speaks = || guarded(Stage::Verify, || self.shared.factory.speaks_first()).unwrap_or(true);
+        let waits = self.parks() && !speaks();
         let now = || if T::Pending::WAITS { Instant::now() } else { self.accepted_at };
         waits.then(|| self.wait_for(Class::Idle, now()))
     }
@@ -162,6 +165,16 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 }
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    /// Nothing more is asked of a request that has panicked.
+    #[cold]
+    fn broken(&mut self, error: RequestError) -> Turn {
+        self.end.get_or_insert(End::Panicked);
+        // Its destructor may panic as well, which would be the same news.
+        let _ = guarded(Stage::Close, || self.phase = Phase::Gone);
+        self.shared.report(error, Some(self.id), None);
+        Turn::Done
+    }
+
     /// Serves the conversation to its end on this thread: `Done` or `Detach`, or to where it only lingers.
     fn run_here(&mut self, until_lingering: bool) -> Turn {
         Worker::with_local(|worker| {
