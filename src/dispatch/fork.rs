@@ -157,9 +157,8 @@ impl<J: Task> Process<J> for Fork {
     fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
         single_threaded()?;
         let mut ready = std::mem::take(&mut running.ready);
-        let mut goes_on = true;
-        while goes_on {
-            goes_on = serve_loop.turn(false, &mut ready)?;
+        loop {
+            let outcome = serve_loop.turn(false, &mut ready);
             for event in ready.drain(..) {
                 match event {
                     Ready::New(job) => {
@@ -172,8 +171,10 @@ impl<J: Task> Process<J> for Fork {
                 }
             }
             running.look_after(serve_loop);
+            if !outcome? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn service(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {

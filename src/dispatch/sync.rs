@@ -124,7 +124,7 @@ impl<J: Task> Running<J> {
 
     fn turn_with(&mut self, serve_loop: &mut ServeLoop<J>, busy: bool) -> Result<bool, StartError> {
         let mut ready = std::mem::take(&mut self.ready);
-        let goes_on = serve_loop.turn(busy, &mut ready)?;
+        let outcome = serve_loop.turn(busy, &mut ready);
         self.worker.set_now(Instant::now());
         // Those that had more to do when their turn was over come before what is new: they have waited a round.
         for _ in 0..self.again.len() {
@@ -136,7 +136,7 @@ impl<J: Task> Running<J> {
         }
         self.ready = ready;
         self.flush(serve_loop);
-        Ok(goes_on)
+        outcome
     }
 
     fn turn_until(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) -> Result<(), StartError> {

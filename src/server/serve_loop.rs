@@ -165,7 +165,9 @@ impl<J: Task> ServeLoop<J> {
         ready: &mut Vec<Ready<J>>,
         mut process_request: impl FnMut(&mut Self, J) -> Result<(), Rejected<J>>,
     ) -> Result<(), ServeError> {
-        while self.turn(false, ready)? {
+        loop {
+            let outcome = self.turn(false, ready);
+            // Also those of the last turn: they have been accepted.
             for event in ready.drain(..) {
                 if let Ready::New(job) = event
                     && let Err(rejected) = process_request(self, *job)
@@ -173,8 +175,10 @@ impl<J: Task> ServeLoop<J> {
                     rejected.close();
                 }
             }
+            if !outcome? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// How many requests there are.
