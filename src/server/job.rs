@@ -271,7 +271,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // from the last message of the peer, however often others send to it.
         self.waiting_since.get_or_insert_with(|| worker.now());
         let class = if in_message { Class::Message } else { Class::Idle };
-        Step::Turn(Turn::Park(self.wait_for(class, worker.now())))
+        let wait = self.wait_for(class, worker.now());
+        if in_message && wait.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            // Bytes that trickle in faster than the timers look would be ready each time.
+            self.give_up(class);
+            return Step::Next;
+        }
+        Step::Turn(Turn::Park(wait))
     }
 
     /// Makes the handler if it is not there yet, and calls `handle`.
@@ -423,6 +429,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() {
                 return Turn::Done;
             }
+            // Handlers before this one may have taken their time; the linger begins now.
+            worker.set_now(Instant::now());
             self.closing = Closing::Linger { since: worker.now(), discarded: 0, stopping: false };
         }
         let Closing::Linger { since, discarded, stopping } = &mut self.closing else { return Turn::Done };

@@ -21,6 +21,9 @@ use crate::request::pace::Due;
 use crate::request::pace::Sending;
 use crate::request::pace::after;
 use crate::sys::poller::Watch;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
 use crate::transport::Transport;
 
 /// The timers of parked connections have whole milliseconds: one that rings so much early has rung for the deadline.
@@ -100,6 +103,25 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Phase::Pending(_) => self.fail_to_establish(RequestError::failed(Stage::Establish, error)),
             Phase::Closing(_) | Phase::Gone => self.phase = Phase::Gone,
         }
+    }
+
+    /// The time of a wait is over. Unless the peer has done its part meanwhile, and this server was busy elsewhere: then the turn
+    /// that follows goes on with it.
+    pub(super) fn expire_wait(&mut self, class: Class) {
+        if !self.is_ready(class) {
+            self.give_up(class);
+        }
+    }
+
+    fn is_ready(&self, class: Class) -> bool {
+        let interest = match class {
+            Class::Idle | Class::Message => Interest::Read,
+            Class::Write => Interest::Write,
+            Class::Linger => return false,
+        };
+        let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return false };
+        let ready = |descriptor| wait(descriptor, interest, &[], Some(Instant::now()));
+        request.descriptor().is_some_and(|descriptor| matches!(ready(descriptor), Ok(Woken::Ready)))
     }
 
     /// A wait of this class was in vain.

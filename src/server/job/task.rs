@@ -97,7 +97,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn expire(&mut self, class: Class) {
-        self.give_up(class);
+        self.expire_wait(class);
     }
 
     fn cut(&mut self, end: End) {
