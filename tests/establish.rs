@@ -9,6 +9,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use common::ask;
 use common::connect;
 use common::drip;
 use common::echo::echo_line;
+use common::eventually;
 use common::read_rest;
 use socketserver::BindError;
 use socketserver::Builder;
@@ -32,6 +34,7 @@ use socketserver::Transport;
 use socketserver::handler::Function;
 use socketserver::handler::function;
 use socketserver::transport::Bind;
+use socketserver::transport::Deadline;
 use socketserver::transport::InetAddress;
 use socketserver::transport::TcpOptions;
 
@@ -84,24 +87,17 @@ impl Establish for Outside {
         Some(&self.1)
     }
 
-    fn establish(self, deadline: Option<Instant>) -> io::Result<Stream<TcpStream>> {
+    fn establish(self, deadline: Deadline<'_>) -> io::Result<Stream<TcpStream>> {
         let Self(socket, peer) = self;
-        socket.set_nonblocking(false)?;
         let mut byte = [0];
         while byte != *b"\n" {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(io::Error::new(ErrorKind::TimedOut, "nobody knocks"));
-            }
-            socket.set_read_timeout(left)?;
+            deadline.wait_readable(socket.as_fd())?;
             match (&socket).read(&mut byte) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                 Ok(_) | Err(_) => {}
             }
         }
-        socket.set_read_timeout(None)?;
-        socket.set_nonblocking(true)?;
         Ok(Stream::new(socket, Some(peer)))
     }
 }
@@ -113,13 +109,13 @@ fn builder<D: Default>() -> Builder<Knocking, D, EchoLine> {
 }
 
 /// A client that does not knock in time is closed, told of and counted.
-fn times_out(server: Running<Knocking>, client: impl FnOnce(&TcpStream)) {
+fn times_out(server: Running<Knocking>, what: &str, client: impl FnOnce(&TcpStream)) {
     let begun = Instant::now();
     client(&connect(server.local_addr()));
     assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
     assert!(server.seen.wait_for_stops(1, PATIENCE));
     let report = server.stop();
-    assert_eq!(report.seen.errors(), ["establish: nobody knocks"]);
+    assert_eq!(report.seen.errors(), [format!("establish: {what} took longer than {SHORT:?}")]);
     assert_eq!(report.seen.ended(End::TimedOut), 1);
     assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
 }
@@ -134,15 +130,29 @@ fn dripping(client: &TcpStream) {
 
 under_each_dispatch! {
     fn a_silent_client_is_not_waited_for<D>() {
-        times_out(builder::<D>().establish_timeout(SHORT).start(), silent);
+        times_out(builder::<D>().establish_timeout(SHORT).start(), "establishing", silent);
     }
 
     fn bytes_that_drip_in_do_not_extend_the_handshake<D>() {
-        times_out(builder::<D>().establish_timeout(SHORT).start(), dripping);
+        times_out(builder::<D>().establish_timeout(SHORT).start(), "establishing", dripping);
     }
 
     fn the_time_for_the_whole_request_holds_in_the_handshake<D>() {
-        times_out(builder::<D>().total_timeout(SHORT).start(), silent);
+        times_out(builder::<D>().total_timeout(SHORT).start(), "the whole request", silent);
+    }
+
+    fn a_drain_ends_the_handshake_at_its_deadline<D>() {
+        let server = builder::<D>().start();
+        let client = connect(server.local_addr());
+        eventually("it is accepted", || server.stats().accepted == 1);
+        let begun = Instant::now();
+        server.stop_handle().shutdown_within(SHORT);
+        let report = server.join();
+        println!("{:?} after the deadline", begun.elapsed().saturating_sub(SHORT));
+        assert!((SHORT..SHORT + PATIENCE / 3).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert_eq!(read_rest(client), b"");
+        assert_eq!(report.seen.ended(End::Forced), 1);
+        assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
     }
 
     fn who_was_let_in_is_parked_as_any_other<D>() {

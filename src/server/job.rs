@@ -112,9 +112,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn establish_now(&mut self) {
         let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
         let peer = pending.client_address().cloned();
-        let own = crate::request::deadline(self.shared.core.options.establish_timeout);
         let until = self.until();
-        let outcome = guarded(Stage::Establish, || pending.establish([own, until].into_iter().flatten().min()));
+        let outcome = guarded(Stage::Establish, || pending.establish(self.establish_deadline()));
         match outcome {
             Ok(Ok(mut request)) => {
                 request.attach(&self.shared.core.session);

@@ -12,6 +12,8 @@ pub(crate) mod child;
 pub(crate) mod datagram;
 #[cfg(unix)]
 pub(crate) mod fork;
+#[cfg(all(unix, feature = "testing"))]
+pub(crate) mod interrupt;
 pub(crate) mod poller;
 pub(crate) mod send_file;
 pub(crate) mod signal;

@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::io;
-use std::time::Instant;
 
+mod deadline;
 mod listen;
 mod tcp;
 mod udp;
@@ -17,6 +17,7 @@ mod unix_path;
 #[cfg(unix)]
 mod unix_stream;
 
+pub use deadline::Deadline;
 pub use listen::InetAddress;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
@@ -93,8 +94,8 @@ pub trait Establish {
     ///
     /// # Errors
     ///
-    /// What went wrong; `TimedOut` after `deadline`.
-    fn establish(self, deadline: Option<Instant>) -> io::Result<Self::Request>;
+    /// What went wrong; what the waits of `deadline` say when it has passed.
+    fn establish(self, deadline: Deadline<'_>) -> io::Result<Self::Request>;
 }
 
 /// A transport that can be bound to an address by the builder.
@@ -123,7 +124,7 @@ impl<R: Request> Establish for Immediate<R> {
         self.0.client_address()
     }
 
-    fn establish(self, _: Option<Instant>) -> io::Result<R> {
+    fn establish(self, _: Deadline<'_>) -> io::Result<R> {
         Ok(self.0)
     }
 }

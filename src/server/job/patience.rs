@@ -17,6 +17,7 @@ use crate::park::Wait;
 use crate::park::timers::Class;
 use crate::request::Request;
 use crate::request::WHOLE_REQUEST;
+use crate::request::deadline;
 use crate::request::pace::Due;
 use crate::request::pace::Sending;
 use crate::request::pace::after;
@@ -24,6 +25,7 @@ use crate::sys::poller::Watch;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
+use crate::transport::Deadline;
 use crate::transport::Transport;
 
 /// The timers of parked connections have whole milliseconds: one that rings so much early has rung for the deadline.
@@ -79,6 +81,16 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let sent = progress.transferred.1;
         self.sending.get_or_insert_with(|| Box::new(Sending::new(now, sent))).update(now, sent);
         Turn::Park(self.wait_for(Class::Write, now))
+    }
+
+    /// Until when the second phase of the transport has to be over that begins now.
+    pub(super) fn establish_deadline(&self) -> Deadline<'_> {
+        let core = &self.shared.core;
+        let own = (deadline(core.options.establish_timeout), "establishing", core.options.establish_timeout);
+        let total = (self.until(), WHOLE_REQUEST, core.options.total_timeout);
+        // Of two that have an end, the first to come.
+        let sooner = if total.0.is_some() && (own.0.is_none() || total.0 < own.0) { total } else { own };
+        Deadline::new(&core.stop.state, sooner.0, sooner.1, sooner.2.unwrap_or_default())
     }
 
     /// When the time for the whole request is over.
