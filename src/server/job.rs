@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::patience::STOPPING_LINGER;
 use super::core::Shared;
 use super::core::guarded;
 use crate::dispatch::task::Turn;
@@ -73,7 +74,7 @@ enum Phase<P, R, K> {
 #[derive(Clone, Copy, Debug)]
 enum Closing {
     Flush,
-    Linger { since: Instant, discarded: usize, stopping: bool },
+    Linger { since: Instant, discarded: usize, heard: Option<Instant>, stopping: bool },
 }
 
 /// `handle` is called at most so often before another connection has its turn.
@@ -430,17 +431,21 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             // Handlers before this one may have taken their time; the linger begins now.
             worker.set_now(Instant::now());
-            self.closing = Closing::Linger { since: worker.now(), discarded: 0, stopping: false };
+            self.closing = Closing::Linger { since: worker.now(), discarded: 0, heard: None, stopping: false };
         }
-        let Closing::Linger { since, discarded, stopping } = &mut self.closing else { return Turn::Done };
+        let Closing::Linger { since, discarded, heard, stopping } = &mut self.closing else { return Turn::Done };
         match request.discard_input() {
             Discard::End => return Turn::Done,
-            Discard::More { discarded: more } => *discarded += more,
+            Discard::More { discarded: 0 } => {}
+            Discard::More { discarded: more } => {
+                *discarded += more;
+                *heard = Some(worker.now());
+            }
         }
-        let quiet = *discarded == 0;
+        let quiet = heard.is_none_or(|heard| worker.now().saturating_duration_since(heard) >= STOPPING_LINGER);
         let spent = worker.now().saturating_duration_since(*since);
         *stopping = self.shared.core.stop.is_stopping();
-        // A stopping server owes patience only to those who were still sending.
+        // A stopping server owes patience only to those who are still sending.
         if *discarded > options.linger_bytes || spent >= options.linger_timeout || (*stopping && quiet) {
             return Turn::Done;
         }

@@ -31,6 +31,9 @@ use crate::transport::Transport;
 /// The timers of parked connections have whole milliseconds: one that rings so much early has rung for the deadline.
 const ROUNDING: Duration = Duration::from_millis(2);
 
+/// A stopping server waits so long for more from a peer that was still sending when it was closed.
+pub(super) const STOPPING_LINGER: Duration = Duration::from_millis(100);
+
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// What to wait for from `now` on.
     pub(super) fn wait_for(&self, class: Class, now: Instant) -> Wait {
@@ -60,8 +63,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             (Class::Write, ..) => {
                 self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(options.write_timeout, rate))
             }
-            (Class::Linger, _, Closing::Linger { since, .. }) => {
-                Due::first(after(since, Some(options.linger_timeout)), None)
+            (Class::Linger, _, Closing::Linger { since, heard, stopping, .. }) => {
+                let silence = heard.filter(|_| stopping).and_then(|heard| after(heard, Some(STOPPING_LINGER)));
+                Due::first(after(since, Some(options.linger_timeout)).into_iter().chain(silence).min(), None)
             }
             _ => Due::default(),
         }
