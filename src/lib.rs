@@ -69,6 +69,7 @@
 //! - [Stopping](guide::stopping): who may stop a server, in what order it ends, and what it reports.
 //! - [Limits and timeouts](guide::limits), with their defaults.
 //! - [Events](guide::events): errors, events and counters.
+//! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection out of the server.
 //! - [Platforms and features](guide::platforms).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -44,6 +44,7 @@ mod linux {
     use socketserver::ForkingUdpServer;
     use socketserver::ForkingUnixDatagramServer;
     use socketserver::ForkingUnixStreamServer;
+    use socketserver::Handler;
     use socketserver::HandlerResult;
 
     use socketserver::ServeError;
@@ -69,7 +70,7 @@ mod linux {
     use crate::common::receive;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 12] = [
+        let cases: [(&str, fn()); 13] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
@@ -82,6 +83,7 @@ mod linux {
             ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
             ("threads_are_refused", threads_are_refused),
             ("senders_are_refused", senders_are_refused),
+            ("a_detached_connection_stays_with_its_child", a_detached_connection_stays_with_its_child),
         ];
         for (name, case) in cases {
             case();
@@ -246,6 +248,38 @@ mod linux {
         }
         assert_eq!(calls.get(), 0);
         assert_eq!(report.finished, 3, "{report}");
+    }
+
+    /// Leaves its server, and says back what comes.
+    struct Detaching;
+
+    impl Handler<Stream<TcpStream>> for Detaching {
+        fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+            request.read_line(&mut String::new())?;
+            Ok(Flow::Detach)
+        }
+
+        fn detached(self, mut request: Stream<TcpStream>) {
+            let mut line = String::new();
+            while request.read_line(&mut line).expect("a line") > 0 {
+                request.write_all(line.as_bytes()).expect("send");
+                line.clear();
+            }
+        }
+    }
+
+    fn a_detached_connection_stays_with_its_child() {
+        let mut server = Builder::<Tcp, Fork, _>::new(|_: &Stream<TcpStream>| Detaching).listen();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"detach\n").expect("send");
+        server.handle_request().expect("handle_request");
+        for line in ["one", "two"] {
+            client.write_all(format!("{line}\n").as_bytes()).expect("send");
+            assert_eq!(read_line(&client), line);
+        }
+        assert_eq!(server.stats().active, 1, "the child is still there");
+        client.shutdown(std::net::Shutdown::Write).expect("the end");
+        assert_eq!(read_rest(&client), b"");
     }
 
     fn senders_are_refused() {

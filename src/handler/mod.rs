@@ -31,7 +31,8 @@ pub enum Flow {
     Close,
     /// Call `handle` again when the client has sent more. Until then the connection costs no thread (under `Sync` and `Pool`).
     Continue,
-    /// Take the connection out of the server: [`Handler::detached`] gets it.
+    /// Take the connection out of the server: [`Handler::detached`] gets it. See the chapter on
+    /// [other connections](crate::guide::other_connections#taking-a-connection-out).
     Detach,
     /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the connection costs no
     /// thread (under `Sync` and `Pool`): a handler that writes a long answer piece by piece serves slow readers so.
@@ -141,7 +142,8 @@ pub trait Handler<R> {
     }
 
     /// Receives the request after [`Flow::Detach`], to own it from here on: it counts no more, has no deadlines, and is not closed by
-    /// the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of its own.
+    /// the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of its own; under `Fork` the child ends
+    /// when this returns.
     fn detached(self, request: R)
     where
         Self: Sized,

@@ -146,7 +146,8 @@ impl<S: Socket> Stream<S> {
     /// client that does not read; it is subject to the write timeout, and is counted in [`transferred`](Self::transferred). It does not
     /// count as a message of the client: the idle timeout goes on.
     ///
-    /// A connection that nobody asks for a sender pays nothing for the possibility.
+    /// A connection that nobody asks for a sender pays nothing for the possibility. The chapter on
+    /// [other connections](crate::guide::other_connections) says more.
     ///
     /// ```
     /// use std::io::BufRead;

@@ -72,6 +72,7 @@ impl Core {
 pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) finished: AtomicU64,
+    pub(crate) detached: AtomicU64,
     pub(crate) idle_closed: AtomicU64,
     pub(crate) forced: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -84,6 +85,9 @@ impl Counters {
     }
 
     pub(crate) fn ended(&self, end: End) {
+        if end == End::Detached {
+            self.detached.fetch_add(1, Ordering::Relaxed);
+        }
         let counter = match end {
             End::Detached | End::HandlerClosed | End::PeerClosed => &self.finished,
             End::Drained | End::IdleTimeout | End::Shed => &self.idle_closed,

@@ -17,6 +17,8 @@ pub struct Counts {
     pub active: usize,
     /// Ended by the handler or by the peer.
     pub finished: u64,
+    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach).
+    pub detached: u64,
     /// Ended while they waited for their next message: idle too long, shed, or drained.
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
@@ -35,6 +37,7 @@ impl Counts {
             accepted: get(&counters.accepted),
             active: core.permits.in_use(),
             finished: get(&counters.finished),
+            detached: get(&counters.detached),
             idle_closed: get(&counters.idle_closed),
             forced: get(&counters.forced),
             refused: get(&counters.refused),
@@ -55,6 +58,9 @@ pub struct Report {
     pub accepted: u64,
     /// Ended by the handler or by the peer.
     pub finished: u64,
+    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach). What became of them
+    /// afterwards is not known here.
+    pub detached: u64,
     /// Ended while they waited for their next message.
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
@@ -71,10 +77,20 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(core: &Core, drained_in: Duration) -> Self {
-        let Counts { accepted, active: _, finished, idle_closed, forced, refused, failed } = Counts::of(core);
+        let Counts { accepted, active: _, finished, detached, idle_closed, forced, refused, failed } = Counts::of(core);
         // What has not ended by now was abandoned; it may still end while this is written.
         let abandoned = accepted.saturating_sub(finished + idle_closed + forced + refused + failed);
-        Self { accepted, finished, idle_closed, forced: forced + abandoned, refused, failed, abandoned, drained_in }
+        Self {
+            accepted,
+            finished,
+            detached,
+            idle_closed,
+            forced: forced + abandoned,
+            refused,
+            failed,
+            abandoned,
+            drained_in,
+        }
     }
 
     /// Whether every request came to its own end.
@@ -86,10 +102,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, finished, idle_closed, forced, refused, failed, abandoned, drained_in } = self;
+        let Self { accepted, finished, detached, idle_closed, forced, refused, failed, abandoned, drained_in } = self;
+        let detached = if *detached > 0 { format!(" ({detached} detached)") } else { String::new() };
         write!(
             f,
-            "{accepted} accepted: {finished} finished, {idle_closed} idle closed, {forced} forced ({abandoned} abandoned), \
+            "{accepted} accepted: {finished} finished{detached}, {idle_closed} idle closed, {forced} forced ({abandoned} abandoned), \
              {refused} refused, {failed} failed; drained in {drained_in:.3?}"
         )
     }
