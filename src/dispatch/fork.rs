@@ -166,7 +166,7 @@ impl<J: Task> Process<J> for Fork {
                             rejected.close();
                         }
                     }
-                    Ready::Watched(pid) => running.collect(pid, serve_loop),
+                    Ready::Watched(pid) => running.heard(pid, serve_loop),
                     Ready::Event { .. } | Ready::Expired { .. } => {}
                 }
             }
@@ -224,14 +224,8 @@ impl<J: Task> Running<J> {
             }
             Ok(Side::Parent { pid }) => {
                 job.leave_to_child();
-                #[cfg_attr(not(target_os = "linux"), allow(unused_mut, reason = "no child is watched there"))]
                 let Some(mut process) = ChildProcess::new(pid) else { return Ok(()) };
-                #[cfg(target_os = "linux")]
-                if let Some(descriptor) = process.descriptor()
-                    && ServeLoop::watch(&serve_loop.park, descriptor, pid).is_err()
-                {
-                    process.unwatch();
-                }
+                ServeLoop::watch(&serve_loop.park, &mut process, pid);
                 let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.children.insert(pid, Child { process, job, until });
                 self.set_pace(serve_loop);
@@ -250,7 +244,11 @@ impl<J: Task> Running<J> {
             if serve_loop.turn(false, &mut ready).is_err() {
                 break;
             }
-            ready.clear();
+            for event in ready.drain(..) {
+                if let Ready::Watched(pid) = event {
+                    self.heard(pid, serve_loop);
+                }
+            }
             self.collect_all(serve_loop);
         }
         self.ready = ready;
@@ -259,13 +257,8 @@ impl<J: Task> Running<J> {
     fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
         let Some(child) = self.children.get(&pid) else { return };
         let Some(Exit { code, signal }) = child.process.try_wait() else { return };
-        if let Some(Child { process, mut job, until }) = self.children.remove(&pid) {
-            #[cfg(target_os = "linux")]
-            if let Some(descriptor) = process.descriptor() {
-                // Younger children have inherited it: closing it here would not end its registration (epoll(7), Q6).
-                let _ = serve_loop.park.poller.delete(descriptor);
-            }
-            drop(process);
+        if let Some(Child { mut process, mut job, until }) = self.children.remove(&pid) {
+            process.unwatch(&serve_loop.park.poller);
             let overdue = until.is_some_and(|until| until <= Instant::now());
             job.ended_elsewhere(match code {
                 Some(0) => End::HandlerClosed,
@@ -275,6 +268,16 @@ impl<J: Task> Running<J> {
             serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
         }
         self.set_pace(serve_loop);
+    }
+
+    /// The poller says that the child has ended.
+    fn heard(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
+        self.collect(pid, serve_loop);
+        // kqueue tells once, and on macOS before the child can be collected.
+        if let Some(child) = self.children.get_mut(&pid) {
+            child.process.unwatch(&serve_loop.park.poller);
+            self.set_pace(serve_loop);
+        }
     }
 
     fn collect_all(&mut self, serve_loop: &mut ServeLoop<J>) {
@@ -298,7 +301,8 @@ impl<J: Task> Running<J> {
         self.set_pace(serve_loop);
     }
 
-    /// Whether there are children whose exits no descriptor tells of: on Linux only where none was left, or a sandbox allows none.
+    /// Whether there are children whose exits no descriptor tells of: only where the system has none, none was left, or
+    /// a sandbox allows none.
     fn has_unwatched(&self) -> bool {
         self.children.values().any(|child| !child.process.is_watched())
     }

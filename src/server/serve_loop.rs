@@ -17,8 +17,8 @@ use crate::park::ParkingPlace;
 use crate::park::table::Token;
 use crate::park::timers::Class;
 use crate::server::job::Job;
-#[cfg(target_os = "linux")]
-use crate::sys::Descriptor;
+#[cfg(unix)]
+use crate::sys::child::Child;
 use crate::sys::poller::Events;
 use crate::sys::poller::NOTIFIED;
 use crate::transport::Transport;
@@ -209,10 +209,10 @@ impl<J: Task> ServeLoop<J> {
         Ok(!reporter.core().stop.is_stopping())
     }
 
-    /// Reports `number` in [`Ready::Watched`] whenever `descriptor` is readable.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn watch(park: &ParkingPlace<Box<J>>, descriptor: Descriptor<'_>, number: u32) -> std::io::Result<()> {
-        park.poller.add_level(descriptor, SPECIAL | u64::from(number))
+    /// Reports `number` in [`Ready::Watched`] once the child has ended, if the system tells.
+    #[cfg(unix)]
+    pub(crate) fn watch(park: &ParkingPlace<Box<J>>, child: &mut Child, number: u32) {
+        child.watch(&park.poller, SPECIAL | u64::from(number));
     }
 
     /// Ends accepting: the backlog is turned away, the listener closes.

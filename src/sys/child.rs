@@ -1,26 +1,21 @@
 //! One child process: waited for by its own process ID or descriptor, never "any child".
 
 use std::io;
-#[cfg(target_os = "linux")]
-use std::os::fd::AsFd;
-#[cfg(target_os = "linux")]
-use std::os::fd::OwnedFd;
 
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::WaitId;
 use rustix::process::WaitIdOptions;
 
-#[cfg(target_os = "linux")]
-use crate::sys::Descriptor;
+use super::exit::ExitWatch;
+use super::poller::Poller;
 
 /// A child that has not been waited for yet.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
-    /// pidfd_open(2): readable once the child has ended.
-    #[cfg(target_os = "linux")]
-    pidfd: Option<OwnedFd>,
+    /// What tells a poller of its end.
+    exit: Option<ExitWatch>,
 }
 
 /// The number of the signal that [`Child::kill`] sends when it is hard.
@@ -36,31 +31,26 @@ pub(crate) struct Exit {
 impl Child {
     pub(crate) fn new(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-        Some(Self {
-            pid,
-            #[cfg(target_os = "linux")]
-            pidfd: rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok(),
-        })
+        Some(Self { pid, exit: ExitWatch::new(pid) })
     }
 
-    /// Readable once the child has ended; `None` where the system has no such thing.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn descriptor(&self) -> Option<Descriptor<'_>> {
-        self.pidfd.as_ref().map(AsFd::as_fd)
+    /// Has the poller report `token` once the child has ended; where it cannot, the child [is not watched](Self::is_watched).
+    pub(crate) fn watch(&mut self, poller: &Poller, token: u64) {
+        if self.exit.as_ref().is_some_and(|exit| exit.add(poller, token).is_err()) {
+            self.unwatch(poller);
+        }
     }
 
-    /// From here on it is looked after as where the system has no such thing.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn unwatch(&mut self) {
-        self.pidfd = None;
+    /// From here on it has to be looked after, as where the system has no such thing.
+    pub(crate) fn unwatch(&mut self, poller: &Poller) {
+        if let Some(exit) = self.exit.take() {
+            exit.remove(poller);
+        }
     }
 
-    /// Whether a descriptor tells of its end.
+    /// Whether the poller will tell of its end.
     pub(crate) fn is_watched(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.pidfd.is_some();
-        #[cfg(not(target_os = "linux"))]
-        false
+        self.exit.is_some()
     }
 
     /// Collects the child if it has ended. One that somebody else has collected counts as ended, how is unknown.
@@ -81,11 +71,10 @@ impl Child {
     /// Sends SIGTERM, or SIGKILL, to this child and no other.
     pub(crate) fn kill(&self, hard: bool) -> io::Result<()> {
         let signal = if hard { Signal::KILL } else { Signal::TERM };
-        #[cfg(target_os = "linux")]
-        if let Some(pidfd) = &self.pidfd {
-            return Ok(rustix::process::pidfd_send_signal(pidfd, signal)?);
+        match &self.exit {
+            Some(exit) => exit.kill(signal),
+            // Not collected yet, so its process ID cannot have been given to another.
+            None => Ok(rustix::process::kill_process(self.pid, signal)?),
         }
-        // Not collected yet, so its process ID cannot have been given to another.
-        Ok(rustix::process::kill_process(self.pid, signal)?)
     }
 }

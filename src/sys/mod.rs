@@ -1,7 +1,7 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and watch processes, `datagram` moves many messages in one call, [`send_file`]
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `exit` tells that one has ended, `datagram` moves many messages in one call, [`send_file`]
 //! moves a file to a socket.
 
 #![allow(unsafe_code)]
@@ -10,6 +10,8 @@
 pub(crate) mod child;
 #[cfg(unix)]
 pub(crate) mod datagram;
+#[cfg(unix)]
+pub(crate) mod exit;
 #[cfg(unix)]
 pub(crate) mod fork;
 #[cfg(all(unix, feature = "testing"))]

@@ -4,6 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use polling::PollMode;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+use polling::os::kqueue::PollerKqueueExt;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+use polling::os::kqueue::Process;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+use polling::os::kqueue::ProcessOps;
 
 use super::BATCH;
 use super::Event;
@@ -77,6 +83,19 @@ impl Poller {
         let _ = self.0.delete(descriptor);
     }
 
+    /// Reports `token` once the child has ended. It tells once, and may tell before the child can be collected.
+    #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+    pub(crate) fn add_child(&self, pid: rustix::process::Pid, token: u64) -> io::Result<()> {
+        self.0.add_filter(exit_of(pid), key(token), PollMode::Oneshot)
+    }
+
+    /// Ends what [`add_child`](Self::add_child) has begun, also if that has failed half-way.
+    #[cfg(any(target_os = "macos", target_os = "freebsd"))]
+    pub(crate) fn delete_child(&self, pid: rustix::process::Pid) {
+        // A filter that has told is gone in the kernel already, and still known here.
+        let _ = self.0.delete_filter(exit_of(pid));
+    }
+
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.events.clear();
         let count = self.0.wait(&mut events.events, timeout)?;
@@ -96,6 +115,12 @@ impl Poller {
         use std::os::fd::AsRawFd;
         self.0.as_fd().as_raw_fd()
     }
+}
+
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+fn exit_of(pid: rustix::process::Pid) -> Process<'static> {
+    // SAFETY: only children that have not been collected are watched, and each is deleted when it has been.
+    unsafe { Process::from_pid(pid.as_raw_nonzero(), ProcessOps::Exit) }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "tokens carry 16 bits less where usize is narrow: see park::table")]
