@@ -1,0 +1,74 @@
+//! For tests of servers and handlers.
+//!
+//! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without sockets, threads or
+//!   waiting. For unit tests of handlers.
+//! - [`CheckingObserver`] keeps accounts of a server's events: for tests with real clients.
+//! - [`Faulty`] is a transport that fails as a [`Script`] says.
+//!
+//! A handler in memory:
+//!
+//! ```
+//! use std::io::{BufRead, Write};
+//! use socketserver::testing::converse;
+//! use socketserver::{End, Flow, Handler, HandlerResult, Socket, Stream};
+//!
+//! struct Upper;
+//!
+//! impl<S: Socket> Handler<Stream<S>> for Upper {
+//!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+//!         let mut line = String::new();
+//!         request.read_line(&mut line)?;
+//!         request.write_all(line.to_uppercase().as_bytes())?;
+//!         Ok(Flow::Continue)
+//!     }
+//! }
+//!
+//! // The input arrives in these pieces, and then the client closes.
+//! let outcome = converse(|_: &_| Upper, ["one\nt", "wo\n"]);
+//! assert_eq!(outcome.output, b"ONE\nTWO\n");
+//! assert_eq!(outcome.end, End::PeerClosed);
+//! ```
+//!
+//! A server whose transport fails, and accounts of what it did:
+//!
+//! ```
+//! use std::time::Duration;
+//! use socketserver::testing::{CheckingObserver, Faulty, Script};
+//! use socketserver::{Builder, Flow, Sync, Tcp};
+//!
+//! const EMFILE: i32 = 24;
+//!
+//! let script = Script::new();
+//! script.fail(&[EMFILE, EMFILE]);
+//! let observer = CheckingObserver::new();
+//! let factory = socketserver::handler::function(|_: &mut _| Ok(Flow::Close));
+//! let server = Builder::<Faulty<Tcp>, Sync, _>::new(factory)
+//!     .transport_options(script.options())
+//!     .observed(observer.clone())
+//!     .bind("127.0.0.1:0")?
+//!     .serve_in_background()?;
+//!
+//! let client = std::net::TcpStream::connect(server.local_addr())?;
+//! drop(client);
+//! assert!(observer.wait_for_stops(1, Duration::from_secs(10)));
+//! assert_eq!(observer.accept_recovered(), [2]);
+//!
+//! let report = server.shutdown()?;
+//! observer.assert_adds_up(&report);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checking;
+mod faulty;
+mod memory;
+
+pub use checking::CheckingObserver;
+pub use checking::ChildExit;
+pub use faulty::Accept;
+pub use faulty::Faulty;
+pub use faulty::FaultyOptions;
+pub use faulty::Script;
+pub use memory::MemorySocket;
+pub use memory::Outcome;
+pub use memory::converse;
+pub use memory::deliver;
