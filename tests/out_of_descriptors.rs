@@ -71,8 +71,8 @@ mod linux {
     /// The server: more connections are allowed than there are descriptors.
     fn serve<D: Process<Job<Tcp, Factory>> + Default>() {
         let server = Builder::<Tcp, D, _>::new(function(echo_line as Answer)).max_connections(10_000).listen();
-        println!("listening on {}", server.local_addr());
         let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
+        println!("listening on {}", server.local_addr());
         let report = server.serve_forever();
         eprintln!("failing {}", report.seen.accept_failing().min(1));
     }
@@ -90,9 +90,15 @@ mod linux {
     /// Everybody gets an answer, in the order of the backlog, as those before them leave.
     fn all_are_answered(clients: Vec<TcpStream>) {
         let begun = Instant::now();
+        let mut longest = Duration::ZERO;
         for (number, client) in clients.into_iter().enumerate() {
+            // Whoever was before this one has left just now.
+            let released = Instant::now();
             assert_eq!(read_line(&client), number.to_string());
+            longest = longest.max(released.elapsed());
         }
+        println!("back within {longest:?} of a release");
+        assert!(longest < Duration::from_secs(5), "{longest:?} until the next one was answered");
         // Were each place found at the end of a back-off only, this would take minutes.
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(30), "{took:?} until all {CLIENTS} were answered");
@@ -103,7 +109,8 @@ mod linux {
         let (before, begun) = (processor_time(server.pid()), Instant::now());
         std::thread::sleep(Duration::from_millis(1500));
         let (used, elapsed) = (processor_time(server.pid()) - before, begun.elapsed());
-        assert!(used * 10 < elapsed, "{used:?} of processor time in {elapsed:?}");
+        println!("{used:?} of processor time in {elapsed:?}");
+        assert!(used * 20 < elapsed, "{used:?} of processor time in {elapsed:?}");
     }
 
     fn starve(dispatch: &str) {
