@@ -91,6 +91,7 @@ under_each_dispatch! {
         let second = common::connect(server.local_addr());
         assert_eq!(common::ask(&second, "anybody there?"), "anybody there?!");
         drop(second);
+        assert_eq!(server.seen.wait_for_ends(2), [End::Detached, End::PeerClosed]);
         let mut raw = [0; 6];
         connection.read_exact(&mut raw).unwrap();
         assert_eq!(&raw, b"\x01\x02 raw");
