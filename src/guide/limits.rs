@@ -7,7 +7,7 @@
 //! | clients in the backlog | 4096, clamped by the kernel | [`backlog`](crate::Builder::backlog) |
 //! | waiting for the next message, or the first | 60 s | [`idle_timeout`](crate::Builder::idle_timeout) |
 //! | a read, or the rest of a message that has begun | 30 s | [`read_timeout`](crate::Builder::read_timeout) |
-//! | a write, or what it left to be sent | 30 s | [`write_timeout`](crate::Builder::write_timeout) |
+//! | a write; taking nothing of what it left to be sent | 30 s | [`write_timeout`](crate::Builder::write_timeout) |
 //! | a handshake, on transports that have one | 5 s | [`establish_timeout`](crate::Builder::establish_timeout) |
 //! | a request in all, from accept to its end | no limit | [`total_timeout`](crate::Builder::total_timeout) |
 //! | the rate of a client in mid-message, or that is sent an answer | 100 bytes a second, after 30 s | [`min_rate`](crate::Builder::min_rate), [`rate_grace`](crate::Builder::rate_grace) |

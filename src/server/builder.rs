@@ -1,5 +1,7 @@
 //! Choosing options before a server is bound.
 
+mod sockets;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +28,9 @@ use crate::handler::SpeaksFirst;
 use crate::handler::Verify;
 use crate::stop::StopHandle;
 use crate::stop::StopState;
+use crate::transport::Adopt;
 use crate::transport::Bind;
-use crate::transport::Tcp;
 use crate::transport::Transport;
-use crate::transport::Udp;
 
 /// Options of a server, and the address last: `TcpServer::builder(factory).backlog(128).bind("127.0.0.1:0")`.
 ///
@@ -88,7 +89,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a write, or what it left for the server to send, may take. Default 30 s; `None` for ever.
+    /// How long a write may take, and how long a client may take nothing of what it left for the server to send. Default 30 s; `None` for
+    /// ever. How slowly it may take that: [`min_rate`](Self::min_rate).
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.write_timeout = timeout.into();
         self
@@ -287,6 +289,21 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
         assemble(transport, self.dispatch, self.factory, self.options)
     }
 
+    /// Serves on a socket that exists already, from a supervisor or another library: on a `TcpListener` or `UdpSocket` of [`std::net`], or a
+    /// `UnixListener` or `UnixDatagram` of [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be set up, or an option has a value that cannot work.
+    pub fn adopt(self, socket: T::Socket) -> Result<Server<T, D, H>, BindError>
+    where
+        T: Adopt,
+    {
+        self.check()?;
+        let transport = T::adopt(socket, &self.transport)?;
+        self.with_transport(transport)
+    }
+
     fn check(&self) -> Result<(), BindError> {
         self.dispatch.check()?;
         check_options(&self.options)
@@ -338,161 +355,6 @@ fn check_options(options: &ServeOptions) -> Result<(), BindError> {
     positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")?;
     let rate = options.min_rate.map_or(1, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
     positive("min_rate", rate, "every client is fast enough for it; `None` says so")
-}
-
-impl<D, H> Builder<Tcp, D, H> {
-    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
-    pub fn backlog(mut self, backlog: u32) -> Self {
-        self.transport.backlog = backlog;
-        self
-    }
-
-    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true; without effect on Windows,
-    /// where the option means something else.
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.transport.reuse_address = reuse;
-        self
-    }
-
-    /// Whether several servers may listen on the port and share its clients (`SO_REUSEPORT`). Default false.
-    #[cfg(unix)]
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.transport.reuse_port = reuse;
-        self
-    }
-
-    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: as the system is set up.
-    pub fn only_v6(mut self, only_v6: bool) -> Self {
-        self.transport.only_v6 = Some(only_v6);
-        self
-    }
-
-    /// Whether small writes are sent at once (`TCP_NODELAY`). Default true.
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.transport.nodelay = nodelay;
-        self
-    }
-}
-
-impl<D: Process<Job<Tcp, H>>, H: HandlerFactory<<Tcp as Transport>::Request>> Builder<Tcp, D, H> {
-    /// Serves on a listener that exists already, from a supervisor or another library.
-    ///
-    /// # Errors
-    ///
-    /// The listener cannot be set up, or an option has a value that cannot work.
-    pub fn adopt(self, listener: std::net::TcpListener) -> Result<Server<Tcp, D, H>, BindError> {
-        let transport = Tcp::adopt(listener, &self.transport)?;
-        self.with_transport(transport)
-    }
-}
-
-impl<D, H> Builder<Udp, D, H> {
-    /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
-    /// [`truncated`](crate::Datagram::truncated). Default 65 535: any UDP message.
-    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
-        self.transport.max_datagram_size = bytes;
-        self
-    }
-
-    /// Whether other sockets may be bound to the port, too (`SO_REUSEADDR`). Default false: on most systems it lets
-    /// another process take messages away.
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.transport.reuse_address = reuse;
-        self
-    }
-
-    /// Whether several servers may share the port's messages (`SO_REUSEPORT`). Default false.
-    #[cfg(unix)]
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.transport.reuse_port = reuse;
-        self
-    }
-
-    /// Whether an IPv6 socket takes IPv6 messages only (`IPV6_V6ONLY`). Default: as the system is set up.
-    pub fn only_v6(mut self, only_v6: bool) -> Self {
-        self.transport.only_v6 = Some(only_v6);
-        self
-    }
-}
-
-impl<D: Process<Job<Udp, H>>, H: HandlerFactory<<Udp as Transport>::Request>> Builder<Udp, D, H> {
-    /// Serves on a socket that exists already.
-    ///
-    /// # Errors
-    ///
-    /// The socket cannot be set up, or an option has a value that cannot work.
-    pub fn adopt(self, socket: std::net::UdpSocket) -> Result<Server<Udp, D, H>, BindError> {
-        let transport = Udp::adopt(socket, &self.transport)?;
-        self.with_transport(transport)
-    }
-}
-
-#[cfg(unix)]
-mod unix {
-    use super::Builder;
-    use super::Job;
-    use super::Process;
-    use super::Server;
-    use crate::error::BindError;
-    use crate::handler::HandlerFactory;
-    use crate::transport::Transport;
-    use crate::transport::UnixDatagram;
-    use crate::transport::UnixStream;
-
-    impl<D, H> Builder<UnixStream, D, H> {
-        /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
-        pub fn backlog(mut self, backlog: u32) -> Self {
-            self.transport.backlog = backlog;
-            self
-        }
-
-        /// The permissions of the socket's file, in force before anybody can connect. Default: as the umask has it.
-        pub fn mode(mut self, mode: u32) -> Self {
-            self.transport.mode = Some(mode);
-            self
-        }
-    }
-
-    impl<D: Process<Job<UnixStream, H>>, H: HandlerFactory<<UnixStream as Transport>::Request>> Builder<UnixStream, D, H> {
-        /// Serves on a listener that exists already; its file is not removed at the end.
-        ///
-        /// # Errors
-        ///
-        /// The listener cannot be set up, or an option has a value that cannot work.
-        pub fn adopt(self, listener: std::os::unix::net::UnixListener) -> Result<Server<UnixStream, D, H>, BindError> {
-            let transport = UnixStream::adopt(listener)?;
-            self.with_transport(transport)
-        }
-    }
-
-    impl<D, H> Builder<UnixDatagram, D, H> {
-        /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
-        /// [`truncated`](crate::Datagram::truncated). Default 65 535.
-        pub fn max_datagram_size(mut self, bytes: usize) -> Self {
-            self.transport.max_datagram_size = bytes;
-            self
-        }
-
-        /// The permissions of the socket's file, in force before anybody can send. Default: as the umask has it.
-        pub fn mode(mut self, mode: u32) -> Self {
-            self.transport.mode = Some(mode);
-            self
-        }
-    }
-
-    impl<D: Process<Job<UnixDatagram, H>>, H: HandlerFactory<<UnixDatagram as Transport>::Request>>
-        Builder<UnixDatagram, D, H>
-    {
-        /// Serves on a socket that exists already; its file is not removed at the end.
-        ///
-        /// # Errors
-        ///
-        /// The socket cannot be set up, or an option has a value that cannot work.
-        pub fn adopt(self, socket: std::os::unix::net::UnixDatagram) -> Result<Server<UnixDatagram, D, H>, BindError> {
-            let transport = UnixDatagram::adopt(socket, &self.transport)?;
-            self.with_transport(transport)
-        }
-    }
 }
 
 impl<T: Bind, D: fmt::Debug, H> fmt::Debug for Builder<T, D, H> {

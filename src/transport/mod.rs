@@ -113,6 +113,23 @@ pub trait Bind: Transport {
     fn bind(address: &Self::Address, options: &Self::Options) -> Result<Self, BindError>;
 }
 
+/// A transport that can be made of a socket that exists already: see [`Builder::adopt`](crate::Builder::adopt).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot adopt a socket",
+    note = "`Tcp`, `Udp`, `UnixStream` and `UnixDatagram` can, and your own transports that implement `Adopt`"
+)]
+pub trait Adopt: Bind {
+    /// What it is made of.
+    type Socket;
+
+    /// Serves on `socket`, set up as the options say.
+    ///
+    /// # Errors
+    ///
+    /// What was tried, and why it failed.
+    fn adopt(socket: Self::Socket, options: &Self::Options) -> Result<Self, BindError>;
+}
+
 /// What is handled as it was accepted.
 #[derive(Debug)]
 pub struct Immediate<R>(pub R);

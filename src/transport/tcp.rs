@@ -10,6 +10,7 @@ use socket2::Protocol;
 use socket2::SockRef;
 use socket2::Type;
 
+use super::Adopt;
 use super::Bind;
 use super::Immediate;
 use super::InetAddress;
@@ -74,6 +75,14 @@ impl Bind for Tcp {
         // With SO_REUSEADDR, a port that another socket listens on is refused here only.
         socket.listen(backlog).map_err(|source| BindError::Bind { address: address.to_string(), source })?;
         Self::adopt(socket.into(), options)
+    }
+}
+
+impl Adopt for Tcp {
+    type Socket = TcpListener;
+
+    fn adopt(socket: TcpListener, options: &TcpOptions) -> Result<Self, BindError> {
+        Self::adopt(socket, options)
     }
 }
 

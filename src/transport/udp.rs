@@ -8,6 +8,7 @@ use std::sync::Arc;
 use socket2::Protocol;
 use socket2::Type;
 
+use super::Adopt;
 use super::Bind;
 use super::Immediate;
 use super::InetAddress;
@@ -67,6 +68,14 @@ impl Bind for Udp {
         let UdpOptions { reuse_address, reuse_port, only_v6, .. } = *options;
         let inet = InetOptions { reuse_address, reuse_port, only_v6 };
         Self::adopt(bind_inet(address, Type::DGRAM, Protocol::UDP, inet)?.into(), options)
+    }
+}
+
+impl Adopt for Udp {
+    type Socket = UdpSocket;
+
+    fn adopt(socket: UdpSocket, options: &UdpOptions) -> Result<Self, BindError> {
+        Self::adopt(socket, options)
     }
 }
 

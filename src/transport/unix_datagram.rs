@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use socket2::Type;
 
+use super::Adopt;
 use super::Bind;
 use super::Immediate;
 use super::Transport;
@@ -78,6 +79,14 @@ impl Bind for UnixDatagram {
         super::check_datagram_size(options.max_datagram_size)?;
         let (socket, path) = bind_unix(address, Type::DGRAM, options.mode)?;
         Ok(Self { _path: path, ..Self::adopt(socket.into(), options)? })
+    }
+}
+
+impl Adopt for UnixDatagram {
+    type Socket = net::UnixDatagram;
+
+    fn adopt(socket: net::UnixDatagram, options: &UnixDatagramOptions) -> Result<Self, BindError> {
+        Self::adopt(socket, options)
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::net;
 
 use socket2::Type;
 
+use super::Adopt;
 use super::Bind;
 use super::Immediate;
 use super::Transport;
@@ -67,6 +68,14 @@ impl Bind for UnixStream {
         let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
         socket.listen(backlog).map_err(step_failed(&address.to_string(), "listen"))?;
         Ok(Self { _path: path, ..Self::adopt(socket.into())? })
+    }
+}
+
+impl Adopt for UnixStream {
+    type Socket = net::UnixListener;
+
+    fn adopt(socket: net::UnixListener, _: &UnixStreamOptions) -> Result<Self, BindError> {
+        Self::adopt(socket)
     }
 }
 
