@@ -255,7 +255,7 @@ impl fmt::Debug for CheckingObserver {
 ///
 /// The system does not let this signal be caught.
 #[cfg(unix)]
-pub fn interrupt_by(signal: i32) -> io::Result<()> {
+pub fn interrupt_by(signal: i32) -> std::io::Result<()> {
     crate::sys::interrupt::interrupt_by(signal)
 }
 

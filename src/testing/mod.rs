@@ -64,6 +64,8 @@ mod memory;
 
 pub use checking::CheckingObserver;
 pub use checking::ChildExit;
+#[cfg(unix)]
+pub use checking::interrupt_by;
 pub use faulty::Accept;
 pub use faulty::Faulty;
 pub use faulty::FaultyOptions;
