@@ -61,11 +61,11 @@
 mod checking;
 mod faulty;
 mod memory;
+#[cfg(unix)]
+mod signals;
 
 pub use checking::CheckingObserver;
 pub use checking::ChildExit;
-#[cfg(unix)]
-pub use checking::interrupt_by;
 pub use faulty::Accept;
 pub use faulty::Faulty;
 pub use faulty::FaultyOptions;
@@ -74,3 +74,5 @@ pub use memory::MemorySocket;
 pub use memory::Outcome;
 pub use memory::converse;
 pub use memory::deliver;
+#[cfg(unix)]
+pub use signals::interrupt_by;

@@ -1,0 +1,13 @@
+//! Signals that do nothing but interrupt.
+
+use std::io;
+
+/// From here on `signal` interrupts every system call of this process that waits, and does nothing else: for a storm of signals
+/// in a test. The handler is one without `SA_RESTART`, so that nothing is hidden by the system.
+///
+/// # Errors
+///
+/// The system does not let this signal be caught.
+pub fn interrupt_by(signal: i32) -> io::Result<()> {
+    crate::sys::interrupt::interrupt_by(signal)
+}
