@@ -40,7 +40,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let left = |until: Instant| until.saturating_duration_since(now);
         let mut timeout = match class {
             Class::Idle => {
-                let spent = self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+                // Mostly it begins to wait just now, which needs no reckoning.
+                let since = self.waiting_since.filter(|since| *since != now);
+                let spent = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
                 self.shared.core.options.idle_timeout.map(|timeout| timeout.saturating_sub(spent))
             }
             Class::Message | Class::Write | Class::Linger => self.due(class).at.map(left),
