@@ -34,7 +34,7 @@ fn corpus_and_random_bytes(name: &str, check: fn(&[u8])) {
     let mut numbers = Numbers(1);
     for seed in &seeds {
         check(seed);
-        for _ in 0..300 {
+        for _ in 0..1500_usize.div_ceil(seeds.len()) {
             let mut changed = seed.clone();
             for _ in 0..=numbers.below(4) {
                 let at = numbers.below(changed.len());
