@@ -279,20 +279,52 @@ sheds! {
     the_longest_idle_makes_room_under_pool: socketserver::Pool,
 }
 
-/// Nobody is idle when the new client comes; one of those inside is when it has been served.
-#[test]
-fn somebody_who_becomes_idle_later_makes_room_too() {
+/// Echoes lines; for "wait" it says that it has begun, and goes on when it is told.
+fn waits_when_told()
+-> (impl Fn(&mut Stream<TcpStream>) -> HandlerResult + Send + Sync + 'static, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (start, started) = mpsc::channel();
     let (goes_on, go_on) = mpsc::channel::<()>();
     let (start, go_on) = (Mutex::new(start), Mutex::new(go_on));
-    let handler = function(move |request: &mut Stream<TcpStream>| {
+    let handler = move |request: &mut Stream<TcpStream>| {
         if request.buffered() == b"wait\n" {
             start.lock().unwrap().send(())?;
             go_on.lock().unwrap().recv_timeout(PATIENCE)?;
         }
         echo_line(request)
-    });
-    let server = Builder::<Tcp, socketserver::Pool, _>::new(handler)
+    };
+    (handler, started, goes_on)
+}
+
+/// A message that has come, but that a busy server has not taken in yet: its client is not idle.
+#[test]
+fn who_has_spoken_meanwhile_is_not_idle() {
+    let (handler, started, goes_on) = waits_when_told();
+    let server = Builder::<Tcp, socketserver::Sync, _>::new(function(handler))
+        .max_connections(2)
+        .at_limit(AtLimit::ShedIdle)
+        .start();
+    let mut longest_idle = connect(server.local_addr());
+    assert_eq!(ask(&longest_idle, "here"), "here");
+    a_moment_later();
+    let mut busy = connect(server.local_addr());
+    busy.write_all(b"wait\n").unwrap();
+    started.recv_timeout(PATIENCE).unwrap();
+    longest_idle.write_all(b"spoken\n").unwrap();
+    let third = connect(server.local_addr());
+    goes_on.send(()).unwrap();
+    assert_eq!(ask(&third, "third"), "third");
+    assert_eq!(read_line(&longest_idle), "spoken");
+    assert_eq!(ask(&longest_idle, "still"), "still");
+    assert_eq!(read_rest(&busy), b"wait\n", "the one that was idle");
+    let report = server.stop();
+    assert_eq!((report.accepted, report.refused), (3, 0), "{report}");
+}
+
+/// Nobody is idle when the new client comes; one of those inside is when it has been served.
+#[test]
+fn somebody_who_becomes_idle_later_makes_room_too() {
+    let (handler, started, goes_on) = waits_when_told();
+    let server = Builder::<Tcp, socketserver::Pool, _>::new(function(handler))
         .dispatch(socketserver::Pool::new(4))
         .max_connections(1)
         .at_limit(AtLimit::ShedIdle)

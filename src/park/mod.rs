@@ -42,6 +42,9 @@ use crate::sys::poller::EDGE;
 use crate::sys::poller::Events;
 use crate::sys::poller::Poller;
 use crate::sys::poller::Watch;
+use crate::sys::wait::Interest;
+use crate::sys::wait::Woken;
+use crate::sys::wait::wait;
 
 /// What a job that wants to wait, waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -222,8 +225,9 @@ impl<J: Waits> ParkingPlace<J> {
                 candidates.reverse();
             }
             while let Some((since, token)) = candidates.pop() {
-                // One that has spoken since the look is not the longest idle any more.
-                if let Some(job) = self.table.take_idle_since(token, since) {
+                // One that has spoken since the look is not the longest idle any more, nor is one whose message has come but has
+                // not been taken in yet.
+                if let Some(job) = self.table.take_idle_since(token, since, is_silent) {
                     return Some((token, job));
                 }
             }
@@ -259,4 +263,10 @@ impl<J: Waits> ParkingPlace<J> {
             self.less_slow();
         }
     }
+}
+
+/// Whether nothing has arrived for a job that waits.
+fn is_silent<J: Waits>(job: &J) -> bool {
+    let ready = |descriptor| wait(descriptor, Interest::Read, &[], Some(Instant::now()));
+    job.descriptor().is_none_or(|descriptor| !matches!(ready(descriptor), Ok(Woken::Ready)))
 }

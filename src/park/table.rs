@@ -171,11 +171,12 @@ impl<J> Table<J> {
         slot.take_parked()
     }
 
-    /// As [`take_parked`](Self::take_parked), if it has been waiting for its next message since just then.
-    pub(crate) fn take_idle_since(&self, token: Token, since: u64) -> Option<J> {
+    /// As [`take_parked`](Self::take_parked), if it has been waiting for its next message since just then and is still `silent`.
+    pub(crate) fn take_idle_since(&self, token: Token, since: u64, silent: impl FnOnce(&J) -> bool) -> Option<J> {
         let mut slot = self.tenant(token)?;
         let unchanged = slot.parking.class == Class::Idle && slot.parking.since == since;
-        if unchanged { slot.take_parked() } else { None }
+        let silent = unchanged && matches!(&slot.state, State::Parked(job) if silent(job));
+        if silent { slot.take_parked() } else { None }
     }
 
     /// Puts a job back to wait, unless there was news while it ran.
