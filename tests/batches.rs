@@ -6,10 +6,15 @@ mod common;
 
 use std::net::SocketAddr;
 use std::net::UdpSocket;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use common::Listen;
+use common::PATIENCE;
+use common::Start;
 use common::connect_udp;
 use common::receive;
 use socketserver::Builder;
@@ -19,6 +24,7 @@ use socketserver::Handler;
 use socketserver::HandlerFactory;
 use socketserver::HandlerResult;
 use socketserver::PanicPolicy;
+use socketserver::Pool;
 use socketserver::ServeError;
 use socketserver::Udp;
 use socketserver::dispatch::Dispatch;
@@ -118,4 +124,41 @@ under_each_dispatch! {
         let first = answers(&client, PANICS);
         assert!(D::NAME != socketserver::Sync::NAME || first.into_iter().eq(0..PANICS));
     }
+}
+
+/// Under a pool that knows that handlers block, what was answered before in the same batch does not wait for them.
+#[test]
+fn a_message_that_blocks_holds_no_answer_back() {
+    const TRIES: usize = 5;
+    const A_WHILE: Duration = Duration::from_millis(500);
+    let (goes_on, go_on) = mpsc::channel::<()>();
+    let go_on = Mutex::new(go_on);
+    let handler = function(move |request: &mut Message| {
+        if request.payload() == b"block" {
+            go_on.lock().unwrap().recv_timeout(PATIENCE)?;
+        }
+        let answer = request.payload().to_vec();
+        request.reply(&answer)?;
+        Ok(Flow::Close)
+    });
+    let server = Builder::<Udp, Pool, _>::new(handler).dispatch(Pool::new(1)).start();
+    let client = connect_udp("127.0.0.1:0", server.local_addr());
+    let answered_meanwhile = (0..TRIES).any(|_| {
+        // Both are there when the server looks.
+        server.stop_handle().pause();
+        client.send(b"quick").unwrap();
+        client.send(b"block").unwrap();
+        server.stop_handle().resume();
+        client.set_read_timeout(Some(A_WHILE)).unwrap();
+        let mut answer = [0; 16];
+        let quick = client.recv(&mut answer);
+        goes_on.send(()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        for _ in 0..if quick.is_ok() { 1 } else { 2 } {
+            client.recv(&mut answer).unwrap();
+        }
+        quick.is_ok()
+    });
+    assert!(answered_meanwhile, "the answer waited for the message behind it in each of {TRIES} tries");
+    drop(server.stop());
 }

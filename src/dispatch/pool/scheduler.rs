@@ -61,6 +61,9 @@ pub(super) enum Work<J> {
 /// What waking another worker costs, about, in nanoseconds: a batch must be worth more.
 const WAKE_COST: u64 = 60_000;
 
+/// How long the pool remembers that a handler of messages has blocked, in messages.
+const ONE_BY_ONE: usize = 10_000;
+
 /// While the server drains, nobody waits longer than this without looking.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -89,6 +92,9 @@ pub(super) struct Scheduler<J: Task> {
     searching: AtomicBool,
     /// A running mean of the time a call takes, in nanoseconds.
     mean_call: AtomicU64,
+    /// So many messages more are answered one by one: a handler of messages has blocked, and the answers of a batch would wait
+    /// for the next one that does.
+    one_by_one: AtomicUsize,
     ended: AtomicBool,
     pub(super) monitor_sleeps: AtomicBool,
     monitor: Mutex<Option<Thread>>,
@@ -125,6 +131,7 @@ impl<J: Task> Scheduler<J> {
             on_duty: AtomicUsize::new(workers),
             searching: AtomicBool::new(false),
             mean_call: AtomicU64::new(3_000),
+            one_by_one: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             monitor_sleeps: AtomicBool::new(false),
             monitor: Mutex::new(None),
@@ -333,6 +340,12 @@ impl<J: Task> Scheduler<J> {
         while matches!(job.turn(worker), Turn::Again | Turn::Park(_)) {}
         drop(job);
         self.end(lane);
+        let left = self.one_by_one.load(Ordering::Relaxed);
+        if left > 0 {
+            // Two that count the same message lose nothing.
+            self.one_by_one.store(left - 1, Ordering::Relaxed);
+            worker.flush(|error| self.reporter.error(error));
+        }
     }
 
     fn begin(&self, lane: &Lane<Work<J>>, token: Option<Token>) {
@@ -365,8 +378,9 @@ impl<J: Task> Scheduler<J> {
     pub(super) fn found_stuck(&self, lane: &Lane<Work<J>>, calls: u64) {
         let Some(token) = lane.mark_stuck(calls) else { return };
         let others = self.on_duty.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
-        if let Some(token) = token {
-            self.park.set_slow(token, true);
+        match token {
+            Some(token) => self.park.set_slow(token, true),
+            None => self.one_by_one.store(ONE_BY_ONE, Ordering::Relaxed),
         }
         // Not asked by trying the leader's lock: a worker that fails to take it goes to sleep.
         let nobody_polls = !self.polling.load(Ordering::SeqCst);
