@@ -20,18 +20,6 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
-    use std::cell::OnceCell;
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::TcpStream;
-    use std::rc::Rc;
-
-    use socketserver::Event;
-    use socketserver::Flow;
-    use socketserver::ForkingTcpServer;
-    use socketserver::StopHandle;
-    use socketserver::Stream;
-
     use crate::collect::collect;
     use crate::collect::metrics_of;
     use crate::collect::said_of;
@@ -39,6 +27,16 @@ mod unix {
     use crate::common::Listen;
     use crate::common::connect;
     use crate::common::read_rest;
+    use socketserver::Event;
+    use socketserver::Flow;
+    use socketserver::ForkingTcpServer;
+    use socketserver::StopHandle;
+    use socketserver::Stream;
+    use std::cell::OnceCell;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::rc::Rc;
 
     pub(crate) fn main() {
         collect();

@@ -16,18 +16,19 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
-    use std::io::Read;
-    use std::io::Write;
-    use std::net::Shutdown;
-    use std::net::SocketAddr;
-    use std::net::TcpStream;
-    use std::time::Duration;
-
     use crate::common::Ended;
+    use crate::common::PATIENCE;
     use crate::common::Recorder;
     use crate::common::Running;
     use crate::common::Start;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::connect;
+    use crate::common::descriptors;
+    use crate::common::read_line;
+    use crate::common::read_rest;
+    use crate::common::reset;
+    use crate::common::threads;
     use socketserver::Builder;
     use socketserver::End;
     use socketserver::Flow;
@@ -38,16 +39,13 @@ mod linux {
     use socketserver::Tcp;
     use socketserver::ThreadPerRequest;
     use socketserver::handler::function;
-
-    use crate::common::PATIENCE;
-    use crate::common::ask;
-    use crate::common::becomes;
-    use crate::common::connect;
-    use crate::common::descriptors;
-    use crate::common::read_line;
-    use crate::common::read_rest;
-    use crate::common::reset;
-    use crate::common::threads;
+    use std::io::BufRead;
+    use std::io::Read;
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::time::Duration;
 
     /// `much` is answered with more than the kernel takes in at once, `panic` and `error` with what they say, the rest
     /// with itself.

@@ -17,26 +17,21 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::cell::Cell;
-    use std::cell::OnceCell;
-    use std::collections::BTreeSet;
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::SocketAddr;
-    use std::net::TcpStream;
-
-    use std::os::fd::AsFd;
-    use std::os::fd::AsRawFd;
-
-    use std::process::Command;
-    use std::process::Stdio;
-    use std::rc::Rc;
-    use std::time::Duration;
-
+    use crate::common::Ended;
+    use crate::common::Listen;
+    use crate::common::TempDir;
+    use crate::common::becomes;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::connect_udp;
+    use crate::common::connect_unix;
+    use crate::common::connect_unix_datagram;
     use crate::common::echo::echo_line_and_close;
     use crate::common::echo::echo_message;
+    use crate::common::read_line;
+    use crate::common::read_rest;
+    use crate::common::receive;
     use socketserver::Builder;
-
     use socketserver::Event;
     use socketserver::Flow;
     use socketserver::Fork;
@@ -46,28 +41,25 @@ mod linux {
     use socketserver::ForkingUnixStreamServer;
     use socketserver::Handler;
     use socketserver::HandlerResult;
-
     use socketserver::ServeError;
-
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
     use socketserver::UnixAddress;
     use socketserver::handler::function;
-
-    use crate::common::Ended;
-    use crate::common::Listen;
-    use crate::common::TempDir;
-
-    use crate::common::becomes;
-    use crate::common::children;
-    use crate::common::connect;
-    use crate::common::connect_udp;
-    use crate::common::connect_unix;
-    use crate::common::connect_unix_datagram;
-    use crate::common::read_line;
-    use crate::common::read_rest;
-    use crate::common::receive;
+    use std::cell::Cell;
+    use std::cell::OnceCell;
+    use std::collections::BTreeSet;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::os::fd::AsFd;
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
+    use std::process::Stdio;
+    use std::rc::Rc;
+    use std::time::Duration;
 
     pub(crate) fn main() {
         let cases: [(&str, fn()); 13] = [

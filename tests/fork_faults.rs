@@ -17,18 +17,16 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::cell::Cell;
-    use std::collections::HashSet;
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::SocketAddr;
-    use std::net::TcpListener;
-    use std::net::TcpStream;
-    use std::sync::Barrier;
-    use std::sync::Mutex;
-    use std::time::Duration;
-    use std::time::Instant;
-
+    use crate::common::PATIENCE;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::eventually;
+    use crate::common::example::Example;
+    use crate::common::processor_time;
+    use crate::common::read_line;
+    use crate::common::read_rest;
     use rustix::process::Pid;
     use rustix::process::Resource;
     use rustix::process::Rlimit;
@@ -44,17 +42,17 @@ mod linux {
     use socketserver::Stream;
     use socketserver::Tcp;
     use socketserver::handler::function;
-
-    use crate::common::PATIENCE;
-    use crate::common::ask;
-    use crate::common::becomes;
-    use crate::common::children;
-    use crate::common::connect;
-    use crate::common::eventually;
-    use crate::common::example::Example;
-    use crate::common::processor_time;
-    use crate::common::read_line;
-    use crate::common::read_rest;
+    use std::cell::Cell;
+    use std::collections::HashSet;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::SocketAddr;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::sync::Barrier;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use std::time::Instant;
 
     /// How many children there may be in the server of these tests.
     const CHILDREN: usize = 7;

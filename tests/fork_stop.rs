@@ -16,32 +16,28 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-
-    use std::io::Write;
-    use std::net::TcpStream;
-    use std::os::unix::process::CommandExt;
-    use std::process::Command;
-    use std::time::Duration;
-    use std::time::Instant;
-
-    use crate::common::echo::echo_line;
-    use socketserver::Builder;
-    use socketserver::Flow;
-    use socketserver::Fork;
-    use socketserver::HandlerResult;
-
-    use socketserver::Stream;
-    use socketserver::Tcp;
-    use socketserver::handler::function;
-
     use crate::common::Ended;
     use crate::common::Listen;
     use crate::common::ask;
     use crate::common::becomes;
     use crate::common::children;
     use crate::common::connect;
+    use crate::common::echo::echo_line;
     use crate::common::example::Example;
     use crate::common::read_rest;
+    use socketserver::Builder;
+    use socketserver::Flow;
+    use socketserver::Fork;
+    use socketserver::HandlerResult;
+    use socketserver::Stream;
+    use socketserver::Tcp;
+    use socketserver::handler::function;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::time::Duration;
+    use std::time::Instant;
 
     pub(crate) fn main() {
         let cases: [(&str, fn()); 6] = [

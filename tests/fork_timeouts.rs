@@ -18,17 +18,13 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::cell::OnceCell;
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::SocketAddr;
-    use std::net::TcpStream;
-    use std::os::unix::net::UnixDatagram;
-    use std::process::Command;
-    use std::rc::Rc;
-    use std::time::Duration;
-    use std::time::Instant;
-
+    use crate::common::Ended;
+    use crate::common::Knocking;
+    use crate::common::Listen;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::drip;
+    use crate::common::echo::echo_line;
     use socketserver::Builder;
     use socketserver::End;
     use socketserver::Event;
@@ -44,14 +40,16 @@ mod linux {
     use socketserver::handler::function;
     use socketserver::transport::Bind;
     use socketserver::transport::InetAddress;
-
-    use crate::common::Ended;
-    use crate::common::Knocking;
-    use crate::common::Listen;
-    use crate::common::children;
-    use crate::common::connect;
-    use crate::common::drip;
-    use crate::common::echo::echo_line;
+    use std::cell::OnceCell;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::os::unix::net::UnixDatagram;
+    use std::process::Command;
+    use std::rc::Rc;
+    use std::time::Duration;
+    use std::time::Instant;
 
     const SHORT: Duration = Duration::from_millis(150);
 

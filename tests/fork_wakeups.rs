@@ -15,6 +15,10 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
+    use crate::common::Listen;
+    use socketserver::Event;
+    use socketserver::Flow;
+    use socketserver::ForkingTcpServer;
     use std::cell::Cell;
     use std::cell::OnceCell;
     use std::io::Read;
@@ -23,12 +27,6 @@ mod unix {
     use std::process::Command;
     use std::rc::Rc;
     use std::time::Duration;
-
-    use socketserver::Event;
-    use socketserver::Flow;
-    use socketserver::ForkingTcpServer;
-
-    use crate::common::Listen;
 
     /// How many clients come and go while one stays.
     const VISITS: u64 = 30;

@@ -17,12 +17,16 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::os::unix::net;
-    use std::path::Path;
-    use std::time::Instant;
-
+    use crate::common::Held;
+    use crate::common::TempDir;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::children;
+    use crate::common::connect;
+    use crate::common::connect_unix;
+    use crate::common::eventually;
+    use crate::common::example::Example;
+    use crate::common::read_rest;
     use socketserver::BackgroundServer;
     use socketserver::Builder;
     use socketserver::Flow;
@@ -34,17 +38,11 @@ mod linux {
     use socketserver::UnixAddress;
     use socketserver::UnixStream;
     use socketserver::handler::function;
-
-    use crate::common::Held;
-    use crate::common::TempDir;
-    use crate::common::ask;
-    use crate::common::becomes;
-    use crate::common::children;
-    use crate::common::connect;
-    use crate::common::connect_unix;
-    use crate::common::eventually;
-    use crate::common::example::Example;
-    use crate::common::read_rest;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::os::unix::net;
+    use std::path::Path;
+    use std::time::Instant;
 
     const CONNECTIONS: usize = 10_000;
     const PANICS: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };

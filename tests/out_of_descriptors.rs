@@ -17,14 +17,16 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-
-    use std::io::Write;
-    use std::net::TcpStream;
-    use std::time::Duration;
-    use std::time::Instant;
-
+    use crate::common::Listen;
+    use crate::common::Recorder;
+    use crate::common::ask;
+    use crate::common::connect;
+    use crate::common::echo::echo_line;
+    use crate::common::example::Example;
+    use crate::common::example::program;
+    use crate::common::processor_time;
+    use crate::common::read_line;
     use socketserver::Builder;
-
     use socketserver::Pool;
     use socketserver::Stream;
     use socketserver::Sync;
@@ -35,16 +37,10 @@ mod linux {
     use socketserver::handler::Function;
     use socketserver::handler::Observed;
     use socketserver::handler::function;
-
-    use crate::common::Listen;
-    use crate::common::Recorder;
-    use crate::common::ask;
-    use crate::common::connect;
-    use crate::common::echo::echo_line;
-    use crate::common::example::Example;
-    use crate::common::example::program;
-    use crate::common::processor_time;
-    use crate::common::read_line;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+    use std::time::Instant;
 
     type Answer = fn(&mut Stream<TcpStream>) -> socketserver::HandlerResult;
     type Factory = Observed<Function<Answer>, Recorder>;

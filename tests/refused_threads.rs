@@ -17,14 +17,13 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::TcpListener;
-    use std::net::TcpStream;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering;
-    use std::time::Duration;
-
+    use crate::common::Held;
+    use crate::common::Listen;
+    use crate::common::ask;
+    use crate::common::becomes;
+    use crate::common::connect;
+    use crate::common::example::Example;
+    use crate::common::read_rest;
     use rustix::process::Resource;
     use rustix::process::Rlimit;
     use rustix::process::getrlimit;
@@ -40,14 +39,13 @@ mod linux {
     use socketserver::Tcp;
     use socketserver::ThreadPerRequest;
     use socketserver::handler::function;
-
-    use crate::common::Held;
-    use crate::common::Listen;
-    use crate::common::ask;
-    use crate::common::becomes;
-    use crate::common::connect;
-    use crate::common::example::Example;
-    use crate::common::read_rest;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
 
     /// The places of the server whose threads are refused.
     const PLACES: usize = 3;

@@ -18,13 +18,15 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::Read;
-    use std::io::Write;
-    use std::path::Path;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::atomic::AtomicU64;
-    use std::sync::atomic::Ordering;
-
+    use crate::common::TempDir;
+    use crate::common::connect;
+    use crate::common::connect_udp;
+    use crate::common::connect_unix;
+    use crate::common::connect_unix_datagram;
+    use crate::common::echo::echo_line;
+    use crate::common::eventually;
+    use crate::common::example::Example;
+    use crate::common::receive;
     use rustix::process::Pid;
     use rustix::process::Signal;
     use rustix::process::kill_process;
@@ -46,16 +48,12 @@ mod linux {
     use socketserver::handler::function;
     use socketserver::testing::interrupt_by;
     use socketserver::transport::Bind;
-
-    use crate::common::TempDir;
-    use crate::common::connect;
-    use crate::common::connect_udp;
-    use crate::common::connect_unix;
-    use crate::common::connect_unix_datagram;
-    use crate::common::echo::echo_line;
-    use crate::common::eventually;
-    use crate::common::example::Example;
-    use crate::common::receive;
+    use std::io::Read;
+    use std::io::Write;
+    use std::path::Path;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering;
 
     const DISPATCHES: [&str; 4] = ["sync", "threads", "pool", "fork"];
     const TRANSPORTS: [&str; 4] = ["tcp", "unix-stream", "udp", "unix-datagram"];

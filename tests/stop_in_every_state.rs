@@ -17,12 +17,9 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::BufRead;
-    use std::io::Write;
-    use std::net::TcpStream;
-    use std::time::Duration;
-    use std::time::Instant;
-
+    use crate::common::ask;
+    use crate::common::connect;
+    use crate::common::example::Example;
     use socketserver::Builder;
     use socketserver::Event;
     use socketserver::Flow;
@@ -38,10 +35,11 @@ mod linux {
     use socketserver::handler::Function;
     use socketserver::handler::Observed;
     use socketserver::handler::function;
-
-    use crate::common::ask;
-    use crate::common::connect;
-    use crate::common::example::Example;
+    use std::io::BufRead;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+    use std::time::Instant;
 
     /// What busy connections have after the stop.
     const DRAIN: Duration = Duration::from_millis(300);

@@ -189,9 +189,8 @@ fn the_mode_is_what_was_asked_for() {
 
 #[cfg(target_os = "linux")]
 mod abstract_names {
-    use std::os::linux::net::SocketAddrExt;
-
     use super::*;
+    use std::os::linux::net::SocketAddrExt;
 
     fn name(suffix: &str) -> String {
         format!("socketserver-{}-{suffix}", std::process::id())

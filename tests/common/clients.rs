@@ -72,10 +72,9 @@ pub use unix::*;
 
 #[cfg(unix)]
 mod unix {
+    use super::PATIENCE;
     use std::os::unix::net;
     use std::path::Path;
-
-    use super::PATIENCE;
 
     /// A client of a Unix stream server.
     pub fn connect_unix(server: &Path) -> net::UnixStream {
