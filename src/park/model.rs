@@ -122,7 +122,7 @@ fn model_a_timer_or_a_stop_closes_once_and_never_under_a_worker() {
         let timer = {
             let table = Arc::clone(&table);
             thread::spawn(move || {
-                if let Expiry::Job(_, job) = table.expire(token, 10, 20) {
+                if let Expiry::Job(_, _, job) = table.expire(token, 10, 20) {
                     close(&table, token, job);
                 }
             })

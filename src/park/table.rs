@@ -71,7 +71,8 @@ enum State<J> {
 struct Slot<J> {
     state: State<J>,
     generation: u32,
-    /// The time of this slot's entry in the wheel; `u64::MAX` if it has none. Entries with another time are stale.
+    /// The time of this slot's entry in the wheel; `u64::MAX` if it has none. Entries with another time are stale. It stays there
+    /// for the next tenant, so that connections that come and go leave no entries behind.
     entry: u64,
     slow: bool,
     parking: Parking,
@@ -91,8 +92,8 @@ pub(crate) enum Found<J> {
 /// What a timer found.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Expiry<J> {
-    /// The deadline has passed: what it waited for and the job; the slot is now running.
-    Job(Class, J),
+    /// The deadline has passed: who it was, what it waited for and the job; the slot is now running.
+    Job(Token, Class, J),
     /// Not yet: look again at this time.
     Later(u64),
     /// The entry has nothing to wait for any more.
@@ -209,16 +210,15 @@ impl<J> Table<J> {
             let mut slot = self.slot(token.index()).lock();
             slot.state = State::Vacant;
             slot.generation = (slot.generation + 1) % u32::MAX;
-            slot.entry = u64::MAX;
             std::mem::take(&mut slot.slow)
         };
         self.free.lock().push(token.index() as u32);
         was_slow
     }
 
-    /// The timer queued for the time `entry` has come to `token`.
+    /// The timer queued for the time `entry` has come to the slot of `token`, whoever has it now.
     pub(crate) fn expire(&self, token: Token, entry: u64, now: u64) -> Expiry<J> {
-        let Some(mut slot) = self.tenant(token) else { return Expiry::Drop };
+        let mut slot = self.slot(token.index()).lock();
         if slot.entry != entry {
             return Expiry::Drop;
         }
@@ -228,8 +228,8 @@ impl<J> Table<J> {
         }
         // One that is running queues a timer anew when it parks.
         slot.entry = u64::MAX;
-        let class = slot.parking.class;
-        slot.take_parked().map_or(Expiry::Drop, |job| Expiry::Job(class, job))
+        let (token, class) = (Token::new(token.index(), slot.generation), slot.parking.class);
+        slot.take_parked().map_or(Expiry::Drop, |job| Expiry::Job(token, class, job))
     }
 
     pub(crate) fn is_slow(&self, token: Token) -> bool {
@@ -341,11 +341,33 @@ mod tests {
         let new = table.insert();
         assert_eq!(new.index(), old.index());
         assert!(matches!(table.wake(old, false), Found::Gone));
-        assert!(matches!(table.park(new, "new", PARKING, false), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.park(new, "new", PARKING, false), Parked::Waits { .. }));
         assert!(matches!(table.wake(old, false), Found::Gone));
         assert!(table.take_parked(old).is_none());
-        assert_eq!(table.expire(old, 100, 1_000), Expiry::Drop);
         assert!(matches!(table.wake(new, false), Found::Job("new")));
+    }
+
+    #[test]
+    fn the_timer_of_a_slot_serves_its_next_tenant() {
+        let table = Table::new();
+        let old = table.insert();
+        assert!(matches!(table.park(old, "old", PARKING, false), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(old, false), Found::Job("old")));
+        table.remove(old);
+        assert_eq!(table.expire(old, 90, 95), Expiry::Drop, "another's time");
+        let new = table.insert();
+        let later = Parking { deadline: 200, ..PARKING };
+        assert!(matches!(table.park(new, "new", later, false), Parked::Waits { queue_timer: false }));
+        assert_eq!(table.expire(old, 100, 100), Expiry::Later(200));
+        assert_eq!(table.expire(old, 200, 200), Expiry::Job(new, Class::Idle, "new"));
+        table.remove(new);
+        let third = table.insert();
+        assert!(matches!(table.park(third, "third", PARKING, false), Parked::Waits { queue_timer: true }));
+        assert!(matches!(table.wake(third, false), Found::Job("third")));
+        table.remove(third);
+        assert_eq!(table.expire(third, 100, 100), Expiry::Drop, "nobody is there");
+        let fourth = table.insert();
+        assert!(matches!(table.park(fourth, "fourth", PARKING, false), Parked::Waits { queue_timer: true }));
     }
 
     #[test]
@@ -384,7 +406,7 @@ mod tests {
         assert!(matches!(table.park(token, 7, later, false), Parked::Waits { queue_timer: false }));
         assert_eq!(table.expire(token, 100, 100), Expiry::Later(200));
         assert_eq!(table.expire(token, 100, 250), Expiry::Drop, "replaced by the entry for 200");
-        assert_eq!(table.expire(token, 200, 200), Expiry::Job(Class::Idle, 7));
+        assert_eq!(table.expire(token, 200, 200), Expiry::Job(token, Class::Idle, 7));
         assert_eq!(table.expire(token, 200, 300), Expiry::Drop);
     }
 
@@ -396,7 +418,7 @@ mod tests {
         assert!(matches!(table.wake(token, false), Found::Job(7)));
         let sooner = Parking { since: 0, deadline: 20, class: Class::Linger, watch: Watch::Read };
         assert!(matches!(table.park(token, 7, sooner, false), Parked::Waits { queue_timer: true }));
-        assert_eq!(table.expire(token, 20, 20), Expiry::Job(Class::Linger, 7));
+        assert_eq!(table.expire(token, 20, 20), Expiry::Job(token, Class::Linger, 7));
         assert_eq!(table.expire(token, 100, 100), Expiry::Drop);
     }
 }

@@ -91,7 +91,7 @@ impl Timers {
         self.wheel.lock().advance(millis >> TICK_BITS, &mut due);
         for (entry, token) in due {
             match expire(token, entry, millis) {
-                Expiry::Job(class, job) => expired(token, class, job),
+                Expiry::Job(token, class, job) => expired(token, class, job),
                 Expiry::Later(deadline) => self.push(deadline, token),
                 Expiry::Drop => {}
             }
