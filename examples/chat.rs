@@ -4,8 +4,8 @@
 //! cargo run --example chat
 //! nc 127.0.0.1 9990                      # in two terminals or more; the first line is a name
 //!
-//! cargo run --example chat -- --transport unix --listen /tmp/chat.sock
-//! socat - UNIX-CONNECT:/tmp/chat.sock
+//! cargo run --example chat -- --transport unix --listen chat.sock
+//! socat - UNIX-CONNECT:chat.sock
 //! ```
 //!
 //! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines of the room itself begin with `*`.

@@ -4,8 +4,8 @@
 //! cargo run --example echo -- --listen 127.0.0.1:7007 --dispatch pool
 //! nc 127.0.0.1 7007
 //!
-//! cargo run --example echo -- --transport unix-datagram --listen /tmp/echo.sock
-//! echo hello | socat - UNIX-SENDTO:/tmp/echo.sock,bind=/tmp/me.sock
+//! cargo run --example echo -- --transport unix-datagram --listen echo.sock
+//! echo hello | socat - UNIX-SENDTO:echo.sock,bind=me.sock
 //! ```
 
 mod common;

@@ -6,8 +6,8 @@
 //! redis-cli -p 6380                                    # interactive
 //! redis-benchmark -p 6380 -t get,set -c 50 -P 16 -q
 //!
-//! cargo run --release --example kv -- --transport unix --listen /tmp/kv.sock
-//! redis-cli -s /tmp/kv.sock PING
+//! cargo run --release --example kv -- --transport unix --listen kv.sock
+//! redis-cli -s kv.sock PING
 //! ```
 //!
 //! Commands: PING ECHO GET SET (EX PX EXAT PXAT NX XX GET KEEPTTL) DEL EXISTS MGET MSET INCR DECR INCRBY DECRBY EXPIRE PEXPIRE TTL PTTL

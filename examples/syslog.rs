@@ -4,8 +4,8 @@
 //! cargo run --example syslog
 //! logger --server 127.0.0.1 --port 5514 --udp --tag demo "hello"
 //!
-//! cargo run --example syslog -- --transport unix --listen /tmp/log.sock
-//! logger --socket /tmp/log.sock "hello"
+//! cargo run --example syslog -- --transport unix --listen log.sock
+//! logger --socket log.sock "hello"
 //! ```
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
