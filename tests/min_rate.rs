@@ -69,6 +69,14 @@ fn too_slow(server: Running<Tcp>, error: &str) {
     assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
 }
 
+/// A client drips into a handler that reads on.
+fn drips_into(server: Running<Tcp>) {
+    let client = connect(server.local_addr());
+    assert!(drip(&client) > 1);
+    drop(client);
+    too_slow(server, "handle: reading went on at less than 1000 bytes a second after 150ms");
+}
+
 under_each_dispatch! {
     fn a_part_of_a_message_that_waits<D>() {
         let server = builder::<D, _>(echo_whole_line).start();
@@ -93,35 +101,27 @@ under_each_dispatch! {
     }
 
     fn a_handler_that_reads_a_line<D>() {
-        let server = builder::<D, _>(echo_line).start();
-        let client = connect(server.local_addr());
-        assert!(drip(&client) > 1);
-        drop(client);
-        too_slow(server, "handle: reading went on at less than 1000 bytes a second after 150ms");
+        drips_into(builder::<D, _>(echo_line).start());
     }
 
     fn a_handler_that_reads_so_many_bytes<D>() {
-        let server = builder::<D, _>(|request| {
-            request.read_exact(&mut [0; 100_000])?;
-            Ok(Flow::Close)
-        })
-        .start();
-        let client = connect(server.local_addr());
-        assert!(drip(&client) > 1);
-        drop(client);
-        too_slow(server, "handle: reading went on at less than 1000 bytes a second after 150ms");
+        drips_into(
+            builder::<D, _>(|request| {
+                request.read_exact(&mut [0; 100_000])?;
+                Ok(Flow::Close)
+            })
+            .start(),
+        );
     }
 
     fn a_handler_that_reads_to_the_end<D>() {
-        let server = builder::<D, _>(|request| {
-            request.read_to_end(&mut Vec::new())?;
-            Ok(Flow::Close)
-        })
-        .start();
-        let client = connect(server.local_addr());
-        assert!(drip(&client) > 1);
-        drop(client);
-        too_slow(server, "handle: reading went on at less than 1000 bytes a second after 150ms");
+        drips_into(
+            builder::<D, _>(|request| {
+                request.read_to_end(&mut Vec::new())?;
+                Ok(Flow::Close)
+            })
+            .start(),
+        );
     }
 
     fn a_handler_that_writes<D>() {
