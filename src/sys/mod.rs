@@ -1,8 +1,8 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `exit` tells that one has ended, `datagram` moves many messages in one call, [`send_file`]
-//! moves a file to a socket.
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `exit` tells that one has ended,
+//! `datagram` moves many messages in one call, [`send_file`] moves a file to a socket.
 
 #![allow(unsafe_code)]
 
