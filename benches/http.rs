@@ -1,7 +1,8 @@
 //! What idle and slow clients cost the example `http_files`: `cargo bench --bench http`.
 //!
-//! The server runs under `Pool` with two workers on one CPU, the clients on the others. First 10,000 keep-alive connections that have had an
-//! answer and say no more, then 5,000 that send a byte of a request's head once a second; the question is how a normal request does beside.
+//! The server runs under `Pool` with two workers on one CPU, the clients on the others. First 10,000 keep-alive
+//! connections that have had an answer and say no more, then 5,000 that send a byte of a request's head once a second;
+//! the question is how a normal request does beside.
 
 #[cfg(target_os = "linux")]
 mod linux {

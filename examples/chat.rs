@@ -10,8 +10,9 @@
 //!
 //! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines of the room itself begin with `*`.
 //!
-//! Each guest's handler keeps its own client's lines in order; what it says to the others goes through their senders, which never wait.
-//! A guest whose client reads so slowly that a mebibyte waits for it has to leave, and nobody waits for it either.
+//! Each guest's handler keeps its own client's lines in order; what it says to the others goes through their senders,
+//! which never wait. A guest whose client reads so slowly that a mebibyte waits for it has to leave, and nobody waits
+//! for it either.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -55,7 +56,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// Who takes nothing for so long has, too.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// The senders of all who have said their names. One lock for each line said, so that all hear the lines in the same order.
+/// The senders of all who have said their names. One lock for each line said, so that all hear the lines in the same
+/// order.
 #[derive(Clone, Default)]
 struct Room(Arc<Mutex<BTreeMap<String, Sender>>>);
 

@@ -5,8 +5,9 @@
 //! nc 127.0.0.1 7000
 //! ```
 //!
-//! The program finds `PROTO`, `TCPLOCALIP`, `TCPLOCALPORT`, `TCPREMOTEIP` and `TCPREMOTEPORT` in its environment (`PROTO=UNIX` and
-//! `UNIXLOCALPATH` on a Unix socket). At most `--workers` of them (40) run at a time; further clients wait.
+//! The program finds `PROTO`, `TCPLOCALIP`, `TCPLOCALPORT`, `TCPREMOTEIP` and `TCPREMOTEPORT` in its environment
+//! (`PROTO=UNIX` and `UNIXLOCALPATH` on a Unix socket). At most `--workers` of them (40) run at a time; further clients
+//! wait.
 //!
 //! The dispatch is `fork`, for which this is made: the child of a connection becomes the program.
 

@@ -8,12 +8,13 @@
 //! wrk -t1 -c64 http://127.0.0.1:8000/
 //! ```
 //!
-//! Keep-alive, pipelining, HEAD, single ranges, conditional requests, directory pages; nothing outside the directory is served. Between
-//! requests, and while a head is incomplete, a connection waits without a thread (under `sync` and `pool`).
+//! Keep-alive, pipelining, HEAD, single ranges, conditional requests, directory pages; nothing outside the directory is
+//! served. Between requests, and while a head is incomplete, a connection waits without a thread (under `sync` and
+//! `pool`).
 //!
-//! `head` takes requests apart, `files` finds what they ask for, `beneath` sees to it that it is in the directory, `page` draws
-//! directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a large file is sent by the kernel,
-//! and a client that reads it slowly holds no thread.
+//! `head` takes requests apart, `files` finds what they ask for, `beneath` sees to it that it is in the directory,
+//! `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
+//! large file is sent by the kernel, and a client that reads it slowly holds no thread.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -54,7 +55,8 @@ const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [-
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;
 
-/// So much of an answer waits in memory for a client that is slow to read: the pages of large folders. Files wait where they are.
+/// So much of an answer waits in memory for a client that is slow to read: the pages of large folders. Files wait where
+/// they are.
 const HELD: usize = 1024 * 1024;
 
 /// What is served.

@@ -10,11 +10,11 @@
 //! redis-cli -s kv.sock PING
 //! ```
 //!
-//! Commands: PING ECHO GET SET (EX PX EXAT PXAT NX XX GET KEEPTTL) DEL EXISTS MGET MSET INCR DECR INCRBY DECRBY EXPIRE PEXPIRE TTL PTTL
-//! PERSIST DBSIZE FLUSHALL FLUSHDB INFO COMMAND CONFIG GET, SELECT 0, QUIT.
+//! Commands: PING ECHO GET SET (EX PX EXAT PXAT NX XX GET KEEPTTL) DEL EXISTS MGET MSET INCR DECR INCRBY DECRBY EXPIRE
+//! PEXPIRE TTL PTTL PERSIST DBSIZE FLUSHALL FLUSHDB INFO COMMAND CONFIG GET, SELECT 0, QUIT.
 //!
-//! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the answers to a pipeline
-//! in one write; `resp` is the codec, `store` the map, `commands` what is done with them.
+//! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the
+//! answers to a pipeline in one write; `resp` is the codec, `store` the map, `commands` what is done with them.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 

@@ -160,8 +160,8 @@ where
     Ok(())
 }
 
-/// Serves on this very thread, one request at a time: forking needs a process with one thread. What clients send waits in
-/// the kernel until `handle_request` takes it.
+/// Serves on this very thread, one request at a time: forking needs a process with one thread. What clients send waits
+/// in the kernel until `handle_request` takes it.
 #[cfg(unix)]
 fn on_this_thread<T, H>(
     mut server: Server<T, socketserver::Fork, H>,

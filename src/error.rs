@@ -157,7 +157,8 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error) is given: the error as a value, with its stage.
+/// What [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error) is given: the error as a value, with its
+/// stage.
 #[derive(Debug)]
 pub struct RequestError {
     stage: Stage,

@@ -1,11 +1,13 @@
 //! Python's `socketserver`, re-thought in Rust: a server is put together from a transport, a dispatch and a handler.
 //!
-//! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or [one of your own](Transport).
-//! - The *dispatch* is on what they run: one thread, a thread each, a process each, a pool, or [one of your own](dispatch).
+//! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or [one of your
+//!   own](Transport).
+//! - The *dispatch* is on what they run: one thread, a thread each, a process each, a pool, or [one of your
+//!   own](dispatch).
 //! - The *handler* is what is done with them: a function, or a type with `setup`, `handle` and `finish`.
 //!
-//! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between messages (on one
-//! thread, and on a pool).
+//! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between
+//! messages (on one thread, and on a pool).
 //!
 //! ```
 //! use std::io::{BufRead, Write};
@@ -39,8 +41,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server that is the whole program calls [`serve_forever`](Server::serve_forever) instead. For a handler that is a function there is
-//! [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address.
+//! A server that is the whole program calls [`serve_forever`](Server::serve_forever) instead. For a handler that is a
+//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address.
 //!
 //! # Which flavour when
 //!
@@ -53,15 +55,16 @@
 //! | Unix streams | `UnixStreamServer` | `ThreadingUnixStreamServer` | `ForkingUnixStreamServer` | `PoolUnixStreamServer` |
 //! | Unix datagrams | `UnixDatagramServer` | `ThreadingUnixDatagramServer` | `ForkingUnixDatagramServer` | `PoolUnixDatagramServer` |
 //!
-//! Take a pool unless there is a reason not to. One thread ([`Sync`]) is the least machinery for quick handlers, and lets them hold
-//! an `Rc`; a thread each ([`ThreadPerRequest`]) is for long conversations that block inside `handle`; a process each (`Fork`) is for isolation. The
-//! [`dispatch`] module says when *not* to use each.
+//! Take a pool unless there is a reason not to. One thread ([`Sync`]) is the least machinery for quick handlers, and
+//! lets them hold an `Rc`; a thread each ([`ThreadPerRequest`]) is for long conversations that block inside `handle`; a
+//! process each (`Fork`) is for isolation. The [`dispatch`] module says when *not* to use each.
 //!
 //! # The steps of a request
 //!
-//! Accepted by the serve loop, a request is then taken through its steps by the dispatch: establish, `verify_request`, `setup`, `handle` as often as
-//! it returns [`Flow::Continue`], `finish`, and a close that loses no answer. The order holds on every path; a panic or an error ends its own request and
-//! no other. [`HandlerFactory`] has the hooks; the messages of a protocol are the matter of [`frames`].
+//! Accepted by the serve loop, a request is then taken through its steps by the dispatch: establish, `verify_request`,
+//! `setup`, `handle` as often as it returns [`Flow::Continue`], `finish`, and a close that loses no answer. The order
+//! holds on every path; a panic or an error ends its own request and no other. [`HandlerFactory`] has the hooks; the
+//! messages of a protocol are the matter of [`frames`].
 //!
 //! # Chapters
 //!
@@ -69,7 +72,8 @@
 //! - [Stopping](guide::stopping): who may stop a server, in what order it ends, and what it reports.
 //! - [Limits and timeouts](guide::limits), with their defaults.
 //! - [Events](guide::events): errors, events and counters.
-//! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection out of the server.
+//! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection
+//!   out of the server.
 //! - [Platforms and features](guide::platforms).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -17,7 +17,8 @@ pub struct SignalGuard {
     ids: Vec<SigId>,
 }
 
-/// From here on SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait for the drain.
+/// From here on SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait
+/// for the drain.
 ///
 /// No thread is started, so it goes together with `Fork`; forked children have default dispositions again.
 ///

@@ -16,8 +16,9 @@ use crate::sys::wait::wait;
 
 /// Stops, pauses and resumes a server; clonable, and usable from handlers, other threads and signal handlers.
 ///
-/// Every method returns at once, takes effect at once, and may be called before, during and after serving: a
-/// server stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended changes nothing.
+/// Every method returns at once, takes effect at once, and may be called before, during and after serving: a server
+/// stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended
+/// changes nothing.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     pub(crate) state: Arc<StopState>,
@@ -31,7 +32,8 @@ impl StopHandle {
         self.state.stop_by(self.state.now().saturating_add(self.state.drain_millis));
     }
 
-    /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left, never lengthen it.
+    /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left,
+    /// never lengthen it.
     pub fn shutdown_within(&self, timeout: Duration) {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.state.stop_by(self.state.now().saturating_add(millis));
@@ -109,7 +111,8 @@ impl StopState {
         self.has_been_told()
     }
 
-    /// As [`is_stopping`](Self::is_stopping), but a forked child knows only what it has seen: for use before a wait, which looks.
+    /// As [`is_stopping`](Self::is_stopping), but a forked child knows only what it has seen: for use before a wait,
+    /// which looks.
     #[inline]
     pub(crate) fn has_been_told(&self) -> bool {
         self.deadline.load(Ordering::SeqCst) != RUNNING
@@ -140,10 +143,12 @@ impl StopState {
         }
     }
 
-    /// Waits for `descriptor` until `until`, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`] then.
+    /// Waits for `descriptor` until `until`, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`]
+    /// then.
     ///
-    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. Where `ends_idle`, the
-    /// begin of the drain ends the wait too, with [`DRAINING`]; and where there is a `bell`, that does, with [`MAIL`].
+    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. Where
+    /// `ends_idle`, the begin of the drain ends the wait too, with [`DRAINING`]; and where there is a `bell`, that
+    /// does, with [`MAIL`].
     pub(crate) fn wait(
         &self,
         descriptor: Descriptor<'_>,

@@ -1,4 +1,5 @@
-//! What the features `tracing` and `metrics` tell of a server that forks: the parent has the accounts, the child its handler's words.
+//! What the features `tracing` and `metrics` tell of a server that forks: the parent has the accounts, the child its
+//! handler's words.
 //!
 //! Without a test harness, because this process must have one thread.
 

@@ -1,4 +1,5 @@
-//! A server that was busy elsewhere when a deadline passed looks before it gives a client up: the client may have done its part.
+//! A server that was busy elsewhere when a deadline passed looks before it gives a client up: the client may have done
+//! its part.
 
 #[macro_use]
 mod common;

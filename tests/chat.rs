@@ -1,4 +1,5 @@
-//! The example `chat`: everybody hears everybody, in one order; who reads too slowly has to leave; the world's own clients can talk.
+//! The example `chat`: everybody hears everybody, in one order; who reads too slowly has to leave; the world's own
+//! clients can talk.
 
 mod common;
 

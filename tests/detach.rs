@@ -1,4 +1,5 @@
-//! Taking a connection out of the server: whoever takes it owns it, with every byte; the server counts it, forgets it, and has a place free.
+//! Taking a connection out of the server: whoever takes it owns it, with every byte; the server counts it, forgets it,
+//! and has a place free.
 
 #[macro_use]
 mod common;

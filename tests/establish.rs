@@ -1,4 +1,5 @@
-//! The second phase of a transport: under its deadline, where the handler runs, and parked afterwards as any other connection.
+//! The second phase of a transport: under its deadline, where the handler runs, and parked afterwards as any other
+//! connection.
 
 #[macro_use]
 mod common;

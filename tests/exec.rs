@@ -1,4 +1,5 @@
-//! The example `exec` gives each client a program of its own, which reads and writes the connection as if nothing were between.
+//! The example `exec` gives each client a program of its own, which reads and writes the connection as if nothing were
+//! between.
 
 #[path = "common/example.rs"]
 mod example;

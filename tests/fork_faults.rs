@@ -1,4 +1,5 @@
-//! What happens to children from outside, and to the server while they live: each end is told once, no place is lost, nobody is left.
+//! What happens to children from outside, and to the server while they live: each end is told once, no place is lost,
+//! nobody is left.
 //!
 //! Without a test harness: the server is this very program, started again, because it must have one thread.
 

@@ -1,7 +1,7 @@
 //! The timeouts hold in the child of a server that forks, and its parent counts what they ended.
 //!
-//! Without a test harness, because this process must have one thread. Clients that have to do something meanwhile are processes: this very
-//! program, started again.
+//! Without a test harness, because this process must have one thread. Clients that have to do something meanwhile are
+//! processes: this very program, started again.
 
 #[cfg(target_os = "linux")]
 mod common;

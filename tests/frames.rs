@@ -1,4 +1,5 @@
-//! Frames between real clients and handlers: whole messages, few writes, answers to what is no message, slow senders that hold no worker.
+//! Frames between real clients and handlers: whole messages, few writes, answers to what is no message, slow senders
+//! that hold no worker.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Any sequence of messages, encoded, cut at any places and decoded, is the same sequence; and what the limits of each codec are.
+//! Any sequence of messages, encoded, cut at any places and decoded, is the same sequence; and what the limits of each
+//! codec are.
 
 #[path = "../fuzz/src/check.rs"]
 #[allow(dead_code, reason = "the entry points of the fuzz targets")]

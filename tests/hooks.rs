@@ -390,7 +390,8 @@ under_each_dispatch! {
     }
 }
 
-/// Each is told of everything, the outermost first, also through other wrappers; one that panics keeps nothing from the others.
+/// Each is told of everything, the outermost first, also through other wrappers; one that panics keeps nothing from the
+/// others.
 #[test]
 fn observers_add_up() {
     let log = Log::<String>::default();

@@ -1,4 +1,5 @@
-//! A server that has ended leaves no descriptor and no thread behind, in a process without other tests to disturb the count.
+//! A server that has ended leaves no descriptor and no thread behind, in a process without other tests to disturb the
+//! count.
 
 #[macro_use]
 mod common;
@@ -75,7 +76,8 @@ macro_rules! checks {
 }
 
 fn main() {
-    // What the process makes once and keeps (standard output, the thread locals of the main thread) is made before the first count.
+    // What the process makes once and keeps (standard output, the thread locals of the main thread) is made before the
+    // first count.
     scenario::<Tcp, Pool, _>(Pool::default(), |_: &_| Echo);
     common::eventually("one thread", || Held::now().threads == 1);
     let passed = checks! {

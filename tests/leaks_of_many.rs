@@ -1,4 +1,5 @@
-//! Ten thousand connections and a hundred thousand panics (a fifth of them without optimization) leave descriptors, threads and memory where they were.
+//! Ten thousand connections and a hundred thousand panics (a fifth of them without optimization) leave descriptors,
+//! threads and memory where they were.
 //!
 //! Without a test harness, because descriptors, threads and memory of the whole process are counted.
 
@@ -128,7 +129,8 @@ mod linux {
         rests();
         let took = begun.elapsed();
         if dispatch == "thread_per_request" {
-            // Threads that wait for another request may have ended, or come; never more than a few for one client at a time.
+            // Threads that wait for another request may have ended, or come; never more than a few for one client at a
+            // time.
             assert!(Held::now().threads <= held.threads + 4, "{:?}, before {held:?}", Held::now());
             becomes("descriptors", &held.descriptors, || Held::now().descriptors);
         } else {

@@ -1,4 +1,5 @@
-//! Clients that are slow in mid-message, or in taking an answer, are ended though no timeout is near; those that are idle are not.
+//! Clients that are slow in mid-message, or in taking an answer, are ended though no timeout is near; those that are
+//! idle are not.
 
 #[macro_use]
 mod common;

@@ -1,5 +1,5 @@
-//! Lines that are sent together are all answered, in order and whole, while connections become slow and quick again, wait and
-//! go on, under a pool with more threads than processors.
+//! Lines that are sent together are all answered, in order and whole, while connections become slow and quick again,
+//! wait and go on, under a pool with more threads than processors.
 //!
 //! `PIPELINED_SECONDS` says how long each test runs; by default two seconds.
 

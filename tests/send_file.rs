@@ -273,7 +273,8 @@ under_each_dispatch! {
     }
 }
 
-/// The check of the promise: two threads, sixty-four clients that have asked for a large file and do not read it, and one more.
+/// The check of the promise: two threads, sixty-four clients that have asked for a large file and do not read it, and
+/// one more.
 #[test]
 fn slow_downloads_hold_no_worker() {
     let folder = TempDir::new();

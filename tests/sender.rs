@@ -1,4 +1,5 @@
-//! Writing to a connection from elsewhere: whole messages, in order, never waiting, bounded, under every dispatch and over every stream.
+//! Writing to a connection from elsewhere: whole messages, in order, never waiting, bounded, under every dispatch and
+//! over every stream.
 
 #[macro_use]
 mod common;

@@ -1,5 +1,5 @@
-//! A storm of signals, whose handlers interrupt every system call, loses no request and changes no byte, under every dispatch and
-//! on every transport.
+//! A storm of signals, whose handlers interrupt every system call, loses no request and changes no byte, under every
+//! dispatch and on every transport.
 //!
 //! Without a test harness: the server is this very program, started again, so that the signals meet the server alone.
 

@@ -1,4 +1,5 @@
-//! SIGTERM under load: no reply is cut short, no connection is reset, who waits sees the end, and the port is free afterwards.
+//! SIGTERM under load: no reply is cut short, no connection is reset, who waits sees the end, and the port is free
+//! afterwards.
 
 #![cfg(unix)]
 
@@ -42,7 +43,8 @@ impl Outcomes {
 
     /// One message and its answer; false when the conversation is over.
     fn exchange(&self, client: &mut TcpStream, message: &[u8]) -> bool {
-        // A server that has ended takes nothing any more: that is told by the read, as a client sees it that sends and then reads.
+        // A server that has ended takes nothing any more: that is told by the read, as a client sees it that sends and
+        // then reads.
         let sent = client.write_all(message);
         let mut answer = vec![0; message.len()];
         let mut received = 0;

@@ -1,4 +1,5 @@
-//! A connection is `BufRead + Write`: reads take exactly what was asked for, writes are complete or fail, deadlines hold.
+//! A connection is `BufRead + Write`: reads take exactly what was asked for, writes are complete or fail, deadlines
+//! hold.
 
 #[macro_use]
 mod common;

@@ -1,4 +1,5 @@
-//! A client that sends urgent data loses none of the rest: a read ends before the urgent byte, which is not the end of what is there.
+//! A client that sends urgent data loses none of the rest: a read ends before the urgent byte, which is not the end of
+//! what is there.
 
 #[macro_use]
 mod common;

@@ -198,7 +198,8 @@ fn answer(request: &mut Datagram<std::net::SocketAddr>) -> HandlerResult {
     Ok(Flow::Close)
 }
 
-/// A server on a socket's path, and a client of it. Small answers are gathered, so that the handler's calls are what is measured.
+/// A server on a socket's path, and a client of it. Small answers are gathered, so that the handler's calls are what is
+/// measured.
 fn stream_server<D, H>(factory: H) -> Outcome<(socketserver::BackgroundServer<<UnixStream as Transport>::Addr>, Socket)>
 where
     D: Process<Job<UnixStream, H>> + ServesInBackground + Default + Send + 'static,

@@ -1,7 +1,7 @@
 //! This crate's servers against a bare epoll loop, std threads and tokio: `cargo bench --bench peers`.
 //!
-//! The program is both sides: it starts itself as the server, one process for each measurement, on one CPU, and is the load
-//! generator on another. The servers of a row take turns, round after round, and ratios are taken within a round.
+//! The program is both sides: it starts itself as the server, one process for each measurement, on one CPU, and is the
+//! load generator on another. The servers of a row take turns, round after round, and ratios are taken within a round.
 
 #[cfg(target_os = "linux")]
 mod bare;

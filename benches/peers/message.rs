@@ -1,4 +1,5 @@
-//! What is sent, and what has to come back: messages differ by connection and by number, so a stale or foreign reply is noticed.
+//! What is sent, and what has to come back: messages differ by connection and by number, so a stale or foreign reply is
+//! noticed.
 
 /// A kind, six letters for the connection, eight for the number.
 const HEADER: usize = 15;

@@ -1,4 +1,5 @@
-//! What is measured: each row is a load, and the servers that bear it; the first server is what the others are compared with.
+//! What is measured: each row is a load, and the servers that bear it; the first server is what the others are compared
+//! with.
 
 use crate::load;
 use crate::servers::Does;

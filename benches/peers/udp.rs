@@ -35,7 +35,8 @@ impl Sender {
     }
 }
 
-/// No datagram is sent again: on the loopback none is lost as long as `sockets * in_flight` of them fit into the server's socket.
+/// No datagram is sent again: on the loopback none is lost as long as `sockets * in_flight` of them fit into the
+/// server's socket.
 pub(crate) fn run(
     server: &Server,
     sockets: usize,

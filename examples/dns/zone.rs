@@ -18,7 +18,8 @@ use simple_dns::rdata::TXT;
 /// Seconds for which an answer may be kept.
 const TTL: u32 = 60;
 
-/// What fits into a message of a client that says nothing of its size, and the most that is sent without risk of fragments.
+/// What fits into a message of a client that says nothing of its size, and the most that is sent without risk of
+/// fragments.
 const PLAIN: u16 = 512;
 const LARGE: u16 = 1232;
 

@@ -1,4 +1,5 @@
-//! Opening what is in a directory, and nothing outside of it, whatever links lead where and whoever changes them meanwhile.
+//! Opening what is in a directory, and nothing outside of it, whatever links lead where and whoever changes them
+//! meanwhile.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -60,7 +61,8 @@ impl Root {
         }
     }
 
-    /// Looks where the path leads, then opens what is there if it is no link: safe as long as nobody else writes to the directory.
+    /// Looks where the path leads, then opens what is there if it is no link: safe as long as nobody else writes to the
+    /// directory.
     fn find_step_by_step(&self, path: &Path) -> io::Result<File> {
         let path = self.path.join(path).canonicalize()?;
         if !path.starts_with(&self.path) {

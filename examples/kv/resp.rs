@@ -1,4 +1,5 @@
-//! The Redis protocol (RESP2) as a codec: commands as arrays of bulk strings or as plain lines, and the words of the answers.
+//! The Redis protocol (RESP2) as a codec: commands as arrays of bulk strings or as plain lines, and the words of the
+//! answers.
 
 use std::borrow::Cow;
 
@@ -153,8 +154,8 @@ impl Resp {
     }
 }
 
-/// The number from `at` to the end of its line, and where the next line begins; `None` until it is there. The number itself is `None`
-/// if it is not one.
+/// The number from `at` to the end of its line, and where the next line begins; `None` until it is there. The number
+/// itself is `None` if it is not one.
 fn number(bytes: &[u8], at: usize, too_long: &'static str) -> Result<Option<(Option<i64>, usize)>, RespError> {
     let rest = &bytes[at..];
     let Some(end) = rest.iter().take(MAX_LINE).position(|&byte| byte == b'\r') else {
@@ -205,8 +206,8 @@ fn inline<'a>(input: &mut &'a [u8]) -> Result<Option<Command<'a>>, RespError> {
     Ok(Some(Command { frame: Cow::Owned(frame), count: words.len() }))
 }
 
-/// Words between spaces; `"..."` with `\n`, `\xff` and the like in it, `'...'` with `\'`. `None` if a quote is not closed, or something
-/// follows it directly.
+/// Words between spaces; `"..."` with `\n`, `\xff` and the like in it, `'...'` with `\'`. `None` if a quote is not
+/// closed, or something follows it directly.
 fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
     let mut words = Vec::new();

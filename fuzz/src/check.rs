@@ -1,4 +1,5 @@
-//! What holds for every codec whatever arrives: no panic, memory within its limit, and the same messages however the bytes are cut.
+//! What holds for every codec whatever arrives: no panic, memory within its limit, and the same messages however the
+//! bytes are cut.
 
 #[path = "../../examples/kv/resp.rs"]
 #[allow(dead_code, unreachable_pub)]

@@ -21,7 +21,8 @@ use crate::event::Event;
 use crate::event::Observer;
 use crate::handler::End;
 
-/// An observer that counts events with the `metrics` crate; see [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured).
+/// An observer that counts events with the `metrics` crate; see
+/// [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured).
 pub struct Measurements {
     server: SharedString,
     /// What every connection touches, looked up once: at the first event, when the program has its recorder.

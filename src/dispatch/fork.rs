@@ -37,13 +37,14 @@ use crate::sys::fork::threads;
 
 /// Forks a child for each request, as `ForkingMixIn` did.
 ///
-/// The process must have one thread when it serves; the server checks that and says so. A child has neither the listener (of a
-/// stream transport) nor the connections of others, keeps its changes of memory to itself, and exits with 0 if its request ended
-/// well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given. `handle_error` and the other hooks of the request run in the child.
+/// The process must have one thread when it serves; the server checks that and says so. A child has neither the
+/// listener (of a stream transport) nor the connections of others, keeps its changes of memory to itself, and exits
+/// with 0 if its request ended well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given.
+/// `handle_error` and the other hooks of the request run in the child.
 ///
-/// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken. At the limit
-/// of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops, idle children
-/// end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
+/// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken.
+/// At the limit of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops,
+/// idle children end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
 #[derive(Clone, Debug)]
 pub struct Fork {
     max_children: usize,
@@ -67,12 +68,14 @@ impl Fork {
         self
     }
 
-    /// Children that take longer are killed with SIGKILL, whatever they are doing. Default `None`: they may take for ever.
+    /// Children that take longer are killed with SIGKILL, whatever they are doing. Default `None`: they may take for
+    /// ever.
     ///
-    /// The builder's [`total_timeout`](crate::Builder::total_timeout) is watched by the child itself: it ends waits, and with an error that
-    /// `handle_error` and `finish` are told of, but not a handler that computes or that has executed another program. The server counts
-    /// both as failed; in [`Event::Stop`] the end of a child that was killed here is [`TimedOut`](End::TimedOut), of one that has given up
-    /// itself (exit code 1) [`Failed`](End::Failed).
+    /// The builder's [`total_timeout`](crate::Builder::total_timeout) is watched by the child itself: it ends waits,
+    /// and with an error that `handle_error` and `finish` are told of, but not a handler that computes or that has
+    /// executed another program. The server counts both as failed; in [`Event::Stop`] the end of a child that was
+    /// killed here is [`TimedOut`](End::TimedOut), of one that has given up itself (exit code 1)
+    /// [`Failed`](End::Failed).
     #[must_use]
     pub fn child_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.child_timeout = timeout.into();

@@ -9,8 +9,9 @@
 //!
 //! # A dispatch of one's own
 //!
-//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it wherever it likes, or gives
-//! it back [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler that is not `Send` does not compile.
+//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it wherever it
+//! likes, or gives it back [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler
+//! that is not `Send` does not compile.
 //!
 //! ```
 //! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, StartError, Task};
@@ -101,7 +102,8 @@ pub trait Process<J: Task>: Dispatch + Sized {
     /// No threads, no descriptors, or a process in which it cannot work.
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Self::Running, StartError>;
 
-    /// Takes a request over: Python's `process_request`. It must not wait for the peer, unless that is its nature (`Sync`).
+    /// Takes a request over: Python's `process_request`. It must not wait for the peer, unless that is its nature
+    /// (`Sync`).
     ///
     /// # Errors
     ///
@@ -128,8 +130,8 @@ pub trait Process<J: Task>: Dispatch + Sized {
         let _ = (running, serve_loop);
     }
 
-    /// Called after `serve`, when the listener is closed, again and again until no request is left or the deadline is over: waits
-    /// for progress until `until` at the latest.
+    /// Called after `serve`, when the listener is closed, again and again until no request is left or the deadline is
+    /// over: waits for progress until `until` at the latest.
     fn drain(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>, until: Instant) {
         let _ = running;
         serve_loop.wait_idle(until);

@@ -24,8 +24,9 @@ use crate::sys::poller::Watch;
 
 /// Runs every handler on the serving thread, one at a time.
 ///
-/// Connections whose handlers return [`Flow::Continue`](crate::Flow::Continue) wait in the poller between messages, so one thread serves thousands. A
-/// handler that blocks or loops inside `handle` keeps all others waiting. Nothing has to be `Send`.
+/// Connections whose handlers return [`Flow::Continue`](crate::Flow::Continue) wait in the poller between messages, so
+/// one thread serves thousands. A handler that blocks or loops inside `handle` keeps all others waiting. Nothing has to
+/// be `Send`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sync;
 
@@ -55,8 +56,8 @@ impl<J: Task> Process<J> for Sync {
         Ok(Running { worker: Worker::new(), again: VecDeque::new(), ready: Vec::new() })
     }
 
-    /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do for a client
-    /// that still sends waits in the poller, for the next call.
+    /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do
+    /// for a client that still sends waits in the poller, for the next call.
     fn process_request(
         &self,
         running: &mut Running<J>,

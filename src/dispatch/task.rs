@@ -34,7 +34,8 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     type Reporter: Report + Clone;
 
-    /// Serves the request to its end on this thread, waiting for the peer as long as the timeouts allow. Does not panic.
+    /// Serves the request to its end on this thread, waiting for the peer as long as the timeouts allow. Does not
+    /// panic.
     fn run(self);
 
     /// As [`run`](Self::run), up to where it is over (`Done`, `Detach`) or only lingers (`Park`).
@@ -49,7 +50,8 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn is_pending(&self) -> bool;
 
-    /// Takes it through the second phase of its transport, waiting for the peer; only then is it known whether it parks.
+    /// Takes it through the second phase of its transport, waiting for the peer; only then is it known whether it
+    /// parks.
     #[doc(hidden)]
     fn establish(&mut self);
 

@@ -21,11 +21,13 @@ use super::Task;
 use super::task::Announced;
 use crate::error::BindError;
 
-/// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside `handle`.
+/// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside
+/// `handle`.
 ///
-/// A thread that is done waits a little ([`idle_timeout`](Self::idle_timeout), 2 s) for another request before it ends, so that short
-/// connections do not pay for a new thread each; [`fresh_threads`](Self::fresh_threads) gives each request a new one. There are never more threads
-/// than [`max_threads`](Self::max_threads) or the builder's `max_connections`.
+/// A thread that is done waits a little ([`idle_timeout`](Self::idle_timeout), 2 s) for another request before it ends,
+/// so that short connections do not pay for a new thread each; [`fresh_threads`](Self::fresh_threads) gives each
+/// request a new one. There are never more threads than [`max_threads`](Self::max_threads) or the builder's
+/// `max_connections`.
 #[derive(Clone, Debug)]
 pub struct ThreadPerRequest {
     max_threads: Option<usize>,
@@ -40,7 +42,8 @@ impl Default for ThreadPerRequest {
 }
 
 impl ThreadPerRequest {
-    /// At most so many threads, and so requests, at a time; others wait in the backlog. Default: the builder's `max_connections`.
+    /// At most so many threads, and so requests, at a time; others wait in the backlog. Default: the builder's
+    /// `max_connections`.
     #[must_use]
     pub fn max_threads(mut self, most: usize) -> Self {
         self.max_threads = Some(most);
@@ -210,7 +213,8 @@ impl<J: Task + Send + 'static> Threads<J> {
     }
 }
 
-/// The next request of a thread; `None` to end it. Everything is decided under the one lock, so no request is handed to a thread that ends.
+/// The next request of a thread; `None` to end it. Everything is decided under the one lock, so no request is handed to
+/// a thread that ends.
 fn take<J>(shared: &Shared<J>, seat: &Arc<Seat<J>>, idle_timeout: Duration) -> Option<J> {
     let until = Instant::now() + idle_timeout;
     let mut state = shared.state.lock();

@@ -1,7 +1,7 @@
 //! Every name of Python's `socketserver`, what it is here, and what is different on purpose.
 //!
-//! A class that inherits from a mix-in and a server becomes a type put together from parts; a method that was overridden becomes
-//! a method of a trait, or a closure given to the builder.
+//! A class that inherits from a mix-in and a server becomes a type put together from parts; a method that was
+//! overridden becomes a method of a trait, or a closure given to the builder.
 //!
 //! # Classes
 //!
@@ -97,24 +97,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A handler that serves one message for each call and returns [`Flow::Continue`](crate::Flow::Continue) does the same, and costs no
-//! thread between messages under [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
+//! A handler that serves one message for each call and returns [`Flow::Continue`](crate::Flow::Continue) does the same,
+//! and costs no thread between messages under [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
 //!
 //! # Different on purpose
 //!
-//! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak the connection. Here a panic of
-//!   any hook is caught, and the connection is closed once on every path.
+//! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak
+//!   the connection. Here a panic of any hook is caught, and the connection is closed once on every path.
 //! - **Nothing is printed.** Errors are values that go to `handle_error`; who does not look at them does not see them.
-//! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop still runs, and no stop that
-//!   poisons the next run. A server that was stopped before it serves returns at once.
-//! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server closes.
-//! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not for ever.
+//! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop
+//!   still runs, and no stop that poisons the next run. A server that was stopped before it serves returns at once.
+//! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server
+//!   closes.
+//! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not
+//!   for ever.
 //! - **A silent client costs nothing.** `setup` and `handle` run when the first bytes are there (or at once:
 //!   [`speaking_first`](crate::Builder::speaking_first)); at a clean end of input `handle` is not called.
-//! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means something else.
+//! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means
+//!   something else.
 //! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.
-//! - **No reply that nobody asked for.** Python sends an empty datagram where the handler wrote nothing, and half an answer after an error.
-//! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server has left is replaced.
+//! - **No reply that nobody asked for.** Python sends an empty datagram where the handler wrote nothing, and half an
+//!   answer after an error.
+//! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server
+//!   has left is replaced.
 //! - **A child exits with 0 or 1, or with the code that its handler has set**; Python loses it. Its exit is reported.
 //! - **Only children of one's own are waited for**, each by its own process ID: the status of another is never taken.
 //! - **A child of a stream server closes the listener**, so that the port is free when the server has ended.

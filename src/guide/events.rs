@@ -4,9 +4,10 @@
 //!
 //! # Errors
 //!
-//! [`on_error`](crate::Builder::on_error) (or [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error)) is given every error of a step as a value:
-//! its [`stage`](crate::RequestError::stage), whether the peer simply [went away](crate::RequestError::is_disconnect), whether it was a
-//! [timeout](crate::RequestError::is_timeout) or a [panic](crate::RequestError::is_panic), and the error itself.
+//! [`on_error`](crate::Builder::on_error) (or [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error)) is
+//! given every error of a step as a value: its [`stage`](crate::RequestError::stage), whether the peer simply [went
+//! away](crate::RequestError::is_disconnect), whether it was a [timeout](crate::RequestError::is_timeout) or a
+//! [panic](crate::RequestError::is_panic), and the error itself.
 //!
 //! ```
 //! use socketserver::TcpServer;
@@ -23,9 +24,10 @@
 //!
 //! # Events
 //!
-//! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their
-//! reason, episodes in which accepting fails, threads that start and stop, children that end, the phases of a drain. A server without an observer
-//! does not even build them; with several, each is told. An observer is called on the thread on which the event happens, and should return soon.
+//! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop
+//! (exactly once each), refusals with their reason, episodes in which accepting fails, threads that start and stop,
+//! children that end, the phases of a drain. A server without an observer does not even build them; with several, each
+//! is told. An observer is called on the thread on which the event happens, and should return soon.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -56,9 +58,10 @@
 //!
 //! # `tracing` and `metrics`
 //!
-//! With the feature `tracing`, `traced` makes a span of every connection and events of the rest; what handlers say with `tracing` belongs to the span
-//! of their connection. With the feature `metrics`, `measured` keeps counters, gauges and a histogram. Both take the name of the server, for programs
-//! that have several, and go together with each other and with observers of one's own.
+//! With the feature `tracing`, `traced` makes a span of every connection and events of the rest; what handlers say with
+//! `tracing` belongs to the span of their connection. With the feature `metrics`, `measured` keeps counters, gauges and
+//! a histogram. Both take the name of the server, for programs that have several, and go together with each other and
+//! with observers of one's own.
 //!
 #![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = "```")]
 #![cfg_attr(not(all(feature = "metrics", feature = "tracing")), doc = "```ignore")]
@@ -79,11 +82,12 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! The spans, events and metrics are listed, with their fields and labels, at `HandlerFactoryExt::traced` and `HandlerFactoryExt::measured`. A
-//! subscriber that prints events only shows how a connection ended when it is told to print the end of spans, too: with `tracing_subscriber::fmt()`,
-//! `.with_span_events(FmtSpan::CLOSE)`.
+//! The spans, events and metrics are listed, with their fields and labels, at `HandlerFactoryExt::traced` and
+//! `HandlerFactoryExt::measured`. A subscriber that prints events only shows how a connection ended when it is told to
+//! print the end of spans, too: with `tracing_subscriber::fmt()`, `.with_span_events(FmtSpan::CLOSE)`.
 //!
 //! # Counters
 //!
-//! [`Server::stats`](crate::Server::stats), and a [`Stats`](crate::Stats) handle from anywhere, give a snapshot of the counters at the price of a few atomic
-//! loads: accepted, active, finished (and how many of them were detached), idle closed, forced, refused, failed. The [`Report`](crate::Report) has the same at the end.
+//! [`Server::stats`](crate::Server::stats), and a [`Stats`](crate::Stats) handle from anywhere, give a snapshot of the
+//! counters at the price of a few atomic loads: accepted, active, finished (and how many of them were detached), idle
+//! closed, forced, refused, failed. The [`Report`](crate::Report) has the same at the end.

@@ -22,8 +22,9 @@
 //! | threads of `Pool` | four for each CPU, at least 16 | [`workers`](crate::Pool::workers) |
 //! | children of `Fork` | 40 | `Fork::max_children` |
 //!
-//! A timeout is a deadline on the operation, not on each system call: a `read_line` whose bytes trickle in ends in time. `None` switches
-//! one off. The number of requests is exact: a place is taken before a connection is accepted and given back once, on return, error or panic.
+//! A timeout is a deadline on the operation, not on each system call: a `read_line` whose bytes trickle in ends in
+//! time. `None` switches one off. The number of requests is exact: a place is taken before a connection is accepted and
+//! given back once, on return, error or panic.
 //!
 //! ```
 //! use std::time::Duration;

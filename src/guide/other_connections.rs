@@ -2,9 +2,9 @@
 //!
 //! # Writing to another client
 //!
-//! A handler has its own connection and no other. What it wants to say to others goes through their [`Sender`](crate::Sender)s, which their
-//! own handlers get from [`Stream::sender`](crate::Stream::sender) and put where others find them. Who is told what is the program's matter: a room, a
-//! topic, a list of those who want to know.
+//! A handler has its own connection and no other. What it wants to say to others goes through their
+//! [`Sender`](crate::Sender)s, which their own handlers get from [`Stream::sender`](crate::Stream::sender) and put
+//! where others find them. Who is told what is the program's matter: a room, a topic, a list of those who want to know.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -55,43 +55,48 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! Sending never waits, so it may be done under a lock, as above: then all hear the messages in the same order. A sender may also go to any
-//! thread: one that reads a queue, or rings every minute.
+//! Sending never waits, so it may be done under a lock, as above: then all hear the messages in the same order. A
+//! sender may also go to any thread: one that reads a queue, or rings every minute.
 //!
 //! ## When a message leaves
 //!
-//! Nobody but the one who serves a connection writes to its socket; a message waits in the connection's mailbox until that one looks.
+//! Nobody but the one who serves a connection writes to its socket; a message waits in the connection's mailbox until
+//! that one looks.
 //!
-//! - While the connection waits for its client, whether parked or on a thread of its own: at once. The server wakes up for it.
-//! - While its handler runs: when `handle` has returned, behind what it has written, or as soon as a read inside `handle` has to wait. So a message
-//!   is never in the middle of an answer, and a handler that computes for a second delays what others send by a second.
+//! - While the connection waits for its client, whether parked or on a thread of its own: at once. The server wakes up
+//!   for it.
+//! - While its handler runs: when `handle` has returned, behind what it has written, or as soon as a read inside
+//!   `handle` has to wait. So a message is never in the middle of an answer, and a handler that computes for a second
+//!   delays what others send by a second.
 //! - While it is ending: what was sent before `finish` has returned still leaves; then sending fails with
 //!   [`SendError::Closed`](crate::SendError::Closed). That holds for a drain, too, which no sender can delay.
 //!
 //! ## Clients that do not read
 //!
-//! What waits for one connection, its handler's output included, is at most [`max_pending_output`](crate::Builder::max_pending_output) (64 KiB). Beyond it
-//! [`Sender::send`](crate::Sender::send) fails with [`SendError::Full`](crate::SendError::Full) and has sent nothing, and the program decides: drop
-//! the message, remember that something was missed, or end the connection with [`close_with`](crate::Sender::close_with). The write timeout ends
-//! a client that reads nothing at all. Where clients send many messages at once, raise the limit: what one sends in one go should fit.
+//! What waits for one connection, its handler's output included, is at most
+//! [`max_pending_output`](crate::Builder::max_pending_output) (64 KiB). Beyond it [`Sender::send`](crate::Sender::send)
+//! fails with [`SendError::Full`](crate::SendError::Full) and has sent nothing, and the program decides: drop the
+//! message, remember that something was missed, or end the connection with [`close_with`](crate::Sender::close_with).
+//! The write timeout ends a client that reads nothing at all. Where clients send many messages at once, raise the
+//! limit: what one sends in one go should fit.
 //!
-//! What is sent to a client does not make it less idle: [`idle_timeout`](crate::Builder::idle_timeout) counts from its own last message.
-//! Raise it where clients only listen.
+//! What is sent to a client does not make it less idle: [`idle_timeout`](crate::Builder::idle_timeout) counts from its
+//! own last message. Raise it where clients only listen.
 //!
 //! ## Under each dispatch
 //!
-//! `Sync`, `Pool` and `ThreadPerRequest` do the same. A connection whose thread waits for its client needs another descriptor for that thread (an
-//! eventfd, on Linux) once it has a sender; a parked one needs none. Under `Fork` each connection has a process of its own, whose memory no
-//! other can reach: `sender` fails and says so.
+//! `Sync`, `Pool` and `ThreadPerRequest` do the same. A connection whose thread waits for its client needs another
+//! descriptor for that thread (an eventfd, on Linux) once it has a sender; a parked one needs none. Under `Fork` each
+//! connection has a process of its own, whose memory no other can reach: `sender` fails and says so.
 //!
 //! The example `chat` is a complete program.
 //!
 //! # Taking a connection out
 //!
 //! A handler that returns [`Flow::Detach`](crate::Flow::Detach) takes its connection out of the server:
-//! [`Handler::detached`](crate::Handler::detached) gets it by value, to speak another protocol, or to hand it to another thread or library. The
-//! [`Stream`](crate::Stream) still has the bytes that came with the last message; it blocks as before, but has no timeouts and sees no stop.
-//! [`into_parts`](crate::Stream::into_parts) takes it apart.
+//! [`Handler::detached`](crate::Handler::detached) gets it by value, to speak another protocol, or to hand it to
+//! another thread or library. The [`Stream`](crate::Stream) still has the bytes that came with the last message; it
+//! blocks as before, but has no timeouts and sees no stop. [`into_parts`](crate::Stream::into_parts) takes it apart.
 //!
 //! ```
 //! use std::io::{BufRead, Read, Write};
@@ -132,5 +137,6 @@
 //!
 //! For the server the connection has ended: its place is free for another, its [`Event::Stop`](crate::Event::Stop) says
 //! [`End::Detached`](crate::End::Detached), and the [`Report`](crate::Report) counts it among the finished and as
-//! [`detached`](crate::Report::detached). `finish` is not called, and its senders fail; what they have sent before leaves with the new owner's first
-//! write or flush. Under `Fork` it happens in the child, which ends when `detached` returns: the server sees a child that ended well.
+//! [`detached`](crate::Report::detached). `finish` is not called, and its senders fail; what they have sent before
+//! leaves with the new owner's first write or flush. Under `Fork` it happens in the child, which ends when `detached`
+//! returns: the server sees a child that ended well.

@@ -22,7 +22,9 @@
 //!
 //! - `metrics`: `measured`, of the builder and of factories, counts events with the `metrics` crate.
 //! - `signals`: the module `signals`, which turns SIGINT and SIGTERM into a drain (Unix).
-//! - `testing`: the module `testing`: handlers served in memory, a transport that fails on demand, an observer that keeps accounts.
-//! - `tracing`: `traced`, of the builder and of factories, tells the `tracing` crate of events, in a span for each connection.
+//! - `testing`: the module `testing`: handlers served in memory, a transport that fails on demand, an observer that
+//!   keeps accounts.
+//! - `tracing`: `traced`, of the builder and of factories, tells the `tracing` crate of events, in a span for each
+//!   connection.
 //!
 //! The least version of Rust is 1.88.

@@ -3,8 +3,8 @@
 //! # Who may stop a server
 //!
 //! A [`StopHandle`](crate::StopHandle) is clonable and works from everywhere: another thread, a handler
-//! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once and cannot deadlock, and may be called before, during
-//! and after serving. There is no poll interval: the serve loop wakes up at once.
+//! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once and cannot deadlock, and
+//! may be called before, during and after serving. There is no poll interval: the serve loop wakes up at once.
 //!
 //! ```
 //! use socketserver::{Flow, TcpServer};
@@ -32,8 +32,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` makes SIGINT and SIGTERM do it: the first drains, the
-//! second does not wait. Nothing is installed unasked.
+//! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` makes SIGINT and SIGTERM do it: the
+//! first drains, the second does not wait. Nothing is installed unasked.
 //!
 //! # The order
 //!
@@ -42,19 +42,21 @@
 //! 3. Connections that wait for their next message end. Their handlers' `finish` is told
 //!    [`End::Drained`](crate::End::Drained).
 //! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping).
-//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and what is left is closed; children
-//!    of `Fork` get SIGTERM, and shortly after it SIGKILL.
-//! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there were and how they
-//!    ended, and how long the drain took.
+//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and
+//!    what is left is closed; children of `Fork` get SIGTERM, and shortly after it SIGKILL.
+//! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there
+//!    were and how they ended, and how long the drain took.
 //!
-//! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline, [`shutdown_now`](crate::StopHandle::shutdown_now) none at all; a second
-//! call can shorten the time that is left, never lengthen it. What no deadline can end is a handler that computes: under
-//! `ThreadPerRequest` and `Pool` it is reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
+//! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline,
+//! [`shutdown_now`](crate::StopHandle::shutdown_now) none at all; a second call can shorten the time that is left,
+//! never lengthen it. What no deadline can end is a handler that computes: under `ThreadPerRequest` and `Pool` it is
+//! reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
 //!
 //! # Without serving for ever
 //!
 //! Dropping a server that has served with [`handle_request`](crate::Server::handle_request) drains, too. Dropping a
-//! [`BackgroundServer`](crate::BackgroundServer) stops it and waits; its [`shutdown`](crate::BackgroundServer::shutdown) does that and returns the report.
+//! [`BackgroundServer`](crate::BackgroundServer) stops it and waits; its
+//! [`shutdown`](crate::BackgroundServer::shutdown) does that and returns the report.
 //!
-//! [`pause`](crate::StopHandle::pause) and [`resume`](crate::StopHandle::resume) stop accepting for a while: the address stays bound, and connections are
-//! served on.
+//! [`pause`](crate::StopHandle::pause) and [`resume`](crate::StopHandle::resume) stop accepting for a while: the
+//! address stays bound, and connections are served on.

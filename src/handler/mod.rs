@@ -29,16 +29,18 @@ pub type HandlerResult<T = Flow> = Result<T, BoxError>;
 pub enum Flow {
     /// The conversation is over: send what is left, close gracefully.
     Close,
-    /// Call `handle` again when the client has sent more. Until then the connection costs no thread (under `Sync` and `Pool`).
+    /// Call `handle` again when the client has sent more. Until then the connection costs no thread (under `Sync` and
+    /// `Pool`).
     Continue,
     /// Take the connection out of the server: [`Handler::detached`] gets it. See the chapter on
     /// [other connections](crate::guide::other_connections#taking-a-connection-out).
     Detach,
-    /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the connection costs no
-    /// thread (under `Sync` and `Pool`): a handler that writes a long answer piece by piece serves slow readers so.
+    /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the
+    /// connection costs no thread (under `Sync` and `Pool`): a handler that writes a long answer piece by piece serves
+    /// slow readers so.
     ///
-    /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not idle: a drain
-    /// lets it finish, until its deadline.
+    /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not
+    /// idle: a drain lets it finish, until its deadline.
     Flush,
 }
 
@@ -88,9 +90,10 @@ impl End {
 
 /// Serves one connection or message: Python's `BaseRequestHandler`.
 ///
-/// The order is `setup`, `handle` (again and again for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs when the first bytes are there
-/// (or at once, see [`HandlerFactory::speaks_first`]); `finish` runs exactly once if `setup` has succeeded, also after an error
-/// or a panic. All three run on one thread at a time, but not always the same one under `Pool`.
+/// The order is `setup`, `handle` (again and again for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs
+/// when the first bytes are there (or at once, see [`HandlerFactory::speaks_first`]); `finish` runs exactly once if
+/// `setup` has succeeded, also after an error or a panic. All three run on one thread at a time, but not always the
+/// same one under `Pool`.
 ///
 /// ```
 /// use std::io::{BufRead, Write};
@@ -131,7 +134,8 @@ pub trait Handler<R> {
     /// Any error; it goes to [`HandlerFactory::handle_error`] and the connection is closed.
     fn handle(&mut self, request: &mut R) -> HandlerResult;
 
-    /// Ends the conversation, told why. What it writes is sent before the connection is closed, where there is still somebody to read it.
+    /// Ends the conversation, told why. What it writes is sent before the connection is closed, where there is still
+    /// somebody to read it.
     ///
     /// # Errors
     ///
@@ -141,9 +145,9 @@ pub trait Handler<R> {
         Ok(())
     }
 
-    /// Receives the request after [`Flow::Detach`], to own it from here on: it counts no more, has no deadlines, and is not closed by
-    /// the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of its own; under `Fork` the child ends
-    /// when this returns.
+    /// Receives the request after [`Flow::Detach`], to own it from here on: it counts no more, has no deadlines, and is
+    /// not closed by the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of
+    /// its own; under `Fork` the child ends when this returns.
     fn detached(self, request: R)
     where
         Self: Sized,
@@ -154,8 +158,8 @@ pub trait Handler<R> {
 
 /// Makes a handler for each request, and carries the hooks that were overridden on a Python server.
 ///
-/// Closures `Fn(&R) -> impl Handler<R>` are factories without hooks; [`HandlerFactoryExt`] adds hooks to any factory; a type of one's own
-/// overrides what it needs. A hook that panics ends neither the server nor another request.
+/// Closures `Fn(&R) -> impl Handler<R>` are factories without hooks; [`HandlerFactoryExt`] adds hooks to any factory; a
+/// type of one's own overrides what it needs. A hook that panics ends neither the server nor another request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make handlers for requests of `{R}`",
     label = "not a handler factory for `{R}`",
@@ -168,8 +172,9 @@ pub trait HandlerFactory<R: Request> {
     /// Makes the handler, just before its `setup`: Python's `finish_request`.
     fn make(&self, request: &R) -> Self::Handler;
 
-    /// As [`make`](Self::make), which it calls; `id` is the name that events give to the request. This is what the server calls: whoever
-    /// wants to tell requests apart in a log of handlers overrides it. Wrappers pass it on to the factory inside.
+    /// As [`make`](Self::make), which it calls; `id` is the name that events give to the request. This is what the
+    /// server calls: whoever wants to tell requests apart in a log of handlers overrides it. Wrappers pass it on to the
+    /// factory inside.
     fn make_with_id(&self, request: &R, id: RequestId) -> Self::Handler {
         let _ = id;
         self.make(request)
@@ -177,8 +182,8 @@ pub trait HandlerFactory<R: Request> {
 
     /// Whether to serve the request; if not, it is closed and counted as refused.
     ///
-    /// Asked where the handler will run, before it is made: when the first bytes are there where connections wait for them without a thread
-    /// (`Sync`, `Pool`), at once under the others and for handlers that speak first.
+    /// Asked where the handler will run, before it is made: when the first bytes are there where connections wait for
+    /// them without a thread (`Sync`, `Pool`), at once under the others and for handlers that speak first.
     fn verify_request(&self, request: &R) -> bool {
         let _ = request;
         true
@@ -195,7 +200,8 @@ pub trait HandlerFactory<R: Request> {
     /// Called by the serve loop after each wake-up, and at the builder's `service_interval`. Never twice at a time.
     fn service_actions(&self) {}
 
-    /// Whether handlers greet before the client has sent anything. If not, a connection costs no worker before its first byte.
+    /// Whether handlers greet before the client has sent anything. If not, a connection costs no worker before its
+    /// first byte.
     fn speaks_first(&self) -> bool {
         false
     }
@@ -205,8 +211,8 @@ pub trait HandlerFactory<R: Request> {
         None
     }
 
-    /// Shows `visit` everyone who is told of events, the outermost first: the [`observer`](Self::observer) and those of the factories that this
-    /// one wraps. Wrappers pass it on to the factory inside.
+    /// Shows `visit` everyone who is told of events, the outermost first: the [`observer`](Self::observer) and those of
+    /// the factories that this one wraps. Wrappers pass it on to the factory inside.
     fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
         if let Some(observer) = self.observer() {
             visit(observer);

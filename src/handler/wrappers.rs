@@ -39,8 +39,8 @@ pub trait HandlerFactoryExt: Sized {
 
     /// Tells the `tracing` crate of what happens; `server` is the name of this server in all of it. Feature `tracing`.
     ///
-    /// Each connection or message has a span `request` (level INFO) from its start to its stop, and its handler runs inside: what the
-    /// handler says belongs to it. Everything has the target `socketserver` and the field `server`.
+    /// Each connection or message has a span `request` (level INFO) from its start to its stop, and its handler runs
+    /// inside: what the handler says belongs to it. Everything has the target `socketserver` and the field `server`.
     ///
     /// | field of the span | what | when |
     /// |---|---|---|
@@ -72,7 +72,8 @@ pub trait HandlerFactoryExt: Sized {
         crate::adapters::Traced::new(self, server.into())
     }
 
-    /// Counts what happens with the `metrics` crate; `server` is the value of the label `server` of everything. Feature `metrics`.
+    /// Counts what happens with the `metrics` crate; `server` is the value of the label `server` of everything. Feature
+    /// `metrics`.
     ///
     /// The program installs its recorder before the server serves.
     ///

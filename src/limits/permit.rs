@@ -1,4 +1,5 @@
-//! Permits: a request holds one from before `accept` until it is closed, so a limit is exact and a count is never forgotten.
+//! Permits: a request holds one from before `accept` until it is closed, so a limit is exact and a count is never
+//! forgotten.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +16,8 @@ use crate::stop::StopState;
 pub(crate) struct Permits {
     limit: usize,
     in_use: AtomicUsize,
-    /// How many somebody waits to see given back before the control signal is raised: the loop at its limit, or short of descriptors.
+    /// How many somebody waits to see given back before the control signal is raised: the loop at its limit, or short
+    /// of descriptors.
     wanted: AtomicUsize,
     stop: Arc<StopState>,
     /// How many threads wait for a release.

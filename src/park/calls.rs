@@ -1,4 +1,5 @@
-//! Calls from elsewhere for connections that are parked: whoever polls wakes them, as if the poller had brought an event.
+//! Calls from elsewhere for connections that are parked: whoever polls wakes them, as if the poller had brought an
+//! event.
 
 use std::fmt;
 use std::sync::Arc;

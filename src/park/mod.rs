@@ -1,15 +1,18 @@
 //! Where idle connections wait: a poller, a table with a state machine for each connection, and timers.
 //!
-//! `Sync` and `Pool` use the same place. A connection is in one of three states (see [`table`]): vacant, parked (the table owns its job) or
-//! running (a worker does). Whoever takes a job out of the table must park or remove it again; there is no other way in or out:
+//! `Sync` and `Pool` use the same place. A connection is in one of three states (see [`table`]): vacant, parked (the
+//! table owns its job) or running (a worker does). Whoever takes a job out of the table must park or remove it again;
+//! there is no other way in or out:
 //!
 //! - [`insert`](ParkingPlace::insert) registers a connection; it is running until parked.
 //! - [`wake`](ParkingPlace::wake) answers an event: the job, or a note for the worker that runs it.
 //! - [`park`](ParkingPlace::park) lets it wait, or gives it back at once if there was news while it ran.
 //! - [`remove`](ParkingPlace::remove) frees the slot; events still on their way find its generation gone.
-//! - [`called`](ParkingPlace::called) tells which connections have been sent a message from elsewhere: to be woken, as by an event.
-//! - [`expired`](ParkingPlace::expired), [`take_all`](ParkingPlace::take_all), [`take_longest_idle`](ParkingPlace::take_longest_idle)
-//!   take parked ones out for the timer, the drain, and shedding.
+//! - [`called`](ParkingPlace::called) tells which connections have been sent a message from elsewhere: to be woken, as
+//!   by an event.
+//! - [`expired`](ParkingPlace::expired), [`take_all`](ParkingPlace::take_all),
+//!   [`take_longest_idle`](ParkingPlace::take_longest_idle) take parked ones out for the timer, the drain, and
+//!   shedding.
 
 use std::io;
 use std::sync::Arc;
@@ -110,7 +113,8 @@ impl<J: Waits> ParkingPlace<J> {
         }
     }
 
-    /// Lets a job wait. `Some` gives it back: there is news already, and the flag says whether the peer may have closed.
+    /// Lets a job wait. `Some` gives it back: there is news already, and the flag says whether the peer may have
+    /// closed.
     ///
     /// # Errors
     ///
@@ -199,7 +203,8 @@ impl<J: Waits> ParkingPlace<J> {
         Arc::clone(&self.calls) as Arc<dyn Call>
     }
 
-    /// Tells who has been called since it was last asked; the next [`wait`](Self::wait) returns at once for those who come later.
+    /// Tells who has been called since it was last asked; the next [`wait`](Self::wait) returns at once for those who
+    /// come later.
     pub(crate) fn called(&self, each: impl FnMut(Token)) {
         self.calls.take(each);
     }
@@ -225,8 +230,8 @@ impl<J: Waits> ParkingPlace<J> {
                 candidates.reverse();
             }
             while let Some((since, token)) = candidates.pop() {
-                // One that has spoken since the look is not the longest idle any more, nor is one whose message has come but has
-                // not been taken in yet.
+                // One that has spoken since the look is not the longest idle any more, nor is one whose message has
+                // come but has not been taken in yet.
                 if let Some(job) = self.table.take_idle_since(token, since, is_silent) {
                     return Some((token, job));
                 }

@@ -1,5 +1,5 @@
-//! A model check of the table: every interleaving (of many thousands, chosen by shuttle) of events, parking, timers, closing and stopping,
-//! and of messages that are sent to parked connections from elsewhere.
+//! A model check of the table: every interleaving (of many thousands, chosen by shuttle) of events, parking, timers,
+//! closing and stopping, and of messages that are sent to parked connections from elsewhere.
 //!
 //! Run with `RUSTFLAGS="--cfg socketserver_shuttle" cargo test --release --lib model`.
 
@@ -215,7 +215,8 @@ struct Addressed {
 }
 
 impl Addressed {
-    /// As [`run`]; the messages are taken where a turn begins, and the mailbox is looked at before the connection parks.
+    /// As [`run`]; the messages are taken where a turn begins, and the mailbox is looked at before the connection
+    /// parks.
     fn run(&self, token: Token, mut job: Job) {
         loop {
             job.0.hold();

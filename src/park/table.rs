@@ -11,7 +11,8 @@
 //!    +----------------------------- remove ----------------------+
 //! ```
 //!
-//! A slot's generation is in its token: an event for a connection that has gone, or whose slot has a new tenant, finds nothing.
+//! A slot's generation is in its token: an event for a connection that has gone, or whose slot has a new tenant, finds
+//! nothing.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -71,8 +72,8 @@ enum State<J> {
 struct Slot<J> {
     state: State<J>,
     generation: u32,
-    /// The time of this slot's entry in the wheel; `u64::MAX` if it has none. Entries with another time are stale. It stays there
-    /// for the next tenant, so that connections that come and go leave no entries behind.
+    /// The time of this slot's entry in the wheel; `u64::MAX` if it has none. Entries with another time are stale. It
+    /// stays there for the next tenant, so that connections that come and go leave no entries behind.
     entry: u64,
     slow: bool,
     parking: Parking,
@@ -172,7 +173,8 @@ impl<J> Table<J> {
         slot.take_parked()
     }
 
-    /// As [`take_parked`](Self::take_parked), if it has been waiting for its next message since just then and is still `silent`.
+    /// As [`take_parked`](Self::take_parked), if it has been waiting for its next message since just then and is still
+    /// `silent`.
     pub(crate) fn take_idle_since(&self, token: Token, since: u64, silent: impl FnOnce(&J) -> bool) -> Option<J> {
         let mut slot = self.tenant(token)?;
         let unchanged = slot.parking.class == Class::Idle && slot.parking.since == since;

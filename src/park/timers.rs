@@ -1,7 +1,8 @@
 //! Deadlines of parked connections: a hierarchical timing wheel, O(1) for every operation.
 //!
 //! A connection that parks again with a later deadline costs nothing here: it only notes the deadline in its slot, and
-//! its one entry finds that out when its turn comes, and moves on (Varghese and Lauck, 1987, scheme 7, with lazy updates).
+//! its one entry finds that out when its turn comes, and moves on (Varghese and Lauck, 1987, scheme 7, with lazy
+//! updates).
 
 use std::time::Duration;
 use std::time::Instant;

@@ -50,8 +50,8 @@ impl Buffer {
         None
     }
 
-    /// Gives the large buffer back and keeps a copy of what is unread; a buffer that has grown for a long message stays, because to
-    /// copy the message at each of its pieces would cost the square of its length.
+    /// Gives the large buffer back and keeps a copy of what is unread; a buffer that has grown for a long message
+    /// stays, because to copy the message at each of its pieces would cost the square of its length.
     #[inline]
     pub(crate) fn reclaim(&mut self) -> Option<Box<[u8]>> {
         if self.data.len() > SIZE && self.len() >= self.data.len() / 4 {

@@ -60,7 +60,8 @@ pub(crate) struct Reply {
 
 /// A message, as handlers see it. It dereferences to its payload.
 ///
-/// Nothing is sent that was not asked for: a handler answers with [`reply`](Self::reply), as often as it wants or not at all.
+/// Nothing is sent that was not asked for: a handler answers with [`reply`](Self::reply), as often as it wants or not
+/// at all.
 pub struct Datagram<A> {
     payload: Vec<u8>,
     peer: Option<A>,
@@ -144,9 +145,9 @@ impl<A> Datagram<A> {
         self.session.as_ref().map(|session| session.stop.clone())
     }
 
-    /// Sends one datagram to the sender, from the address it was sent to. It leaves when `handle` has returned, with other replies in one
-    /// system call where the platform can; what goes wrong then is told to [`handle_error`](crate::HandlerFactory::handle_error).
-    /// [`reply_now`](Self::reply_now) does not wait.
+    /// Sends one datagram to the sender, from the address it was sent to. It leaves when `handle` has returned, with
+    /// other replies in one system call where the platform can; what goes wrong then is told to
+    /// [`handle_error`](crate::HandlerFactory::handle_error). [`reply_now`](Self::reply_now) does not wait.
     ///
     /// # Errors
     ///

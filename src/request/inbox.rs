@@ -21,7 +21,8 @@ impl Drop for Inbox {
 }
 
 impl<S: Socket> Writer<S> {
-    /// As [`send_output`](Self::send_output), and what others have sent so far behind it. Called where a handler is not writing.
+    /// As [`send_output`](Self::send_output), and what others have sent so far behind it. Called where a handler is not
+    /// writing.
     pub(super) fn send_output_and_mail(&mut self) -> io::Result<bool> {
         if self.inbox.is_none() {
             return self.send_output();

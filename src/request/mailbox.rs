@@ -7,9 +7,10 @@
 //!      +-- take, or the first send: calls wake +
 //! ```
 //!
-//! The socket has one owner, the worker or thread that serves the connection; nobody else writes to it. That one looks here whenever
-//! it has sent its own output, and says before it waits for input how it can be called. A sender appends its message under the lock and
-//! makes that call, once. So no message is overlooked, none is cut by another, and a connection that is busy is not disturbed.
+//! The socket has one owner, the worker or thread that serves the connection; nobody else writes to it. That one looks
+//! here whenever it has sent its own output, and says before it waits for input how it can be called. A sender appends
+//! its message under the lock and makes that call, once. So no message is overlooked, none is cut by another, and a
+//! connection that is busy is not disturbed.
 
 use std::fmt;
 use std::io;
@@ -27,7 +28,8 @@ use crate::sys::signal::Signal;
 use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 
-/// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see [`Request::mailbox`](crate::Request::mailbox).
+/// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see
+/// [`Request::mailbox`](crate::Request::mailbox).
 pub struct Mailbox {
     limit: usize,
     state: Mutex<State>,

@@ -32,8 +32,9 @@ use crate::sys::Descriptor;
 
 /// What a transport hands to a handler.
 ///
-/// [`Stream`] and [`Datagram`] implement it, and most transports use one of them. A transport whose requests are neither (rows of a
-/// table, messages of a queue) implements the two methods that have no default: such a request is set up, handled once and finished.
+/// [`Stream`] and [`Datagram`] implement it, and most transports use one of them. A transport whose requests are
+/// neither (rows of a table, messages of a queue) implements the two methods that have no default: such a request is
+/// set up, handled once and finished.
 pub trait Request {
     /// The address of a peer.
     type Addr: Clone + fmt::Debug + Send + Sync + 'static;
@@ -46,13 +47,14 @@ pub trait Request {
         let _ = session;
     }
 
-    /// Told after [`attach`](Self::attach), where the server has a [`total_timeout`](crate::Builder::total_timeout): nothing waits for
-    /// the peer beyond `until`.
+    /// Told after [`attach`](Self::attach), where the server has a [`total_timeout`](crate::Builder::total_timeout):
+    /// nothing waits for the peer beyond `until`.
     fn set_deadline(&mut self, until: Instant) {
         let _ = until;
     }
 
-    /// Told when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): no stop and no timeouts from here on.
+    /// Told when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): no stop and no timeouts
+    /// from here on.
     fn release(&mut self) {}
 
     /// What the poller waits on between messages; `None` for a request that is handled once.
@@ -87,8 +89,8 @@ pub trait Request {
         Progress::default()
     }
 
-    /// Sends what is still to be sent, without waiting; true once nothing is left. Otherwise it is called again when the descriptor is
-    /// writable, or after the next one's turn if [`Progress::yielded`] says so.
+    /// Sends what is still to be sent, without waiting; true once nothing is left. Otherwise it is called again when
+    /// the descriptor is writable, or after the next one's turn if [`Progress::yielded`] says so.
     ///
     /// # Errors
     ///
@@ -97,8 +99,8 @@ pub trait Request {
         Ok(true)
     }
 
-    /// What [`Sender`]s have sent to the peer, once there is one; [`flush_output`](Self::flush_output) takes it in. A request that wraps
-    /// a [`Stream`] passes the stream's on.
+    /// What [`Sender`]s have sent to the peer, once there is one; [`flush_output`](Self::flush_output) takes it in. A
+    /// request that wraps a [`Stream`] passes the stream's on.
     fn mailbox(&self) -> Option<&Mailbox> {
         None
     }
@@ -169,7 +171,8 @@ pub struct Progress {
     pub transferred: (u64, u64),
     /// Whether the socket may have more than has been taken in.
     pub maybe_more: bool,
-    /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want of room.
+    /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want
+    /// of room.
     pub yielded: bool,
 }
 

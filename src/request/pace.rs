@@ -1,4 +1,5 @@
-//! How fast a peer has to be with what it sends in mid-message and with what it takes: a deadline that moves with each byte.
+//! How fast a peer has to be with what it sends in mid-message and with what it takes: a deadline that moves with each
+//! byte.
 
 use std::io;
 use std::time::Duration;
@@ -94,7 +95,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// When a wait that begins now is given up. One that waits for its first byte may be between two messages: no rate is asked of it.
+    /// When a wait that begins now is given up. One that waits for its first byte may be between two messages: no rate
+    /// is asked of it.
     pub(super) fn due(&mut self, timeout: Option<Duration>, rate: Option<MinRate>) -> Due {
         let now = Instant::now();
         let until = *self.until.get_or_insert_with(|| after(now, timeout));

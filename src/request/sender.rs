@@ -9,8 +9,8 @@ use super::mailbox::Mailbox;
 /// Writes to a connection from elsewhere: from the handler of another one, or from any thread; see
 /// [`Stream::sender`](crate::Stream::sender).
 ///
-/// It can be cloned and kept anywhere; two are equal if they write to the same connection. It keeps neither the connection nor the server: once the connection has ended, sending fails with
-/// [`SendError::Closed`].
+/// It can be cloned and kept anywhere; two are equal if they write to the same connection. It keeps neither the
+/// connection nor the server: once the connection has ended, sending fails with [`SendError::Closed`].
 #[derive(Clone, Debug)]
 pub struct Sender {
     mailbox: Arc<Mailbox>,
@@ -23,9 +23,10 @@ impl Sender {
 
     /// Hands `message` over to be sent. Never waits, neither for the client nor for a handler.
     ///
-    /// The message arrives whole: it is neither cut by other messages nor put into the middle of what a handler writes; it leaves between two
-    /// calls of `handle`, or while a read inside `handle` waits for the client. Messages of one sender arrive in the order in which they
-    /// were sent, those of different ones in the order of the calls. The bytes are sent as they are: a line needs its newline.
+    /// The message arrives whole: it is neither cut by other messages nor put into the middle of what a handler writes;
+    /// it leaves between two calls of `handle`, or while a read inside `handle` waits for the client. Messages of one
+    /// sender arrive in the order in which they were sent, those of different ones in the order of the calls. The bytes
+    /// are sent as they are: a line needs its newline.
     ///
     /// `Ok` means that it will be sent if the connection lives long enough, not that the client has got it.
     ///
@@ -33,23 +34,25 @@ impl Sender {
     ///
     /// Nothing has been sent then, not a part either:
     ///
-    /// - [`SendError::Full`]: the client does not read, or not so fast. Drop the message, try later, or [close](Self::close) the connection.
+    /// - [`SendError::Full`]: the client does not read, or not so fast. Drop the message, try later, or
+    ///   [close](Self::close) the connection.
     /// - [`SendError::TooLong`]: the message can never be sent.
     /// - [`SendError::Closed`]: the connection has ended, is ending, or was detached.
     pub fn send(&self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
         self.mailbox.send(message.as_ref())
     }
 
-    /// Asks the server to end the connection when all that was sent has left. Returns at once; nothing more can be sent from here on.
+    /// Asks the server to end the connection when all that was sent has left. Returns at once; nothing more can be sent
+    /// from here on.
     ///
-    /// The handler's `finish` is told [`End::HandlerClosed`](crate::End::HandlerClosed). A read that waits inside `handle` sees the end of
-    /// input. A client that does not read is cut off by the write timeout.
+    /// The handler's `finish` is told [`End::HandlerClosed`](crate::End::HandlerClosed). A read that waits inside
+    /// `handle` sees the end of input. A client that does not read is cut off by the write timeout.
     pub fn close(&self) {
         self.close_with([]);
     }
 
-    /// As [`close`](Self::close), with last words: they go out behind everything else, and need no room, so that a client that is closed
-    /// because it is too slow can be told.
+    /// As [`close`](Self::close), with last words: they go out behind everything else, and need no room, so that a
+    /// client that is closed because it is too slow can be told.
     pub fn close_with(&self, farewell: impl AsRef<[u8]>) {
         self.mailbox.dismiss(farewell.as_ref());
     }

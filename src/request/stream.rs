@@ -31,8 +31,9 @@ use crate::sys::Descriptor;
 
 /// A non-blocking socket, or something like one: what [`Stream`] is made over.
 ///
-/// `read` and `write` return [`ErrorKind::WouldBlock`] instead of waiting, and the descriptor tells when to try again. Implement it to
-/// bring a transport of your own; `TcpStream` and `UnixStream` of the standard library have it (set to non-blocking by the transports).
+/// `read` and `write` return [`ErrorKind::WouldBlock`] instead of waiting, and the descriptor tells when to try again.
+/// Implement it to bring a transport of your own; `TcpStream` and `UnixStream` of the standard library have it (set to
+/// non-blocking by the transports).
 pub trait Socket: Read + Write {
     /// The address of a peer.
     type Addr: Clone + fmt::Debug + Send + Sync + 'static;
@@ -41,8 +42,8 @@ pub trait Socket: Read + Write {
     /// (epoll(7), Q9). Where it may not have (TLS records, say), a second read makes sure.
     const SHORT_READ_DRAINS: bool = false;
 
-    /// Whether what is written goes to the descriptor as it is (not so for TLS), so that the kernel may send files to it by itself:
-    /// see [`Stream::send_file`].
+    /// Whether what is written goes to the descriptor as it is (not so for TLS), so that the kernel may send files to
+    /// it by itself: see [`Stream::send_file`].
     const IS_PLAIN: bool = false;
 
     /// Readable when a read may make progress, writable when a write may.
@@ -59,12 +60,14 @@ pub trait Socket: Read + Write {
 /// A connection, as handlers see it.
 ///
 /// Reading is buffered ([`BufRead`]: `read_line` and its kin work); writing is direct and complete: `write` takes all
-/// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for at once (up to the builder's
-/// `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader holds no worker.
+/// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for at once (up to the
+/// builder's `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader
+/// holds no worker.
 ///
-/// A read or write that has to wait does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted for the
-/// operation and not for each system call: a `read_line` whose bytes trickle in fails with [`ErrorKind::TimedOut`] when the
-/// time is over. At the deadline of a drain it fails with [`ErrorKind::ConnectionAborted`].
+/// A read or write that has to wait does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted
+/// for the operation and not for each system call: a `read_line` whose bytes trickle in fails with
+/// [`ErrorKind::TimedOut`] when the time is over. At the deadline of a drain it fails with
+/// [`ErrorKind::ConnectionAborted`].
 pub struct Stream<S: Socket> {
     writer: Writer<S>,
     peer: Option<S::Addr>,
@@ -141,12 +144,14 @@ impl<S: Socket> Stream<S> {
         self.writer.session.as_ref().map(|session| session.stop.clone())
     }
 
-    /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any thread.
+    /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any
+    /// thread.
     ///
-    /// What it sends is sent by whoever serves this connection, between two calls of its handler or while a read inside `handle` waits for
-    /// the client, under every dispatch but `Fork`. Up to the builder's [`max_pending_output`](crate::Builder::max_pending_output) waits for a
-    /// client that does not read; it is subject to the write timeout, and is counted in [`transferred`](Self::transferred). It does not
-    /// count as a message of the client: the idle timeout goes on.
+    /// What it sends is sent by whoever serves this connection, between two calls of its handler or while a read inside
+    /// `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
+    /// [`max_pending_output`](crate::Builder::max_pending_output) waits for a client that does not read; it is subject
+    /// to the write timeout, and is counted in [`transferred`](Self::transferred). It does not count as a message of
+    /// the client: the idle timeout goes on.
     ///
     /// A connection that nobody asks for a sender pays nothing for the possibility. The chapter on
     /// [other connections](crate::guide::other_connections) says more.
@@ -176,8 +181,8 @@ impl<S: Socket> Stream<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection has a process of its own and no other can reach it; and for a
-    /// connection that no server serves, because it was detached or made by [`new`](Self::new).
+    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection has a process of its own and no other can reach
+    /// it; and for a connection that no server serves, because it was detached or made by [`new`](Self::new).
     pub fn sender(&mut self) -> io::Result<Sender> {
         let unsupported = |why| Err(io::Error::new(ErrorKind::Unsupported, why));
         let Some(session) = &self.writer.session else {
@@ -217,13 +222,15 @@ impl<S: Socket> Stream<S> {
 
     /// Sends `length` bytes of `file` from byte `offset` on, behind what was written before.
     ///
-    /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a thread (under `Sync`
-    /// and `Pool`), whatever its length: it takes no memory, and is no part of the builder's `max_pending_output`. On Linux the kernel
-    /// sends it by itself (sendfile(2)) where the socket [is plain](Socket::IS_PLAIN); elsewhere pieces of 64 KiB are copied.
+    /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a
+    /// thread (under `Sync` and `Pool`), whatever its length: it takes no memory, and is no part of the builder's
+    /// `max_pending_output`. On Linux the kernel sends it by itself (sendfile(2)) where the socket [is
+    /// plain](Socket::IS_PLAIN); elsewhere pieces of 64 KiB are copied.
     ///
-    /// What is written behind it is pending output like any other. A second file, or more output than may be pending, waits for it with
-    /// its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left. The builder's `write_timeout` is for a client that takes nothing for so long, not for the whole file.
-    /// Reading from a slow disk takes the thread's time.
+    /// What is written behind it is pending output like any other. A second file, or more output than may be pending,
+    /// waits for it with its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left.
+    /// The builder's `write_timeout` is for a client that takes nothing for so long, not for the whole file. Reading
+    /// from a slow disk takes the thread's time.
     ///
     /// ```
     /// use std::fs::File;
@@ -241,15 +248,16 @@ impl<S: Socket> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What the system says of the file or the socket, and [`ErrorKind::InvalidData`] for a file that ends before `offset + length`. What is
-    /// found later, when the rest is sent, goes to [`handle_error`](crate::HandlerFactory::handle_error), and the connection is closed:
-    /// a client that was promised a length sees that it got less.
+    /// What the system says of the file or the socket, and [`ErrorKind::InvalidData`] for a file that ends before
+    /// `offset + length`. What is found later, when the rest is sent, goes to
+    /// [`handle_error`](crate::HandlerFactory::handle_error), and the connection is closed: a client that was promised
+    /// a length sees that it got less.
     pub fn send_file(&mut self, file: impl Into<Arc<File>>, offset: u64, length: u64) -> io::Result<()> {
         self.writer.send_file(file, offset, length)
     }
 
-    /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still [pending](Writer::pending) and
-    /// has no room in the kernel is lost: `flush` a detached connection first.
+    /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still
+    /// [pending](Writer::pending) and has no room in the kernel is lost: `flush` a detached connection first.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         // Whoever takes the socket sends on it himself; what the kernel has no room for now is lost with the rest.
         let _ = self.writer.send_output();

@@ -25,7 +25,8 @@ use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 
-/// The sending side of a [`Stream`](super::Stream), which writes through it; see [`Stream::split_buffered`](super::Stream::split_buffered).
+/// The sending side of a [`Stream`](super::Stream), which writes through it; see
+/// [`Stream::split_buffered`](super::Stream::split_buffered).
 pub struct Writer<S: Socket> {
     pub(super) socket: S,
     pub(super) session: Option<Arc<Session>>,
@@ -68,8 +69,8 @@ impl<S: Socket> Writer<S> {
         self.session.as_ref().and_then(|session| session.min_rate)
     }
 
-    /// Blocks until the socket is ready, the deadline passes, or the server's drain is over; a wait for input also ends when others
-    /// have sent something.
+    /// Blocks until the socket is ready, the deadline passes, or the server's drain is over; a wait for input also ends
+    /// when others have sent something.
     pub(super) fn wait(&self, interest: Interest, due: Due) -> io::Result<()> {
         let total = self.until.filter(|total| due.at.is_none_or(|due| *total < due));
         let until = total.or(due.at);

@@ -235,7 +235,8 @@ impl<J: Task> Acceptor<J> {
                     job.refuse();
                     self.reporter.observe(&Event::Refused { reason: Refusal::Stopping });
                 }
-                // Messages that have been received are lost with the server's socket, as those in the kernel's queue are.
+                // Messages that have been received are lost with the server's socket, as those in the kernel's queue
+                // are.
                 Ok(mut job) => job.cut(End::Refused),
                 Err(error) if classify(&error) == AcceptVerdict::Retry => {}
                 Err(_) => break,

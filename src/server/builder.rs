@@ -34,8 +34,8 @@ use crate::transport::Transport;
 
 /// Options of a server, and the address last: `TcpServer::builder(factory).backlog(128).bind("127.0.0.1:0")`.
 ///
-/// Every option has a default that is good for most servers; the methods tell it. Options of a transport exist only where they mean
-/// something: `reuse_port` on a Unix-domain socket does not compile.
+/// Every option has a default that is good for most servers; the methods tell it. Options of a transport exist only
+/// where they mean something: `reuse_port` on a Unix-domain socket does not compile.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct Builder<T: Bind, D, H> {
     pub(super) transport: T::Options,
@@ -58,8 +58,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// At most so many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process may open, whichever
-    /// is less; 40 children for `Fork`. What happens at the limit: [`at_limit`](Self::at_limit).
+    /// At most so many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process
+    /// may open, whichever is less; 40 children for `Fork`. What happens at the limit: [`at_limit`](Self::at_limit).
     pub fn max_connections(mut self, most: usize) -> Self {
         self.options.max_connections = Some(most);
         self
@@ -89,8 +89,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a write may take, and how long a client may take nothing of what it left for the server to send. Default 30 s; `None` for
-    /// ever. How slowly it may take that: [`min_rate`](Self::min_rate).
+    /// How long a write may take, and how long a client may take nothing of what it left for the server to send.
+    /// Default 30 s; `None` for ever. How slowly it may take that: [`min_rate`](Self::min_rate).
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.write_timeout = timeout.into();
         self
@@ -102,14 +102,14 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a request may take in all, from accept to the end of its connection, whatever it is doing. Default `None`: as long as the
-    /// other timeouts allow.
+    /// How long a request may take in all, from accept to the end of its connection, whatever it is doing. Default
+    /// `None`: as long as the other timeouts allow.
     ///
     /// At its end a wait in the poller is over, and a read or write that a handler waits in fails with
-    /// [`TimedOut`](std::io::ErrorKind::TimedOut); the request ends with [`End::TimedOut`](crate::End::TimedOut), counts as failed, and
-    /// is closed without lingering. Messages of a connection that go on without a pause end, too. A handler that computes is not
-    /// interrupted: it ends at its next read, write or return. Under `Fork`, where that matters, `Fork::child_timeout` kills its
-    /// process; have it longer than this one, and what can end in order does.
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut); the request ends with [`End::TimedOut`](crate::End::TimedOut),
+    /// counts as failed, and is closed without lingering. Messages of a connection that go on without a pause end, too.
+    /// A handler that computes is not interrupted: it ends at its next read, write or return. Under `Fork`, where that
+    /// matters, `Fork::child_timeout` kills its process; have it longer than this one, and what can end in order does.
     ///
     /// ```
     /// use std::time::Duration;
@@ -125,18 +125,19 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How many bytes a second a client has to send in mid-message, and to take of its answers, on average and after the
-    /// [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
+    /// How many bytes a second a client has to send in mid-message, and to take of its answers, on average and after
+    /// the [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
     ///
-    /// It is asked of a client that the server waits for with a part of something: of a message (unread bytes that the handler has
-    /// left, as [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`, `read_exact` or `read_to_end`), or of output that the
-    /// client has not taken at once. Each byte moves the deadline by its time, so that a client whose bytes drip in or out is
-    /// ended as by a timeout, with [`End::TimedOut`](crate::End::TimedOut), also where the timeouts are long or off. A client that is idle
-    /// between messages is not concerned, nor is one whose bytes `read` and `fill_buf` give to the handler as they come: whether more
-    /// is owed then, only the handler knows.
+    /// It is asked of a client that the server waits for with a part of something: of a message (unread bytes that the
+    /// handler has left, as [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`, `read_exact` or
+    /// `read_to_end`), or of output that the client has not taken at once. Each byte moves the deadline by its time, so
+    /// that a client whose bytes drip in or out is ended as by a timeout, with [`End::TimedOut`](crate::End::TimedOut),
+    /// also where the timeouts are long or off. A client that is idle between messages is not concerned, nor is one
+    /// whose bytes `read` and `fill_buf` give to the handler as they come: whether more is owed then, only the handler
+    /// knows.
     ///
-    /// With the default grace no client is ended by it that keeps the default `read_timeout` and `write_timeout`, but one that takes a long
-    /// answer more slowly than a modem of the nineteen-eighties.
+    /// With the default grace no client is ended by it that keeps the default `read_timeout` and `write_timeout`, but
+    /// one that takes a long answer more slowly than a modem of the nineteen-eighties.
     ///
     /// ```
     /// use std::time::Duration;
@@ -155,8 +156,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each answer that it does
-    /// not take at once. Default 30 s.
+    /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each
+    /// answer that it does not take at once. Default 30 s.
     pub fn rate_grace(mut self, grace: Duration) -> Self {
         self.options.rate_grace = grace;
         self
@@ -174,8 +175,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long, and for how many bytes, a closed connection still reads what the client sends, so that the answer is not lost
-    /// to a reset. Default 2 s or 8 MiB, whichever comes first.
+    /// How long, and for how many bytes, a closed connection still reads what the client sends, so that the answer is
+    /// not lost to a reset. Default 2 s or 8 MiB, whichever comes first.
     pub fn linger(mut self, timeout: Duration, bytes: usize) -> Self {
         self.options.linger_timeout = timeout;
         self.options.linger_bytes = bytes;
@@ -196,8 +197,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// Gathers small writes up to so many bytes; they are sent before the connection waits for anything. Python's `wbufsize`.
-    /// Default 0: every write is sent at once.
+    /// Gathers small writes up to so many bytes; they are sent before the connection waits for anything. Python's
+    /// `wbufsize`. Default 0: every write is sent at once.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.options.write_buffer = bytes;
         self
@@ -289,8 +290,9 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
         assemble(transport, self.dispatch, self.factory, self.options)
     }
 
-    /// Serves on a socket that exists already, from a supervisor or another library: on a `TcpListener` or `UdpSocket` of [`std::net`], or a
-    /// `UnixListener` or `UnixDatagram` of [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end.
+    /// Serves on a socket that exists already, from a supervisor or another library: on a `TcpListener` or `UdpSocket`
+    /// of [`std::net`], or a `UnixListener` or `UnixDatagram` of
+    /// [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end.
     ///
     /// # Errors
     ///

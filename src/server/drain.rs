@@ -11,8 +11,8 @@ use crate::event::Event;
 use crate::handler::HandlerFactory;
 use crate::transport::Transport;
 
-/// After the deadline, interrupted handlers have so long to return. With what dispatches then wait for their threads, less than the 100 ms
-/// that are promised.
+/// After the deadline, interrupted handlers have so long to return. With what dispatches then wait for their threads,
+/// less than the 100 ms that are promised.
 const GRACE: Duration = Duration::from_millis(60);
 
 /// Drains until nothing is left or the deadline is over; how long it took.

@@ -2,7 +2,8 @@
 //!
 //! `establish -> verify_request -> setup -> handle* -> finish -> shutdown_request -> close_request`
 //!
-//! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in [`patience`].
+//! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in
+//! [`patience`].
 
 mod patience;
 mod task;
@@ -267,8 +268,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             self.in_message = in_message;
             self.waiting_since = None;
         }
-        // The deadline of a message counts from its first byte, however often a byte of it arrives; that of an idle connection
-        // from the last message of the peer, however often others send to it.
+        // The deadline of a message counts from its first byte, however often a byte of it arrives; that of an idle
+        // connection from the last message of the peer, however often others send to it.
         self.waiting_since.get_or_insert_with(|| worker.now());
         let class = if in_message { Class::Message } else { Class::Idle };
         let wait = self.wait_for(class, worker.now());

@@ -49,8 +49,9 @@ use crate::transport::Transport;
 
 /// A server put together from a transport `T`, a dispatch `D` and a handler factory `H`.
 ///
-/// It is made bound and listening, knows its address, and serves when told to. Dropping it closes the listener, ends what
-/// still runs, and waits for that as long as a drain may take: Python's `server_close` and the end of its `with` block.
+/// It is made bound and listening, knows its address, and serves when told to. Dropping it closes the listener, ends
+/// what still runs, and waits for that as long as a drain may take: Python's `server_close` and the end of its `with`
+/// block.
 ///
 /// ```
 /// use std::io::{BufRead, Write};
@@ -171,9 +172,10 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
 
     /// Serves until told to [stop](StopHandle), drains, and reports.
     ///
-    /// Stopping happens in this order: no more is accepted; clients in the backlog see a close, not a reset; the listener closes; connections
-    /// that wait for a message end; busy ones go on until they are done, or until the drain's deadline interrupts their reads and
-    /// writes. It returns at most 100 ms after that deadline, unless the handler that computes is on this very thread (`Sync`).
+    /// Stopping happens in this order: no more is accepted; clients in the backlog see a close, not a reset; the
+    /// listener closes; connections that wait for a message end; busy ones go on until they are done, or until the
+    /// drain's deadline interrupts their reads and writes. It returns at most 100 ms after that deadline, unless the
+    /// handler that computes is on this very thread (`Sync`).
     ///
     /// # Errors
     ///

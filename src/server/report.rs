@@ -48,8 +48,8 @@ impl Counts {
 
 /// What [`serve_forever`](crate::Server::serve_forever) did, from its start to its end.
 ///
-/// `accepted = finished + idle_closed + forced + refused + failed`, unless requests were [abandoned](Self::abandoned) in
-/// mid-computation: those are counted as forced.
+/// `accepted = finished + idle_closed + forced + refused + failed`, unless requests were [abandoned](Self::abandoned)
+/// in mid-computation: those are counted as forced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "a report may tell that requests were cut off"]
 #[non_exhaustive]
@@ -58,8 +58,8 @@ pub struct Report {
     pub accepted: u64,
     /// Ended by the handler or by the peer.
     pub finished: u64,
-    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach). What became of them
-    /// afterwards is not known here.
+    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach). What
+    /// became of them afterwards is not known here.
     pub detached: u64,
     /// Ended while they waited for their next message.
     pub idle_closed: u64,
@@ -69,7 +69,8 @@ pub struct Report {
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
-    /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads go on until they return.
+    /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads go on
+    /// until they return.
     pub abandoned: u64,
     /// From the stop to the end of the drain.
     pub drained_in: Duration,

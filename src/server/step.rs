@@ -38,7 +38,8 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
     ///
     /// # Errors
     ///
-    /// As [`serve_forever`](Self::serve_forever). Errors of one connection are not among them: those go to `handle_error`.
+    /// As [`serve_forever`](Self::serve_forever). Errors of one connection are not among them: those go to
+    /// `handle_error`.
     pub fn handle_request(&mut self) -> Result<Handled, ServeError> {
         let until = crate::request::deadline(self.shared.core.options.request_timeout);
         let mut session = self.session()?;
@@ -84,7 +85,8 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
         if until.is_some_and(|until| now >= until) {
             return Ok(Some(Handled::TimedOut));
         }
-        // A place that is given back ends the wait at once; a stop, and the exit of a child, are looked for at this pace.
+        // A place that is given back ends the wait at once; a stop, and the exit of a child, are looked for at this
+        // pace.
         let pace = now + PACE;
         core.permits.wait_for_place(until.map_or(pace, |until| until.min(pace)));
         return Ok(None);

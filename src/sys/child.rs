@@ -34,7 +34,8 @@ impl Child {
         Some(Self { pid, exit: ExitWatch::new(pid) })
     }
 
-    /// Has the poller report `token` once the child has ended; where it cannot, the child [is not watched](Self::is_watched).
+    /// Has the poller report `token` once the child has ended; where it cannot, the child [is not
+    /// watched](Self::is_watched).
     pub(crate) fn watch(&mut self, poller: &Poller, token: u64) {
         if self.exit.as_ref().is_some_and(|exit| exit.add(poller, token).is_err()) {
             self.unwatch(poller);

@@ -1,6 +1,7 @@
 //! Many datagrams with one system call: recvmmsg(2) and sendmmsg(2) on Linux, one at a time elsewhere.
 //!
-//! With `IP_PKTINFO` a datagram carries the local address it was sent to, and a reply can leave from it: ip(7), ipv6(7).
+//! With `IP_PKTINFO` a datagram carries the local address it was sent to, and a reply can leave from it: ip(7),
+//! ipv6(7).
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -65,7 +66,8 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
-// SAFETY: the raw pointers in the headers and vectors point into the other fields, which are never resized, and are used in system calls only.
+// SAFETY: the raw pointers in the headers and vectors point into the other fields, which are never resized, and are
+// used in system calls only.
 unsafe impl Send for Batch {}
 
 impl std::fmt::Debug for Batch {
@@ -185,7 +187,8 @@ impl DatagramSocket {
     #[cfg(target_os = "linux")]
     fn receive_into(&self, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
         let length = headers.len() as u32;
-        // SAFETY: each header points to a buffer, an address and a control area that outlive the call and overlap with no other.
+        // SAFETY: each header points to a buffer, an address and a control area that outlive the call and overlap with
+        // no other.
         let count = unsafe {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
@@ -201,7 +204,8 @@ impl DatagramSocket {
     #[cfg(not(target_os = "linux"))]
     fn receive_into(&self, headers: &mut [(libc::msghdr, usize)]) -> io::Result<usize> {
         let (header, length) = &mut headers[0];
-        // SAFETY: the header points to a buffer, an address and a control area that outlive the call and overlap with no other.
+        // SAFETY: the header points to a buffer, an address and a control area that outlive the call and overlap with
+        // no other.
         let received = unsafe { libc::recvmsg(self.socket.as_raw_fd(), header, libc::MSG_DONTWAIT) };
         *length = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         Ok(1)
@@ -213,7 +217,8 @@ impl DatagramSocket {
         let mut vector = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
         let header = self.outgoing(to, &mut vector, &mut control, from);
         loop {
-            // SAFETY: the header points to the payload, the address and the control area above, which sendmsg only reads.
+            // SAFETY: the header points to the payload, the address and the control area above, which sendmsg only
+            // reads.
             let sent = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) };
             if sent >= 0 {
                 return Ok(());
@@ -292,7 +297,8 @@ fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
         header.write(plural(socket.outgoing(&reply.target.address, vector, control, reply.from)));
     }
     let length = replies.len().min(BATCH) as u32;
-    // SAFETY: the first `length` headers are written above, and point to payloads, addresses and control areas that outlive the call.
+    // SAFETY: the first `length` headers are written above, and point to payloads, addresses and control areas that
+    // outlive the call.
     let count = unsafe {
         libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr().cast(), length, libc::MSG_DONTWAIT as _)
     };

@@ -1,6 +1,7 @@
 //! How a poller learns that a child has ended: by a pidfd on Linux, by a process event of kqueue on macOS and FreeBSD.
 //!
-//! The tests run on Linux; the kqueue side is type-checked. Whatever fails here, or tells too early, is made up for by looking after the child.
+//! The tests run on Linux; the kqueue side is type-checked. Whatever fails here, or tells too early, is made up for by
+//! looking after the child.
 
 use std::io;
 #[cfg(target_os = "linux")]

@@ -38,6 +38,7 @@ pub(crate) fn on_signal(signal: i32, stop: crate::stop::StopHandle) -> std::io::
             stop.shutdown();
         }
     };
-    // SAFETY: the action is async-signal-safe: it reads a clock, changes atomics, and writes to eventfds or pipes (signal-safety(7)).
+    // SAFETY: the action is async-signal-safe: it reads a clock, changes atomics, and writes to eventfds or pipes
+    // (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, action) }
 }

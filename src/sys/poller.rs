@@ -1,7 +1,7 @@
 //! Waiting for thousands of descriptors at once: epoll on Linux, the `polling` crate (kqueue, IOCP, ...) elsewhere.
 //!
-//! Both offer the same: [`Poller::add`] with a token, [`Poller::wait`] by one thread at a time, [`Poller::notify`] from any.
-//! They differ in one thing that callers must honour, [`EDGE`]: with epoll a registration is edge-triggered and
+//! Both offer the same: [`Poller::add`] with a token, [`Poller::wait`] by one thread at a time, [`Poller::notify`] from
+//! any. They differ in one thing that callers must honour, [`EDGE`]: with epoll a registration is edge-triggered and
 //! stays armed; with `polling` it fires once and [`Poller::modify`] arms it again.
 
 #[cfg(all(target_os = "linux", not(socketserver_portable_poller)))]
@@ -18,7 +18,8 @@ pub(crate) use portable::*;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Event {
     pub(crate) token: u64,
-    /// The peer may have closed, or urgent data lies between its bytes: a short read does not mean that the socket is empty.
+    /// The peer may have closed, or urgent data lies between its bytes: a short read does not mean that the socket is
+    /// empty.
     pub(crate) hangup: bool,
 }
 

@@ -7,7 +7,8 @@ use crate::sys::Descriptor;
 
 /// Sends up to `count` bytes of `file` from `offset` on, without waiting for the socket; 0 at the end of the file.
 ///
-/// [`io::ErrorKind::WouldBlock`] where the socket has no room, [`io::ErrorKind::Unsupported`] where this file or socket cannot be used so.
+/// [`io::ErrorKind::WouldBlock`] where the socket has no room, [`io::ErrorKind::Unsupported`] where this file or socket
+/// cannot be used so.
 #[cfg(target_os = "linux")]
 pub(crate) fn send_file(socket: Descriptor<'_>, file: &File, offset: u64, count: usize) -> io::Result<usize> {
     use rustix::io::Errno;
@@ -33,8 +34,8 @@ pub(crate) fn send_file(_: Descriptor<'_>, _: &File, _: u64, _: usize) -> io::Re
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether SIGPIPE has its default action, which is to end the process. Rust's runtime ignores it, but not every program has a Rust
-/// `main`; send(2) can be told not to raise it, sendfile(2) cannot.
+/// Whether SIGPIPE has its default action, which is to end the process. Rust's runtime ignores it, but not every
+/// program has a Rust `main`; send(2) can be told not to raise it, sendfile(2) cannot.
 #[cfg(target_os = "linux")]
 fn broken_pipes_kill() -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();

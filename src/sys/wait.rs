@@ -1,4 +1,5 @@
-//! Blocking until one descriptor is ready, a signal is raised, or a deadline passes: `poll(2)` with the rest of the time.
+//! Blocking until one descriptor is ready, a signal is raised, or a deadline passes: `poll(2)` with the rest of the
+//! time.
 
 use std::io;
 use std::time::Duration;
@@ -31,8 +32,8 @@ pub(crate) enum Woken {
 /// At most this many signals can be waited for beside the descriptor.
 const SIGNALS: usize = 3;
 
-/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness. Signals that are
-/// `None` are left out, and the others keep their index.
+/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness. Signals
+/// that are `None` are left out, and the others keep their index.
 pub(crate) fn wait(
     descriptor: Descriptor<'_>,
     interest: Interest,

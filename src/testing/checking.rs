@@ -157,8 +157,8 @@ impl CheckingObserver {
         self.assert_open_at_most(0);
     }
 
-    /// As [`assert_balanced`](Self::assert_balanced), and compares with what the server says of itself. Requests that were
-    /// [abandoned](Report::abandoned) may have their stops still to come.
+    /// As [`assert_balanced`](Self::assert_balanced), and compares with what the server says of itself. Requests that
+    /// were [abandoned](Report::abandoned) may have their stops still to come.
     ///
     /// # Panics
     ///

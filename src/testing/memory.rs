@@ -49,11 +49,12 @@ pub struct Outcome<T> {
 
 /// Serves a connection in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does.
 ///
-/// Each of the `pieces` arrives alone, when the handler has taken up all before it: a handler that waits for more meets the next piece, and
-/// after the last one the end of input. Handlers have to be written for any [`Socket`]. The peer's address is 192.0.2.1, port 1.
+/// Each of the `pieces` arrives alone, when the handler has taken up all before it: a handler that waits for more meets
+/// the next piece, and after the last one the end of input. Handlers have to be written for any [`Socket`]. The peer's
+/// address is 192.0.2.1, port 1.
 ///
-/// It returns when the connection is over. A panic of the handler, of a failing assertion in it, say, does not reach the caller: it is in
-/// [`errors`](Outcome::errors).
+/// It returns when the connection is over. A panic of the handler, of a failing assertion in it, say, does not reach
+/// the caller: it is in [`errors`](Outcome::errors).
 ///
 /// # Panics
 ///
@@ -72,7 +73,8 @@ where
     outcome.with(std::mem::take(&mut *output.lock()))
 }
 
-/// Serves a message in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does; the output is the replies.
+/// Serves a message in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does; the
+/// output is the replies.
 ///
 /// ```
 /// use socketserver::Flow;

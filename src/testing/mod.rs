@@ -1,7 +1,7 @@
 //! For tests of servers and handlers.
 //!
-//! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without sockets, threads or
-//!   waiting. For unit tests of handlers.
+//! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without
+//!   sockets, threads or waiting. For unit tests of handlers.
 //! - [`CheckingObserver`] keeps accounts of a server's events: for tests with real clients.
 //! - [`Faulty`] is a transport that fails as a [`Script`] says.
 //!

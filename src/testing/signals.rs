@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// From here on `signal` interrupts every system call of this process that waits, and does nothing else: for a storm of signals
-/// in a test. The handler is one without `SA_RESTART`, so that nothing is hidden by the system.
+/// From here on `signal` interrupts every system call of this process that waits, and does nothing else: for a storm of
+/// signals in a test. The handler is one without `SA_RESTART`, so that nothing is hidden by the system.
 ///
 /// # Errors
 ///

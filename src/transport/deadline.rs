@@ -14,8 +14,8 @@ use crate::sys::wait::Woken;
 /// Until when a request has to be [established](super::Establish): the end of the builder's `establish_timeout` or
 /// `total_timeout`, or that of a drain, whichever comes first.
 ///
-/// Wait for the peer by its methods, on a socket that does not block: a wait of one's own, until [`instant`](Self::instant),
-/// knows nothing of a server that is told to stop meanwhile, and holds it up.
+/// Wait for the peer by its methods, on a socket that does not block: a wait of one's own, until
+/// [`instant`](Self::instant), knows nothing of a server that is told to stop meanwhile, and holds it up.
 #[derive(Debug)]
 pub struct Deadline<'a> {
     stop: &'a StopState,

@@ -1,7 +1,8 @@
 //! Where requests come from.
 //!
 //! A transport has two phases. [`Transport::accept`] runs on the serve loop and never waits for a peer. What it yields
-//! is [established](Establish::establish) where the handler runs, under a deadline: handshakes and headers belong there.
+//! is [established](Establish::establish) where the handler runs, under a deadline: handshakes and headers belong
+//! there.
 
 use std::fmt;
 use std::io;
@@ -57,14 +58,16 @@ pub trait Transport: Sized + 'static {
     /// The address it listens on.
     type Addr: fmt::Display + Clone;
 
-    /// Whether a forked child needs the transport's own socket, as it does to answer a datagram; else the child closes it.
+    /// Whether a forked child needs the transport's own socket, as it does to answer a datagram; else the child closes
+    /// it.
     const CHILD_KEEPS_SOCKET: bool = false;
 
     /// Takes the next request, without waiting: Python's `get_request`.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none; other errors are classified by the server as accept(2) says: try again, back off, or stop serving.
+    /// `WouldBlock` when there is none; other errors are classified by the server as accept(2) says: try again, back
+    /// off, or stop serving.
     fn accept(&mut self) -> io::Result<Self::Pending>;
 
     /// Readable while [`accept`](Self::accept) has something to give: Python's `fileno`.

@@ -22,8 +22,8 @@ use crate::error::BindError;
 
 /// The address of a Unix-domain socket.
 ///
-/// Displayed as the path, as `@name` for an abstract name (Linux), as `(unnamed)` for a socket that is not bound. Text that
-/// begins with `@` is an abstract name on Linux.
+/// Displayed as the path, as `@name` for an abstract name (Linux), as `(unnamed)` for a socket that is not bound. Text
+/// that begins with `@` is an abstract name on Linux.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum UnixAddress {
@@ -189,7 +189,8 @@ pub(super) fn bind_unix(
     Ok((socket, Some(owned)))
 }
 
-/// A socket file that nobody answers at is left over from a server that was killed: it is replaced. A live one never is.
+/// A socket file that nobody answers at is left over from a server that was killed: it is replaced. A live one never
+/// is.
 fn bind_replacing_stale(
     socket: &Socket,
     target: &SockAddr,

@@ -23,8 +23,9 @@ use crate::sys::Descriptor;
 
 /// A Unix-domain listener. Its requests are [`Stream<std::os::unix::net::UnixStream>`](Stream).
 ///
-/// The socket's file is removed when the listener closes, if it is still the one that was made, and by the process that made it. A file
-/// left by a server that was killed is replaced when bound, after a connection to it was refused; a live server's file, or one that is not a socket, never is.
+/// The socket's file is removed when the listener closes, if it is still the one that was made, and by the process that
+/// made it. A file left by a server that was killed is replaced when bound, after a connection to it was refused; a
+/// live server's file, or one that is not a socket, never is.
 #[derive(Debug)]
 pub struct UnixStream {
     listener: net::UnixListener,

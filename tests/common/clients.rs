@@ -33,7 +33,8 @@ pub fn ask(mut client: impl Read + Write, line: &str) -> String {
     read_line(client)
 }
 
-/// The next line, without its newline; empty at the end of input. Takes not a byte more. A line that is cut short is a failure.
+/// The next line, without its newline; empty at the end of input. Takes not a byte more. A line that is cut short is a
+/// failure.
 pub fn read_line(client: impl Read) -> String {
     let mut line = String::new();
     BufReader::with_capacity(1, client).read_line(&mut line).unwrap();

@@ -1,4 +1,5 @@
-//! What servers tell the `tracing` and `metrics` crates, collected for the whole process and told apart by the servers' names.
+//! What servers tell the `tracing` and `metrics` crates, collected for the whole process and told apart by the servers'
+//! names.
 
 #![allow(dead_code, unreachable_pub, reason = "each test target uses what it needs")]
 

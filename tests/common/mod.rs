@@ -23,7 +23,8 @@ pub use server::*;
 pub use slow::*;
 pub use wait::*;
 
-/// Writes each test three times: under `Sync`, `ThreadPerRequest` and `Pool`, which its body calls by the name in angle brackets.
+/// Writes each test three times: under `Sync`, `ThreadPerRequest` and `Pool`, which its body calls by the name in angle
+/// brackets.
 #[macro_export]
 macro_rules! under_each_dispatch {
     ($($(#[$attribute:meta])* fn $name:ident<$D:ident>() $body:block)+) => {$(

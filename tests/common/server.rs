@@ -1,5 +1,5 @@
-//! Servers under test. Each is watched by a [`Recorder`], which is checked when it ends: one start and one stop for each connection,
-//! and a report that adds up.
+//! Servers under test. Each is watched by a [`Recorder`], which is checked when it ends: one start and one stop for
+//! each connection, and a report that adds up.
 
 use std::fmt;
 use std::ops::Deref;

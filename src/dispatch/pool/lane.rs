@@ -62,7 +62,8 @@ impl<W> Lane<W> {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Where `thief` finds most to do, if there is anything: first where the owner is stuck, for nobody else comes to those.
+    /// Where `thief` finds most to do, if there is anything: first where the owner is stuck, for nobody else comes to
+    /// those.
     pub(super) fn richest(lanes: &[Self], thief: usize) -> Option<&Self> {
         let others = lanes.iter().enumerate().filter(|(index, lane)| *index != thief && lane.len() > 0);
         let (_, richest) = others.max_by_key(|(_, lane)| (lane.is_stuck(), lane.len()))?;
@@ -108,8 +109,8 @@ impl<W> Lane<W> {
         self.stuck.load(Ordering::Acquire)
     }
 
-    /// Takes a mark back that was set on the call `marked` in the moment it ended, so that neither side saw the other. True if
-    /// there was one: then the worker will not find it.
+    /// Takes a mark back that was set on the call `marked` in the moment it ended, so that neither side saw the other.
+    /// True if there was one: then the worker will not find it.
     pub(super) fn clear_late_mark(&self, marked: u64) -> bool {
         self.is_stuck() && self.calls() != marked && self.stuck.swap(false, Ordering::AcqRel)
     }

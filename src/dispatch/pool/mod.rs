@@ -33,15 +33,17 @@ use crate::sys::wait::wait;
 
 /// Runs handlers on N threads of a private rayon pool, for any number of connections.
 ///
-/// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread. Handlers may block: a
-/// connection that is found in one call of its handler for more than a millisecond or so is served with the other slow ones from then on, on
-/// some of the threads, so that the quick ones go on being quick; when it has been quick again, it leaves them.
+/// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread.
+/// Handlers may block: a connection that is found in one call of its handler for more than a millisecond or so is
+/// served with the other slow ones from then on, on some of the threads, so that the quick ones go on being quick; when
+/// it has been quick again, it leaves them.
 ///
 /// # rayon in handlers
 ///
-/// Handlers may use rayon. Jobs on a pool of one's own, or on the global one through `ThreadPool::install`, run there in parallel. What a handler
-/// starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose threads serve connections: it runs
-/// on the handler's own thread, correctly and one after the other; `rayon::spawn` runs there after the handler has returned.
+/// Handlers may use rayon. Jobs on a pool of one's own, or on the global one through `ThreadPool::install`, run there
+/// in parallel. What a handler starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose
+/// threads serve connections: it runs on the handler's own thread, correctly and one after the other; `rayon::spawn`
+/// runs there after the handler has returned.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     workers: Option<usize>,
@@ -183,7 +185,8 @@ impl<J: Task> Running<J> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .panic_handler(|_| {
-                // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has been printed.
+                // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has
+                // been printed.
             })
             .spawn_handler(move |thread| {
                 let mut builder = std::thread::Builder::new().name(format!("worker-{}", thread.index()));

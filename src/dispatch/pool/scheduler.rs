@@ -10,10 +10,13 @@
 //! ```
 //!
 //! - One worker at a time polls, and runs what the poll brought itself: no hand-over in the common case.
-//! - Another is woken only when the batch is worth more than a wake-up costs, a CPU is left for it, and no other is searching already.
-//! - The monitor finds a worker that sits in one call: its ring may be stolen whole, its connection is slow from then on, and
-//!   somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on `workers - reserve` workers at most.
-//! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor sees it.
+//! - Another is woken only when the batch is worth more than a wake-up costs, a CPU is left for it, and no other is
+//!   searching already.
+//! - The monitor finds a worker that sits in one call: its ring may be stolen whole, its connection is slow from then
+//!   on, and somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on
+//!   `workers - reserve` workers at most.
+//! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor
+//!   sees it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -92,8 +95,8 @@ pub(super) struct Scheduler<J: Task> {
     searching: AtomicBool,
     /// A running mean of the time a call takes, in nanoseconds.
     mean_call: AtomicU64,
-    /// So many messages more are answered one by one: a handler of messages has blocked, and the answers of a batch would wait
-    /// for the next one that does.
+    /// So many messages more are answered one by one: a handler of messages has blocked, and the answers of a batch
+    /// would wait for the next one that does.
     one_by_one: AtomicUsize,
     ended: AtomicBool,
     pub(super) monitor_sleeps: AtomicBool,
@@ -240,7 +243,8 @@ impl<J: Task> Scheduler<J> {
         }
     }
 
-    /// Runs slow connections, as long as somebody else is on duty for the others; false if there are none, or no place for them.
+    /// Runs slow connections, as long as somebody else is on duty for the others; false if there are none, or no place
+    /// for them.
     fn run_slow(&self, index: usize, worker: &mut Worker) -> bool {
         if self.slow.len() == 0 {
             return false;

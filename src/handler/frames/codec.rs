@@ -7,8 +7,9 @@ pub const DEFAULT_MAX_LENGTH: usize = 64 * 1024;
 
 /// Turns bytes into messages.
 ///
-/// A decoder is called with all bytes that have arrived and are not taken yet. It takes those of one message off the front of `input`
-/// (`*input = &input[length..]`) and returns the message, which may borrow from them: nothing is copied.
+/// A decoder is called with all bytes that have arrived and are not taken yet. It takes those of one message off the
+/// front of `input` (`*input = &input[length..]`) and returns the message, which may borrow from them: nothing is
+/// copied.
 ///
 /// ```
 /// use socketserver::frames::{Decoder, FrameError};
@@ -39,15 +40,17 @@ pub trait Decoder {
 
     /// Takes one message off the front of `input`; `None` if it is not complete.
     ///
-    /// After `None` the next call sees what was left in `input`, and more behind it: a decoder may remember how far it has looked.
+    /// After `None` the next call sees what was left in `input`, and more behind it: a decoder may remember how far it
+    /// has looked.
     ///
     /// # Errors
     ///
-    /// The bytes are no message. A decoder that can go on behind the faulty frame takes its bytes off `input`; for one that takes
-    /// nothing, the error is the end of the conversation.
+    /// The bytes are no message. A decoder that can go on behind the faulty frame takes its bytes off `input`; for one
+    /// that takes nothing, the error is the end of the conversation.
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Self::Item<'a>>, Self::Error>;
 
-    /// As [`decode`](Self::decode), when no more bytes will come; called until it returns `None`, with an empty `input` at last.
+    /// As [`decode`](Self::decode), when no more bytes will come; called until it returns `None`, with an empty `input`
+    /// at last.
     ///
     /// # Errors
     ///
@@ -59,8 +62,8 @@ pub trait Decoder {
         }
     }
 
-    /// The most bytes that an incomplete frame may have, with everything around its message: the connection buffers so many.
-    /// Default 64 KiB.
+    /// The most bytes that an incomplete frame may have, with everything around its message: the connection buffers so
+    /// many. Default 64 KiB.
     fn max_frame_length(&self) -> usize {
         DEFAULT_MAX_LENGTH
     }

@@ -57,8 +57,8 @@ const MAX_VARINT: usize = 10;
 /// # Ok::<(), socketserver::frames::FrameError>(())
 /// ```
 ///
-/// Messages are `&[u8]` without the head, unless [`num_skip`](Self::num_skip) says otherwise. An error ends the conversation: behind
-/// a length that cannot be trusted there is no next frame.
+/// Messages are `&[u8]` without the head, unless [`num_skip`](Self::num_skip) says otherwise. An error ends the
+/// conversation: behind a length that cannot be trusted there is no next frame.
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedCodec {
     field: LengthField,

@@ -8,8 +8,9 @@ use super::codec::find;
 
 /// Lines of UTF-8 text that end with `\n` or `\r\n`; what is sent ends with `\n`.
 ///
-/// Messages are `&str` without the line's end. A line that is too long or not UTF-8 is an error, behind which the codec can go on:
-/// a handler that answers it with `Flow::Continue` gets the next line. At the end of input an unfinished line counts as one.
+/// Messages are `&str` without the line's end. A line that is too long or not UTF-8 is an error, behind which the codec
+/// can go on: a handler that answers it with `Flow::Continue` gets the next line. At the end of input an unfinished
+/// line counts as one.
 #[derive(Clone, Debug)]
 pub struct LinesCodec {
     max_length: usize,

@@ -1,12 +1,15 @@
 //! Frames: between the bytes of a connection and the messages of a protocol.
 //!
-//! A stream has no message boundaries: two sends can arrive as one read, one send as two. A *codec* knows where messages end
-//! ([`Decoder`]) and how they are written ([`Encoder`]); [`Frames`] drives it and hands whole messages to a [`FrameHandler`].
+//! A stream has no message boundaries: two sends can arrive as one read, one send as two. A *codec* knows where
+//! messages end ([`Decoder`]) and how they are written ([`Encoder`]); [`Frames`] drives it and hands whole messages to
+//! a [`FrameHandler`].
 //!
 //! - All whole messages that have arrived are handled in one go, and their replies leave in one write.
 //! - Messages may borrow from the connection's buffer: none is copied.
-//! - The rest of a message that has not arrived yet is waited for in the poller (under `Sync` and `Pool`): a slow sender holds no worker.
-//! - What breaks the rules of the codec goes to [`FrameHandler::error`] as a typed value, which may answer before the close.
+//! - The rest of a message that has not arrived yet is waited for in the poller (under `Sync` and `Pool`): a slow
+//!   sender holds no worker.
+//! - What breaks the rules of the codec goes to [`FrameHandler::error`] as a typed value, which may answer before the
+//!   close.
 //!
 //! ```
 //! use socketserver::frames::{self, LinesCodec};
@@ -103,12 +106,12 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
     ///
     /// # Errors
     ///
-    /// Any error; the replies so far are sent, it goes to [`handle_error`](crate::HandlerFactory::handle_error), and the
-    /// connection is closed.
+    /// Any error; the replies so far are sent, it goes to [`handle_error`](crate::HandlerFactory::handle_error), and
+    /// the connection is closed.
     fn message(&mut self, message: C::Item<'_>, replies: &mut Replies<'_, C>) -> HandlerResult;
 
-    /// Bytes that are no message, or too many for one. [`Flow::Continue`] goes on behind them if the codec can, else the connection
-    /// is closed.
+    /// Bytes that are no message, or too many for one. [`Flow::Continue`] goes on behind them if the codec can, else
+    /// the connection is closed.
     ///
     /// # Errors
     ///

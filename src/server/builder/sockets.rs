@@ -15,8 +15,8 @@ impl<D, H> Builder<Tcp, D, H> {
         self
     }
 
-    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true; without effect on Windows,
-    /// where the option means something else.
+    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true; without effect on
+    /// Windows, where the option means something else.
     pub fn reuse_address(mut self, reuse: bool) -> Self {
         self.transport.reuse_address = reuse;
         self

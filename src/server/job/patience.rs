@@ -1,4 +1,5 @@
-//! How long a job waits for its peer: as long as what it waits for allows, and never beyond the time for the whole request.
+//! How long a job waits for its peer: as long as what it waits for allows, and never beyond the time for the whole
+//! request.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -123,8 +124,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
     }
 
-    /// The time of a wait is over. Unless the peer has done its part meanwhile, and this server was busy elsewhere: then the turn
-    /// that follows goes on with it.
+    /// The time of a wait is over. Unless the peer has done its part meanwhile, and this server was busy elsewhere:
+    /// then the turn that follows goes on with it.
     pub(super) fn expire_wait(&mut self, class: Class) {
         if !self.is_ready(class) {
             self.give_up(class);

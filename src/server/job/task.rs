@@ -51,7 +51,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn turn(&mut self, worker: &mut Worker) -> Turn {
-        // Steps catch the panics of handlers and hooks. What is left are sockets and requests of somebody's own: theirs cost one request, too.
+        // Steps catch the panics of handlers and hooks. What is left are sockets and requests of somebody's own: theirs
+        // cost one request, too.
         guarded(Stage::Handle, || self.converse(worker)).unwrap_or_else(|error| self.broken(error))
     }
 
@@ -199,8 +200,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Watch::Read => Interest::Read,
             Watch::Write => Interest::Write,
         };
-        // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers looks
-        // once whether its peer is still sending.
+        // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers
+        // looks once whether its peer is still sending.
         let idle = match park.class {
             Class::Idle | Class::Message => true,
             Class::Linger => !matches!(self.closing, Closing::Linger { stopping: true, .. }),

@@ -1,4 +1,5 @@
-//! A transport in memory, a dispatch with a fixed crew of threads, and a handler that shouts, on the public API of `socketserver`.
+//! A transport in memory, a dispatch with a fixed crew of threads, and a handler that shouts, on the public API of
+//! `socketserver`.
 
 mod crew;
 mod memory;
