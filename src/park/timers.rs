@@ -56,15 +56,14 @@ impl Timers {
     /// Milliseconds on this clock.
     #[inline]
     pub(crate) fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+        millis(at.saturating_duration_since(self.epoch))
     }
 
     /// `since` and a while, on this clock; `u64::MAX` for never. Rounded up, so that no wait is cut short.
     #[inline]
     pub(crate) fn deadline(timeout: Option<Duration>, since: u64) -> u64 {
         let Some(timeout) = timeout else { return u64::MAX };
-        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        since.saturating_add(timeout).saturating_add(1)
+        since.saturating_add(millis(timeout)).saturating_add(1)
     }
 
     /// Queues an entry for `deadline`.
@@ -98,6 +97,12 @@ impl Timers {
             }
         }
     }
+}
+
+/// Whole milliseconds; for each message, so without the wide arithmetic of `as_millis`.
+#[inline]
+fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis()))
 }
 
 impl Wheel {

@@ -43,7 +43,9 @@ impl Buffer {
             return Some(lent);
         }
         let length = self.len();
-        lent[..length].copy_from_slice(self.unread());
+        if length > 0 {
+            lent[..length].copy_from_slice(self.unread());
+        }
         self.data = lent;
         self.start = 0;
         self.end = length;
@@ -57,7 +59,7 @@ impl Buffer {
         if self.data.len() > SIZE && self.len() >= self.data.len() / 4 {
             return None;
         }
-        let kept: Box<[u8]> = self.unread().into();
+        let kept: Box<[u8]> = if self.is_empty() { Box::default() } else { self.unread().into() };
         self.start = 0;
         self.end = kept.len();
         Some(std::mem::replace(&mut self.data, kept))

@@ -42,8 +42,9 @@ pub trait Socket: Read + Write {
     /// (epoll(7), Q9). Where it may not have (TLS records, say), a second read makes sure.
     const SHORT_READ_DRAINS: bool = false;
 
-    /// Whether what is written goes to the descriptor as it is (not so for TLS), so that the kernel may send files to
-    /// it by itself: see [`Stream::send_file`].
+    /// Whether the descriptor is all there is: bytes come from it and go to it as they are (not so for TLS). Then the
+    /// server may receive and send on it without calling `read` and `write`, and the kernel may send files to it by
+    /// itself: see [`Stream::send_file`].
     const IS_PLAIN: bool = false;
 
     /// Readable when a read may make progress, writable when a write may.
@@ -265,6 +266,15 @@ impl<S: Socket> Stream<S> {
     }
 }
 
+#[inline]
+fn receive<S: Socket>(socket: &mut S, room: &mut [u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if S::IS_PLAIN {
+        return crate::sys::socket::recv(socket.descriptor(), room);
+    }
+    socket.read(room)
+}
+
 impl<S: Socket> Request for Stream<S> {
     type Addr = S::Addr;
 
@@ -310,7 +320,7 @@ impl<S: Socket> Request for Stream<S> {
             return Ok(Fill::Full);
         }
         loop {
-            match self.writer.socket.read(room) {
+            match receive(&mut self.writer.socket, room) {
                 Ok(0) => {
                     self.ended = true;
                     // The end is news for who takes the rest of the bytes first: no other will come.
@@ -348,9 +358,9 @@ impl<S: Socket> Request for Stream<S> {
         }
     }
 
+    #[inline]
     fn flush_output(&mut self) -> io::Result<bool> {
-        let nothing = self.writer.pending() == 0 && self.writer.inbox.is_none();
-        if nothing { Ok(true) } else { self.writer.send_output_and_mail() }
+        if self.writer.has_nothing() { Ok(true) } else { self.writer.send_output_and_mail() }
     }
 
     fn mailbox(&self) -> Option<&Mailbox> {

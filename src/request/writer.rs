@@ -53,6 +53,12 @@ impl<S: Socket> Writer<S> {
         (self.output.len() - self.sent).saturating_add(file)
     }
 
+    /// Whether there is nothing to send, of the connection's own or of others.
+    #[inline]
+    pub(super) fn has_nothing(&self) -> bool {
+        self.output.is_empty() && self.file.is_none() && self.inbox.is_none()
+    }
+
     pub(super) fn has_yielded(&self) -> bool {
         self.file.as_ref().is_some_and(|part| part.yielded)
     }
@@ -171,9 +177,9 @@ impl<S: Socket> Writer<S> {
 }
 
 /// Sends without waiting; 0 where the kernel has no room.
-pub(super) fn send(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match socket.write(bytes) {
+        match send_once(socket, bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
@@ -181,6 +187,15 @@ pub(super) fn send(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
             Err(error) => return Err(error),
         }
     }
+}
+
+#[inline]
+fn send_once<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if S::IS_PLAIN {
+        return crate::sys::socket::send(socket.descriptor(), bytes);
+    }
+    socket.write(bytes)
 }
 
 impl<S: Socket> Write for Writer<S> {
@@ -221,6 +236,11 @@ impl<S: Socket> Write for Writer<S> {
             sending.update(begun, self.total);
             self.wait(Interest::Write, Due::first(until, sending.rate_due(self.min_rate())))?;
         }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // One write takes all.
+        self.write(bytes).map(drop)
     }
 
     /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.

@@ -189,7 +189,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     return self.verify();
                 }
                 if self.needs_input {
-                    return self.take_input(worker);
+                    return self.take_input(worker, budget);
                 }
                 self.call(worker, budget)
             }
@@ -217,7 +217,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     /// Takes in what has arrived, and decides whether there is something to handle.
-    fn take_input(&mut self, worker: &mut Worker) -> Step {
+    fn take_input(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
         let Phase::Open(request, _) = &mut self.phase else { return Step::Next };
         match request.fill() {
             Ok(Fill::Data) => {
@@ -225,7 +225,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     self.waiting_since = None;
                 }
                 self.needs_input = false;
-                Step::Next
+                // Nothing has been written since the output was looked after.
+                self.call(worker, budget)
             }
             Ok(Fill::NotReady) => {
                 let unread = request.progress().unread;

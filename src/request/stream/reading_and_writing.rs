@@ -53,6 +53,10 @@ impl<S: Socket> Write for Stream<S> {
         self.writer.write(bytes)
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
     /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
