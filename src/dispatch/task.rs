@@ -127,7 +127,7 @@ pub trait Source: Sealed {
     type Task: Task<Source = Self>;
 
     /// Takes the next request, without waiting.
-    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Self::Task>;
+    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Box<Self::Task>>;
     fn has_buffered(&self) -> bool;
     fn descriptor(&self) -> Descriptor<'_>;
     fn address(&self) -> String;

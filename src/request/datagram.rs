@@ -68,7 +68,7 @@ pub struct Datagram<A> {
     local: Option<IpAddr>,
     truncated: bool,
     socket: Arc<dyn ReplySocket<A>>,
-    /// The first reply has no list of its own: most messages have one.
+    /// The first reply, without which there are no more: most messages have one, which needs no list.
     reply: Option<Vec<u8>>,
     more_replies: Vec<Vec<u8>>,
     session: Option<Arc<Session>>,
@@ -164,7 +164,7 @@ impl<A> Datagram<A> {
     /// As [`reply`](Self::reply).
     pub fn reply_owned(&mut self, payload: Vec<u8>) -> io::Result<()> {
         self.check(&payload)?;
-        if self.reply.is_none() && self.more_replies.is_empty() {
+        if self.reply.is_none() {
             self.reply = Some(payload);
         } else {
             self.more_replies.push(payload);
@@ -189,6 +189,18 @@ impl<A> Datagram<A> {
     /// What the system said.
     pub fn send_to(&self, payload: &[u8], address: &A) -> io::Result<()> {
         self.socket.send_to(payload, address, None)
+    }
+
+    /// Sends what could not be batched, in order.
+    fn send_replies(&mut self) -> io::Result<bool> {
+        let replies: Vec<_> = self.reply.take().into_iter().chain(self.more_replies.drain(..)).collect();
+        let mut outcome = Ok(true);
+        for payload in replies {
+            if let Err(error) = self.check(&payload).and_then(|peer| self.socket.send_to(&payload, peer, self.local)) {
+                outcome = Err(error);
+            }
+        }
+        outcome
     }
 
     fn check(&self, payload: &[u8]) -> io::Result<&A> {
@@ -225,16 +237,9 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
         self.session = Some(Arc::clone(session));
     }
 
+    #[inline]
     fn flush_output(&mut self) -> io::Result<bool> {
-        // What could not be batched is sent here, in order.
-        let replies: Vec<_> = self.reply.take().into_iter().chain(self.more_replies.drain(..)).collect();
-        let mut outcome = Ok(true);
-        for payload in replies {
-            if let Err(error) = self.check(&payload).and_then(|peer| self.socket.send_to(&payload, peer, self.local)) {
-                outcome = Err(error);
-            }
-        }
-        outcome
+        if self.reply.is_none() { Ok(true) } else { self.send_replies() }
     }
 
     fn take_replies(&mut self, outbox: &mut Outbox) {

@@ -114,7 +114,7 @@ impl<J: Task> Acceptor<J> {
         &mut self,
         park: &ParkingPlace<Box<J>>,
         now: Instant,
-        mut take: impl FnMut(J),
+        mut take: impl FnMut(Box<J>),
     ) -> Result<(), ServeError> {
         for _ in 0..self.burst {
             if !self.armed || self.reporter.core().stop.is_stopping() {

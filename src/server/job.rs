@@ -82,11 +82,11 @@ enum Closing {
 const FAIRNESS_BUDGET: u32 = 16;
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
-    pub(super) fn new(pending: T::Pending, shared: &Arc<Shared<H>>, permit: Permit, now: Instant) -> Self {
+    pub(super) fn new(pending: T::Pending, shared: &Arc<Shared<H>>, permit: Permit, now: Instant) -> Box<Self> {
         let id = shared.core.next_id();
         shared.core.counters.accepted();
         shared.observe(|| Event::Start { id, peer: pending.client_address().map(|peer| peer as &dyn fmt::Debug) });
-        let mut job = Self {
+        let mut job = Box::new(Self {
             phase: Phase::Pending(pending),
             shared: Arc::clone(shared),
             id,
@@ -103,7 +103,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             end: None,
             closing: Closing::Flush,
             _permit: permit,
-        };
+        });
         if !T::Pending::WAITS {
             job.establish_now();
         }
@@ -428,7 +428,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     return Turn::Done;
                 }
             }
-            if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() {
+            let lingers = request.descriptor().is_some();
+            if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() || !lingers {
                 return Turn::Done;
             }
             // Handlers before this one may have taken their time; the linger begins now.

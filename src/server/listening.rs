@@ -38,7 +38,7 @@ impl<T: Transport, H> Sealed for Listening<T, H> {}
 impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
     type Task = Job<T, H>;
 
-    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Job<T, H>> {
+    fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Box<Job<T, H>>> {
         let transport = &mut self.transport;
         // A transport of one's own may panic: that costs one request, as an error would.
         let accepted = guarded(Stage::Accept, AssertUnwindSafe(|| transport.accept()));

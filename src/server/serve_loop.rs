@@ -129,7 +129,7 @@ impl Waiter {
         park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
         if let (Some(acceptor), true) = (acceptor, accept) {
             acceptor.review(&park.poller, now)?;
-            acceptor.accept_burst(park, now, |job| ready.push(Ready::New(Box::new(job))))?;
+            acceptor.accept_burst(park, now, |job| ready.push(Ready::New(job)))?;
         }
         self.serve_actions(reporter, now);
         Ok(())

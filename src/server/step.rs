@@ -101,7 +101,7 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
     }
     match acceptor.source.accept(permit, Instant::now()) {
         Ok(job) => {
-            if let Err(rejected) = dispatch.process_request(running, serve_loop, job) {
+            if let Err(rejected) = dispatch.process_request(running, serve_loop, *job) {
                 rejected.close();
             }
             Ok(Some(Handled::Request))
