@@ -158,13 +158,10 @@ under_each_dispatch! {
         drop(server);
     }
 
+    #[ignore = "needs IPv6"]
     fn ipv6_is_served_and_answered_from_the_address_that_was_hit<D>() {
-        if let Err(error) = UdpSocket::bind("[::1]:0") {
-            eprintln!("not tested, this machine has no IPv6: {error}");
-            return;
-        }
+        let client = UdpSocket::bind("[::1]:0").expect("IPv6 on the loopback interface");
         let server = Builder::<Udp, D, _>::new(function(talk)).start_at("[::]:0");
-        let client = UdpSocket::bind("[::1]:0").unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let hit = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], server.local_addr().port()));
         client.send_to(b"six", hit).unwrap();
