@@ -65,6 +65,8 @@ fn stop<T: Transport>(server: Running<T>, name: &str) -> BTreeMap<String, f64> {
         assert_eq!(metrics.remove(gauge), None, "{gauge}");
     }
     assert_eq!(metrics.remove("socketserver_draining"), Some(1.0));
+    // On a busy machine any call may be found to take long.
+    metrics.remove("socketserver_slow_total");
     metrics
 }
 
@@ -114,8 +116,11 @@ under_each_dispatch! {
         let address = server.local_addr().to_string();
         assert_eq!(ask(&connect(server.local_addr()), "hello"), "hello");
         server.stop();
-        let (workers, phases): (Vec<_>, Vec<_>) =
-            said_of(&name).into_iter().partition(|said| said.message().contains("worker"));
+        // On a busy machine any call may be found to take long.
+        let (workers, phases): (Vec<_>, Vec<_>) = said_of(&name)
+            .into_iter()
+            .filter(|said| said.message() != "a handler is slow")
+            .partition(|said| said.message().contains("worker"));
         let phases: Vec<_> = phases.iter().map(|said| (said.level, said.message())).collect();
         assert_eq!(phases, [(Level::INFO, "listening"), (Level::INFO, "draining"), (Level::INFO, "stopped listening")]);
         assert_eq!(said_of(&name).iter().find(|said| said.message() == "listening").unwrap().fields.get("address"), address);
