@@ -4,6 +4,7 @@ mod common;
 
 use std::net::TcpListener;
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use socketserver::BindError;
 use socketserver::Builder;
@@ -49,6 +50,33 @@ fn text_that_is_no_address_is_named() {
             let text = error.to_string();
             assert!(text.starts_with(&format!("cannot resolve {address:?}: ")), "{text}");
         }
+    }
+}
+
+#[test]
+fn what_text_misses_is_told() {
+    let why = |address: &str| tcp::<Sync>().bind(address).unwrap_err().to_string();
+    assert!(why("127.0.0.1").contains("it has no port; write host:port"));
+    assert!(why("127.0.0.1:http").contains("the port is not a number from 0 to 65535"));
+    assert!(why(":0").contains("it has no host; 0.0.0.0 and [::] stand for all addresses"));
+    assert!(why("[::1:0").contains("the bracket is not closed"));
+    let error = tcp::<Sync>().bind(("", 0)).unwrap_err();
+    assert!(error.to_string().starts_with("cannot resolve \":0\": it has no host"), "{error}");
+}
+
+#[test]
+fn an_address_has_many_forms() {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+    let v4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+    let v6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0);
+    let bound = |address: socketserver::transport::InetAddress| tcp::<Sync>().bind(address).unwrap().local_addr().ip();
+    for address in
+        ["127.0.0.1:0".into(), v4.into(), ("127.0.0.1".to_owned(), 0).into(), (Ipv4Addr::LOCALHOST, 0).into()]
+    {
+        assert_eq!(bound(address), Ipv4Addr::LOCALHOST);
+    }
+    for address in ["[::1]:0".into(), v6.into(), ("::1", 0).into(), ("[::1]", 0).into()] {
+        assert_eq!(bound(address), Ipv6Addr::LOCALHOST);
     }
 }
 
@@ -155,4 +183,17 @@ fn a_receive_buffer_has_a_size() {
 #[test]
 fn a_connection_needs_a_buffer() {
     assert_option(&tcp::<Sync>().max_buffered(0).bind("127.0.0.1:0").unwrap_err(), "max_buffered", "0");
+}
+
+#[test]
+fn a_timeout_that_is_over_at_once_is_refused() {
+    let zero = Duration::ZERO;
+    assert_option(&tcp::<Sync>().idle_timeout(zero).bind("127.0.0.1:0").unwrap_err(), "idle_timeout", "0");
+    assert_option(&tcp::<Sync>().read_timeout(zero).bind("127.0.0.1:0").unwrap_err(), "read_timeout", "0");
+    assert_option(&tcp::<Sync>().write_timeout(zero).bind("127.0.0.1:0").unwrap_err(), "write_timeout", "0");
+    assert_option(&tcp::<Sync>().establish_timeout(zero).bind("127.0.0.1:0").unwrap_err(), "establish_timeout", "0");
+    assert_option(&tcp::<Sync>().total_timeout(zero).bind("127.0.0.1:0").unwrap_err(), "total_timeout", "0");
+    assert_option(&tcp::<Sync>().service_interval(zero).bind("127.0.0.1:0").unwrap_err(), "service_interval", "0");
+    // Those for which it means something: one look, no patience.
+    drop(tcp::<Sync>().request_timeout(zero).drain_timeout(zero).rate_grace(zero).bind("127.0.0.1:0").unwrap());
 }

@@ -52,7 +52,43 @@ fn tell(sender: mpsc::Sender<Told>) -> impl Fn(&RequestError, Option<&std::net::
     }
 }
 
+#[test]
+fn a_thread_may_wait_for_ever_for_its_next_request() {
+    let threads = socketserver::ThreadPerRequest::default().idle_timeout(Duration::MAX);
+    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(function(echo_line)).dispatch(threads).start();
+    for _ in 0..2 {
+        assert_eq!(ask(connect(server.local_addr()), "hello"), "hello");
+    }
+    assert!(server.seen.wait_for_stops(2, PATIENCE));
+    let report = server.stop();
+    assert_eq!((report.accepted, report.finished), (2, 2), "{report}");
+}
+
 under_each_dispatch! {
+    fn the_longest_times_are_as_none<D>() {
+        let server = Builder::<Tcp, D, _>::new(function(echo_line))
+            .idle_timeout(Duration::MAX)
+            .read_timeout(Duration::MAX)
+            .write_timeout(Duration::MAX)
+            .establish_timeout(Duration::MAX)
+            .total_timeout(Duration::MAX)
+            .rate_grace(Duration::MAX)
+            .linger(Duration::MAX, usize::MAX)
+            .drain_timeout(Duration::MAX)
+            .service_interval(Duration::MAX)
+            .max_buffered(usize::MAX)
+            .max_pending_output(usize::MAX)
+            .start();
+        let client = connect(server.local_addr());
+        assert_eq!(ask(&client, "hello"), "hello");
+        (&client).write_all(b"in two ").unwrap();
+        assert_eq!(ask(&client, "parts"), "in two parts");
+        drop(client);
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
+        let report = server.stop();
+        assert_eq!((report.accepted, report.finished), (1, 1), "{report}");
+    }
+
     fn a_silent_client_is_closed<D>() {
         let server = Builder::<Tcp, D, _>::new(function(echo_line)).idle_timeout(SHORT).start();
         let begun = Instant::now();

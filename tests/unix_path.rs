@@ -76,6 +76,49 @@ fn the_file_goes_with_a_server_that_has_served() {
 }
 
 #[test]
+fn a_path_that_cannot_be_one_is_named_and_nothing_is_made() {
+    let folder = TempDir::new();
+    let long = folder.join(&"x".repeat(200));
+    let cut = folder.join("cut\0off");
+    for (path, why) in [
+        (Path::new(""), "the path is empty"),
+        (&long, "and the name of a socket at most "),
+        (&cut, "a path cannot hold a zero byte"),
+    ] {
+        for error in [stream_server(path).map(drop).unwrap_err(), datagram_server(path).map(drop).unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("cannot bind to {}: ", path.display())), "{text}");
+            assert!(text.contains(why), "{text}");
+        }
+    }
+    let made: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
+#[test]
+fn the_longest_path_can_be_bound() {
+    let folder = TempDir::new();
+    let most = size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
+    let room = most - folder.path().as_os_str().len() - 1;
+    drop(stream_server(&folder.join(&"x".repeat(room))).unwrap());
+    assert!(stream_server(&folder.join(&"x".repeat(room + 1))).is_err());
+}
+
+#[test]
+fn a_mode_whose_digits_are_not_octal_is_refused() {
+    let folder = TempDir::new();
+    for mode in [600, 660, 666, 777, 0o1600, u32::MAX] {
+        let server = UnixStreamServer::builder_fn(echo_line as Answer).mode(mode);
+        let text = server.bind(folder.join("socket")).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            format!("option mode = 0o{mode:o}: permissions are octal numbers up to 0o777: write 0o660, not 660")
+        );
+        assert!(!folder.join("socket").exists());
+    }
+}
+
+#[test]
 fn what_a_killed_server_has_left_is_replaced() {
     let folder = TempDir::new();
     let path = folder.join("socket");
@@ -238,7 +281,7 @@ mod abstract_names {
     #[test]
     fn a_mode_needs_a_file() {
         let error = UnixStreamServer::builder_fn(echo_line as Answer).mode(0o600).bind("@nobody").unwrap_err();
-        let expected = "option mode = 600: @nobody is not a path, so there is no file to have a mode";
+        let expected = "option mode = 0o600: @nobody is not a path, so there is no file to have a mode";
         assert_eq!(error.to_string(), expected);
     }
 

@@ -216,17 +216,20 @@ impl<J: Task + Send + 'static> Threads<J> {
 /// The next request of a thread; `None` to end it. Everything is decided under the one lock, so no request is handed to
 /// a thread that ends.
 fn take<J>(shared: &Shared<J>, seat: &Arc<Seat<J>>, idle_timeout: Duration) -> Option<J> {
-    let until = Instant::now() + idle_timeout;
+    let until = Instant::now().checked_add(idle_timeout);
     let mut state = shared.state.lock();
     loop {
         if let Some(job) = seat.job.lock().take() {
             return Some(job);
         }
-        if state.closed || Instant::now() >= until {
+        if state.closed || until.is_some_and(|until| Instant::now() >= until) {
             state.idle.retain(|idle| !Arc::ptr_eq(idle, seat));
             return None;
         }
-        seat.filled.wait_until(&mut state, until);
+        match until {
+            Some(until) => _ = seat.filled.wait_until(&mut state, until),
+            None => seat.filled.wait(&mut state),
+        }
     }
 }
 

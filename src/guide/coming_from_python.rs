@@ -113,6 +113,8 @@
 //!   for ever.
 //! - **A silent client costs nothing.** `setup` and `handle` run when the first bytes are there (or at once:
 //!   [`speaking_first`](crate::Builder::speaking_first)); at a clean end of input `handle` is not called.
+//! - **All addresses have a name.** Python's `("", 8080)` is `"0.0.0.0:8080"` here, or `"[::]:8080"` for both families;
+//!   an empty host is an error.
 //! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means
 //!   something else.
 //! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.

@@ -35,7 +35,9 @@ use crate::transport::Transport;
 /// Options of a server, and the address last: `TcpServer::builder(factory).backlog(128).bind("127.0.0.1:0")`.
 ///
 /// Every option has a default that is good for most servers; the methods tell it. Options of a transport exist only
-/// where they mean something: `reuse_port` on a Unix-domain socket does not compile.
+/// where they mean something: `reuse_port` on a Unix-domain socket does not compile. Timeouts take a `Duration`, or
+/// `None` for no end; one of zero would turn every client away and is an error of [`bind`](Self::bind), except where a
+/// method says what it means.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct Builder<T: Bind, D, H> {
     pub(super) transport: T::Options,
@@ -163,13 +165,15 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long [`handle_request`](Server::handle_request) waits for a request. Default: for ever.
+    /// How long [`handle_request`](Server::handle_request) waits for a request. Default `None`: for ever; zero looks
+    /// once.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.request_timeout = timeout.into();
         self
     }
 
-    /// How long busy connections have to finish after [`shutdown`](StopHandle::shutdown). Default 15 s.
+    /// How long busy connections have to finish after [`shutdown`](StopHandle::shutdown). Default 15 s; zero cuts them
+    /// off at once, as [`shutdown_now`](StopHandle::shutdown_now) does.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.options.drain_timeout = timeout;
         self
@@ -355,6 +359,19 @@ fn check_options(options: &ServeOptions) -> Result<(), BindError> {
     };
     positive("max_connections", options.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
     positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")?;
+    let not_zero = |option, timeout: Option<Duration>, reason: &str| {
+        if timeout != Some(Duration::ZERO) {
+            return Ok(());
+        }
+        Err(BindError::Option { option, value: "0".to_owned(), reason: format!("{reason}; `None` switches it off") })
+    };
+    let too_late = "every client would be too late";
+    not_zero("idle_timeout", options.idle_timeout, too_late)?;
+    not_zero("read_timeout", options.read_timeout, too_late)?;
+    not_zero("write_timeout", options.write_timeout, too_late)?;
+    not_zero("establish_timeout", options.establish_timeout, too_late)?;
+    not_zero("total_timeout", options.total_timeout, too_late)?;
+    not_zero("service_interval", options.service_interval, "the serve loop would never wait")?;
     let rate = options.min_rate.map_or(1, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
     positive("min_rate", rate, "every client is fast enough for it; `None` says so")
 }

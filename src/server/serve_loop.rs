@@ -137,6 +137,8 @@ impl Waiter {
 
     fn until_service(&self, reporter: &impl Report, now: Instant) -> Option<Duration> {
         let interval = reporter.core().options.service_interval?;
+        // One that no clock can tell the end of is none.
+        now.checked_add(interval)?;
         Some(self.next_service.map_or(interval, |next| next.saturating_duration_since(now)))
     }
 
@@ -145,7 +147,7 @@ impl Waiter {
             return;
         }
         reporter.service_actions();
-        self.next_service = reporter.core().options.service_interval.map(|interval| now + interval);
+        self.next_service = reporter.core().options.service_interval.and_then(|interval| now.checked_add(interval));
     }
 }
 

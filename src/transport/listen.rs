@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::net::SocketAddrV4;
+use std::net::SocketAddrV6;
 use std::net::ToSocketAddrs;
 
 use socket2::Domain;
@@ -18,7 +20,10 @@ use crate::error::BindError;
 
 /// Where a TCP or UDP server listens: `host:port` text (resolved when bound), or an address.
 ///
-/// Port 0 asks for a free one. The family of the address decides between IPv4 and IPv6.
+/// Port 0 asks for a free one. The family of the address decides between IPv4 and IPv6; `0.0.0.0` stands for all IPv4
+/// addresses of the machine, `[::]` for all of both families (unless [`only_v6`](crate::Builder::only_v6) says
+/// otherwise). An IPv6 address may have a scope, by number or by name: `[fe80::1%eth0]:8080`. Of a name with several
+/// addresses, the first is taken that can be bound.
 #[derive(Clone, Debug)]
 pub struct InetAddress(Inner);
 
@@ -33,13 +38,40 @@ impl InetAddress {
         let failed = |source| BindError::Resolve { address: self.to_string(), source };
         let addresses = match &self.0 {
             Inner::Address(address) => vec![*address],
-            Inner::Text(text) => text.to_socket_addrs().map_err(failed)?.collect(),
+            Inner::Text(text) => look_up(text).map_err(failed)?,
         };
         if addresses.is_empty() {
             return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
         }
         Ok(addresses)
     }
+}
+
+/// As `ToSocketAddrs` for text, which knows no scopes by name, and does not say what it misses.
+fn look_up(text: &str) -> io::Result<Vec<SocketAddr>> {
+    let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if let Ok(address) = text.parse() {
+        return Ok(vec![address]);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return invalid("it has no port; write host:port, such as 127.0.0.1:8080 or [::1]:8080");
+    };
+    let Ok(port) = port.parse::<u16>() else {
+        return invalid(
+            "the port is not a number from 0 to 65535; write host:port, such as 127.0.0.1:8080 or [::1]:8080",
+        );
+    };
+    let host = match host.strip_prefix('[') {
+        Some(rest) => match rest.strip_suffix(']') {
+            Some(host) => host,
+            None => return invalid("the bracket is not closed; write an IPv6 address as [::1]:8080"),
+        },
+        None => host,
+    };
+    if host.is_empty() {
+        return invalid("it has no host; 0.0.0.0 and [::] stand for all addresses of this machine");
+    }
+    Ok((host, port).to_socket_addrs()?.collect())
 }
 
 impl fmt::Display for InetAddress {
@@ -72,6 +104,24 @@ impl From<String> for InetAddress {
 impl From<SocketAddr> for InetAddress {
     fn from(address: SocketAddr) -> Self {
         Self(Inner::Address(address))
+    }
+}
+
+impl From<SocketAddrV4> for InetAddress {
+    fn from(address: SocketAddrV4) -> Self {
+        SocketAddr::V4(address).into()
+    }
+}
+
+impl From<SocketAddrV6> for InetAddress {
+    fn from(address: SocketAddrV6) -> Self {
+        SocketAddr::V6(address).into()
+    }
+}
+
+impl From<(String, u16)> for InetAddress {
+    fn from((host, port): (String, u16)) -> Self {
+        (host.as_str(), port).into()
     }
 }
 
@@ -161,4 +211,21 @@ fn bind_one(address: SocketAddr, kind: Type, protocol: Protocol, options: InetOp
 pub(super) fn step_failed(address: &str, step: &'static str) -> impl FnOnce(io::Error) -> BindError {
     let address = address.to_owned();
     move |source| BindError::SetUp { address, step, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_scope_has_a_number_or_a_name() {
+        let scope = |text| match look_up(text).unwrap()[..] {
+            [SocketAddr::V6(address)] => address.scope_id(),
+            ref others => panic!("{others:?}"),
+        };
+        assert_eq!(scope("[fe80::1%7]:80"), 7);
+        // The loopback interface, which every network has as its first.
+        assert_eq!(scope("[fe80::1%lo]:80"), 1);
+    }
 }

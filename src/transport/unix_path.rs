@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -164,13 +165,10 @@ pub(super) fn bind_unix(
     mode: Option<u32>,
 ) -> Result<(Socket, Option<OwnedPath>), BindError> {
     let text = address.to_string();
-    if let (Some(mode), None) = (mode, address.as_path()) {
-        return Err(BindError::Option {
-            option: "mode",
-            value: format!("{mode:o}"),
-            reason: format!("{text} is not a path, so there is no file to have a mode"),
-        });
+    if let Some(mode) = mode {
+        check_mode(mode, address)?;
     }
+    check_name(address).map_err(|source| BindError::Bind { address: text.clone(), source })?;
     let target = address.to_socket_address().map_err(|source| BindError::Bind { address: text.clone(), source })?;
     let socket = Socket::new(Domain::UNIX, kind, None).map_err(step_failed(&text, "socket"))?;
     socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
@@ -187,6 +185,40 @@ pub(super) fn bind_unix(
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(step_failed(&text, "chmod"))?;
     }
     Ok((socket, Some(owned)))
+}
+
+/// What the kernel would make something else of: unix(7) has no path without characters, and ends one at a zero byte.
+fn check_name(address: &UnixAddress) -> io::Result<()> {
+    /// Less the zero byte that ends a path, and that begins an abstract name.
+    const MOST: usize = size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
+    let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let length = match address {
+        UnixAddress::Path(path) if path.as_os_str().is_empty() => {
+            return invalid("the path is empty; choose a file in a folder that exists".to_owned());
+        }
+        UnixAddress::Path(path) if path.as_os_str().as_bytes().contains(&0) => {
+            return invalid("a path cannot hold a zero byte".to_owned());
+        }
+        UnixAddress::Path(path) => path.as_os_str().len(),
+        UnixAddress::Abstract(name) => name.len(),
+        UnixAddress::Unnamed => return Ok(()),
+    };
+    if length <= MOST {
+        return Ok(());
+    }
+    invalid(format!("it has {length} bytes, and the name of a socket at most {MOST}; choose a shorter one"))
+}
+
+fn check_mode(mode: u32, address: &UnixAddress) -> Result<(), BindError> {
+    let reason = if address.as_path().is_none() {
+        format!("{address} is not a path, so there is no file to have a mode")
+    } else if mode > 0o777 {
+        // As is every usual mode whose digits were taken for decimal ones.
+        "permissions are octal numbers up to 0o777: write 0o660, not 660".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(BindError::Option { option: "mode", value: format!("0o{mode:o}"), reason })
 }
 
 /// A socket file that nobody answers at is left over from a server that was killed: it is replaced. A live one never

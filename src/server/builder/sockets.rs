@@ -79,7 +79,8 @@ impl<D, H> Builder<UnixStream, D, H> {
         self
     }
 
-    /// The permissions of the socket's file, in force before anybody can connect. Default: as the umask has it.
+    /// The permissions of the socket's file, in force before anybody can connect: `0o660`, say; more than `0o777` is an
+    /// error of `bind`. Default: as the umask has it.
     pub fn mode(mut self, mode: u32) -> Self {
         self.transport.mode = Some(mode);
         self
@@ -95,7 +96,8 @@ impl<D, H> Builder<UnixDatagram, D, H> {
         self
     }
 
-    /// The permissions of the socket's file, in force before anybody can send. Default: as the umask has it.
+    /// The permissions of the socket's file, in force before anybody can send: `0o660`, say; more than `0o777` is an
+    /// error of `bind`. Default: as the umask has it.
     pub fn mode(mut self, mode: u32) -> Self {
         self.transport.mode = Some(mode);
         self
