@@ -158,6 +158,14 @@ impl Resp {
 /// itself is `None` if it is not one.
 fn number(bytes: &[u8], at: usize, too_long: &'static str) -> Result<Option<(Option<i64>, usize)>, RespError> {
     let rest = &bytes[at..];
+    // Nearly all are this short.
+    match *rest {
+        [ones @ b'0'..=b'9', b'\r', _, ..] => return Ok(Some((Some(i64::from(ones - b'0')), at + 3))),
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
+            return Ok(Some((Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0')), at + 4)));
+        }
+        _ => {}
+    }
     let Some(end) = rest.iter().take(MAX_LINE).position(|&byte| byte == b'\r') else {
         return if rest.len() >= MAX_LINE { protocol(too_long) } else { Ok(None) };
     };
