@@ -8,15 +8,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::allow_descriptors;
 use common::ask;
 use common::connect;
 use common::example::Example;
 use common::example::program;
 use common::read_rest;
-use rustix::process::Resource;
-use rustix::process::Rlimit;
-use rustix::process::getrlimit;
-use rustix::process::setrlimit;
 
 const SILENT: usize = 1_000;
 const PARKED: usize = 1_000;
@@ -25,8 +22,7 @@ const PARKED: usize = 1_000;
 const GENEROUS: Duration = Duration::from_secs(5);
 
 fn under(dispatch: &str) {
-    let descriptors = Rlimit { current: Some(4_096), ..getrlimit(Resource::Nofile) };
-    setrlimit(Resource::Nofile, descriptors).expect("4096 descriptors");
+    allow_descriptors(4_096);
     let flags = ["--listen", "127.0.0.1:0", "--dispatch", dispatch, "--workers", "4"];
     let server = Example::start_after("ulimit -n 4096", &program("echo"), &flags);
     let address = server.socket_address();

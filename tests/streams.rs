@@ -347,12 +347,7 @@ fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
 /// One thread, a thousand conversations: each is answered although all the others are open.
 #[test]
 fn one_thread_serves_a_thousand_connections_in_turn() {
-    use rustix::process::Resource;
-    use rustix::process::Rlimit;
-    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
-    let current = Some(maximum.unwrap_or(4096).min(4096));
-    rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
-
+    common::allow_descriptors(4_096);
     let server = TcpServer::builder(|_: &_| Echo).max_connections(1000).start();
     let clients: Vec<_> = (0..1000).map(|_| common::connect(server.local_addr())).collect();
     for round in 0..3 {

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test target uses what it needs")]
 
 mod clients;
+#[cfg(unix)]
+mod descriptors;
 pub mod echo;
 #[cfg(unix)]
 pub mod example;
@@ -15,6 +17,8 @@ mod slow;
 mod wait;
 
 pub use clients::*;
+#[cfg(unix)]
+pub use descriptors::*;
 pub use figures::*;
 pub use folder::*;
 pub use knocking::*;
