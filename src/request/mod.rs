@@ -119,7 +119,7 @@ pub trait Request {
         let _ = bytes;
     }
 
-    /// Throws away what the peer still sends, without waiting.
+    /// Throws away what the peer still sends, without waiting; asked of requests with a descriptor only.
     fn discard_input(&mut self) -> Discard {
         Discard::End
     }
