@@ -416,3 +416,25 @@ fn a_stream_without_a_server_reads_and_writes() {
     let (_, rest) = stream.into_parts();
     assert_eq!(rest, b"");
 }
+
+/// Asked of the very sockets that handlers get, wherever the option was set.
+#[test]
+fn clients_are_asked_whether_they_are_still_there() {
+    let seen = |keepalive: Option<Duration>| {
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let server = Builder::<Tcp, socketserver::Sync, _>::new(function(move |request: &mut Connection| {
+            let socket = socket2::SockRef::from(request.get_ref());
+            let found = (socket.keepalive()?, socket.tcp_keepalive_time()?, socket.tcp_keepalive_interval()?);
+            tell.lock().unwrap().send(found)?;
+            common::echo::echo_line(request)
+        }))
+        .keepalive(keepalive)
+        .start();
+        assert_eq!(common::ask(common::connect(server.local_addr()), "hello"), "hello");
+        told.recv().unwrap()
+    };
+    let minute = Duration::from_secs(60);
+    assert_eq!(seen(Some(minute)), (true, minute, minute));
+    assert!(!seen(None).0);
+}

@@ -5,9 +5,11 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use socket2::Protocol;
 use socket2::SockRef;
+use socket2::TcpKeepalive;
 use socket2::Type;
 
 use super::Adopt;
@@ -29,6 +31,7 @@ pub struct Tcp {
     listener: TcpListener,
     local: SocketAddr,
     nodelay: bool,
+    keepalive: Option<TcpKeepalive>,
 }
 
 /// What can be chosen before a TCP listener is bound; set through the builder.
@@ -39,11 +42,19 @@ pub struct TcpOptions {
     pub(crate) reuse_port: bool,
     pub(crate) only_v6: Option<bool>,
     pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<Duration>,
 }
 
 impl Default for TcpOptions {
     fn default() -> Self {
-        Self { backlog: super::BACKLOG, reuse_address: true, reuse_port: false, only_v6: None, nodelay: true }
+        Self {
+            backlog: super::BACKLOG,
+            reuse_address: true,
+            reuse_port: false,
+            only_v6: None,
+            nodelay: true,
+            keepalive: None,
+        }
     }
 }
 
@@ -54,13 +65,34 @@ impl Tcp {
     ///
     /// If the socket has no address, or cannot be set up.
     pub fn adopt(listener: TcpListener, options: &TcpOptions) -> Result<Self, BindError> {
+        let keepalive = options.keepalive.map(keepalive).transpose()?;
         let local = listener.local_addr().map_err(step_failed("an adopted listener", "getsockname"))?;
         let text = local.to_string();
         listener.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
         // Inherited by accepted sockets where `accept` below relies on it.
         SockRef::from(&listener).set_tcp_nodelay(options.nodelay).map_err(step_failed(&text, "TCP_NODELAY"))?;
-        Ok(Self { listener, local, nodelay: options.nodelay })
+        if let Some(keepalive) = &keepalive {
+            SockRef::from(&listener).set_tcp_keepalive(keepalive).map_err(step_failed(&text, "SO_KEEPALIVE"))?;
+        }
+        Ok(Self { listener, local, nodelay: options.nodelay, keepalive })
     }
+}
+
+/// A probe after so much silence, and then another each time.
+fn keepalive(period: Duration) -> Result<TcpKeepalive, BindError> {
+    /// What Linux takes; others take more.
+    const MOST: Duration = Duration::from_secs(32_767);
+    if !(Duration::from_secs(1)..=MOST).contains(&period) {
+        return Err(BindError::Option {
+            option: "keepalive",
+            value: format!("{period:?}"),
+            reason: "a probe is sent after 1 s to 32 767 s; `None` sends none".to_owned(),
+        });
+    }
+    let keepalive = TcpKeepalive::new().with_time(period);
+    #[cfg(not(target_os = "openbsd"))]
+    let keepalive = keepalive.with_interval(period);
+    Ok(keepalive)
 }
 
 impl Bind for Tcp {
@@ -96,6 +128,9 @@ impl Transport for Tcp {
         if cfg!(not(target_os = "linux")) {
             // A peer that has gone already makes this fail on some systems; its first read tells.
             let _ = socket.set_nodelay(self.nodelay);
+            if let Some(keepalive) = &self.keepalive {
+                let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
+            }
         }
         Ok(Immediate(Stream::new(socket, Some(peer))))
     }
@@ -109,7 +144,8 @@ impl Transport for Tcp {
     }
 }
 
-/// One system call: the socket is non-blocking and closed on exec from the start, and has the listener's TCP_NODELAY.
+/// One system call: the socket is non-blocking and closed on exec from the start, and has the listener's TCP_NODELAY and
+/// SO_KEEPALIVE.
 #[cfg(target_os = "linux")]
 fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     use rustix::net::SocketFlags;

@@ -1,5 +1,7 @@
 //! Options that only some transports have.
 
+use std::time::Duration;
+
 use super::Builder;
 use crate::transport::Tcp;
 use crate::transport::Udp;
@@ -38,6 +40,15 @@ impl<D, H> Builder<Tcp, D, H> {
     /// Whether small writes are sent at once (`TCP_NODELAY`). Default true.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.transport.nodelay = nodelay;
+        self
+    }
+
+    /// After how much silence the system asks a client whether it is still there, and how often from then on
+    /// (`SO_KEEPALIVE`): one that has vanished without a word, which no close or reset tells of, is found out after some
+    /// unanswered probes (nine, on Linux). Whole seconds from 1 to 32 767; others are an error of `bind`. Default
+    /// `None`: no probes, because the [`idle_timeout`](Self::idle_timeout) is over sooner; use it where that is off.
+    pub fn keepalive(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.transport.keepalive = period.into();
         self
     }
 }
