@@ -34,6 +34,10 @@ impl fmt::Display for RequestId {
 }
 
 /// Why a connection was turned away.
+///
+/// ```
+/// assert_eq!(socketserver::Refusal::AtLimit.to_string(), "at_limit");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -45,6 +49,25 @@ pub enum Refusal {
     Stopping,
     /// `verify_request` said no.
     Unverified,
+}
+
+impl Refusal {
+    /// Its word in fields, labels and logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AtLimit => "at_limit",
+            Self::Rejected => "rejected",
+            Self::Stopping => "stopping",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// In small letters, words joined by `_`: `at_limit`.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Something that has happened.

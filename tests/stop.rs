@@ -70,6 +70,18 @@ under_each_dispatch! {
         assert!(stop.is_stopping());
     }
 
+    fn by_somebody_else_is_seen_without_waiting_for_it<D>() {
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        assert!(!server.is_finished());
+        let client = common::connect(server.local_addr());
+        assert_eq!(common::ask(&client, "hello"), "hello");
+        assert_eq!(server.stats_handle().snapshot().accepted, 1);
+        server.stop_handle().shutdown();
+        common::eventually("the server has ended", || server.is_finished());
+        let report = server.join();
+        assert_eq!(report.accepted, 1, "{report}");
+    }
+
     fn from_a_handler_lets_that_handler_finish<D>() {
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
             request.read_line(&mut String::new())?;

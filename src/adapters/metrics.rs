@@ -15,8 +15,6 @@ use ::metrics::describe_histogram;
 use ::metrics::gauge;
 use ::metrics::histogram;
 
-use super::end_name;
-use super::refusal_name;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::handler::End;
@@ -78,7 +76,7 @@ impl Handles {
         let server = || server.clone();
         Self {
             started: counter!("socketserver_started_total", "server" => server()),
-            ended: ENDS.map(|end| counter!("socketserver_ended_total", "server" => server(), "end" => end_name(end))),
+            ended: ENDS.map(|end| counter!("socketserver_ended_total", "server" => server(), "end" => end.name())),
             open: gauge!("socketserver_open", "server" => server()),
             received: counter!("socketserver_received_bytes_total", "server" => server()),
             sent: counter!("socketserver_sent_bytes_total", "server" => server()),
@@ -150,7 +148,7 @@ impl Observer for Measurements {
             Event::ListenStart { .. } => gauge!("socketserver_listening", "server" => self.label()).set(1.0),
             Event::ListenStop { .. } => gauge!("socketserver_listening", "server" => self.label()).set(0.0),
             Event::Refused { reason } => {
-                let reason = refusal_name(*reason);
+                let reason = reason.name();
                 counter!("socketserver_refused_total", "server" => self.label(), "reason" => reason).increment(1);
             }
             Event::Slow { .. } => counter!("socketserver_slow_total", "server" => self.label()).increment(1),

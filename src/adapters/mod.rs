@@ -19,33 +19,3 @@ pub use self::metrics::Measurements;
 pub use self::tracing::Traced;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracedHandler;
-
-use crate::event::Refusal;
-use crate::handler::End;
-
-/// The word for an end in fields and labels.
-fn end_name(end: End) -> &'static str {
-    match end {
-        End::Detached => "detached",
-        End::Drained => "drained",
-        End::Failed => "failed",
-        End::Forced => "forced",
-        End::HandlerClosed => "handler_closed",
-        End::IdleTimeout => "idle_timeout",
-        End::Panicked => "panicked",
-        End::PeerClosed => "peer_closed",
-        End::Refused => "refused",
-        End::Shed => "shed",
-        End::TimedOut => "timed_out",
-    }
-}
-
-/// The word for a refusal in fields and labels.
-fn refusal_name(reason: Refusal) -> &'static str {
-    match reason {
-        Refusal::AtLimit => "at_limit",
-        Refusal::Rejected => "rejected",
-        Refusal::Stopping => "stopping",
-        Refusal::Unverified => "unverified",
-    }
-}

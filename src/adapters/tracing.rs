@@ -13,8 +13,6 @@ use ::tracing::info_span;
 use ::tracing::warn;
 use parking_lot::Mutex;
 
-use super::end_name;
-use super::refusal_name;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::event::Observer;
@@ -163,7 +161,7 @@ impl Observer for Spans {
             Event::ListenStart { address } => info!(target: TARGET, server, address, "listening"),
             Event::ListenStop { address } => info!(target: TARGET, server, address, "stopped listening"),
             Event::Refused { reason } => {
-                info!(target: TARGET, server, reason = refusal_name(*reason), "a connection was refused");
+                info!(target: TARGET, server, reason = reason.name(), "a connection was refused");
             }
             Event::Slow { waiting } => debug!(target: TARGET, server, waiting, "a handler is slow"),
             Event::Start { id, peer } => {
@@ -186,7 +184,7 @@ impl Observer for Spans {
             }
             Event::Stop { id, end, duration, transferred: (received, sent), calls } => {
                 let Some(span) = self.open.lock().remove(id) else { return };
-                span.record("end", end_name(*end));
+                span.record("end", end.name());
                 span.record("duration_ms", duration.as_secs_f64() * 1000.0);
                 span.record("received", received);
                 span.record("sent", sent);

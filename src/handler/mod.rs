@@ -14,6 +14,8 @@ pub use wrappers::OnTimeout;
 pub use wrappers::SpeaksFirst;
 pub use wrappers::Verify;
 
+use std::fmt;
+
 use crate::error::BoxError;
 use crate::error::RequestError;
 use crate::event::Observer;
@@ -45,6 +47,10 @@ pub enum Flow {
 }
 
 /// Why a connection or message ended.
+///
+/// ```
+/// assert_eq!(socketserver::End::IdleTimeout.to_string(), "idle_timeout");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum End {
@@ -74,6 +80,23 @@ pub enum End {
 }
 
 impl End {
+    /// Its word in fields, labels and logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Detached => "detached",
+            Self::Drained => "drained",
+            Self::Failed => "failed",
+            Self::Forced => "forced",
+            Self::HandlerClosed => "handler_closed",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Panicked => "panicked",
+            Self::PeerClosed => "peer_closed",
+            Self::Refused => "refused",
+            Self::Shed => "shed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
     /// How a request ends that fails with `error`.
     pub(crate) fn of(error: &RequestError) -> Self {
         if error.is_panic() {
@@ -85,6 +108,13 @@ impl End {
         } else {
             Self::Failed
         }
+    }
+}
+
+/// In small letters, words joined by `_`: `idle_timeout`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -128,7 +128,8 @@ where
 }
 
 impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// A server over a transport of one's own, with default options.
+    /// A server over a transport of one's own, with default options. For others, implement [`Bind`] for the transport
+    /// and use [`Builder::with_transport`].
     ///
     /// # Errors
     ///
@@ -259,6 +260,17 @@ impl<A: Clone> BackgroundServer<A> {
     /// The counters now.
     pub fn stats(&self) -> Counts {
         self.stats.snapshot()
+    }
+
+    /// A handle to read the counters from anywhere.
+    pub fn stats_handle(&self) -> Stats {
+        self.stats.clone()
+    }
+
+    /// Whether the server has ended, so that [`join`](Self::join) returns at once: it was stopped by somebody else, or
+    /// it has failed.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Stops the server, waits for its drain, and returns its report.
