@@ -42,7 +42,9 @@
 //! ```
 //!
 //! A server that is the whole program calls [`serve_forever`](Server::serve_forever) instead. For a handler that is a
-//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address.
+//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address. A
+//! protocol of messages (lines, too, where clients are strangers) is best taken apart by [`frames`], which have limits
+//! and wait for the rest of a message without a thread.
 //!
 //! # Which flavour when
 //!

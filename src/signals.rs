@@ -10,7 +10,8 @@ use signal_hook::consts::SIGTERM;
 
 use crate::stop::StopHandle;
 
-/// The registered signals; dropping it restores nothing but ends its effect.
+/// The registered signals. Once it is dropped they have no effect at all: they do not stop the server, and they do not
+/// end the process either, as they would have before. Keep it until the program ends.
 #[derive(Debug)]
 #[must_use = "dropping it ends the effect of the signals"]
 pub struct SignalGuard {

@@ -41,7 +41,9 @@
 //! 2. The listener closes; the file of a Unix-domain socket is removed.
 //! 3. Connections that wait for their next message end. Their handlers' `finish` is told
 //!    [`End::Drained`](crate::End::Drained).
-//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping).
+//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping). One that
+//!    waits for its client in a read inside `handle` is busy, too, until the client has sent something or closed: where a
+//!    stop should end the wait for the next message, return [`Flow::Continue`](crate::Flow::Continue) instead of looping.
 //! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and
 //!    what is left is closed; children of `Fork` get SIGTERM, and shortly after it SIGKILL.
 //! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there

@@ -69,6 +69,10 @@ pub trait Socket: Read + Write {
 /// for the operation and not for each system call: a `read_line` whose bytes trickle in fails with
 /// [`ErrorKind::TimedOut`] when the time is over. At the deadline of a drain it fails with
 /// [`ErrorKind::ConnectionAborted`].
+///
+/// As in the standard library, `read_line`, `read_until` and `read_to_end` take as much memory as the client sends, and
+/// under `Pool` and `Sync` they hold the worker until the rest of a line has come. Where clients are not to be trusted,
+/// let [`frames`](crate::frames) take the messages apart: their lines have a limit, and wait without a thread.
 pub struct Stream<S: Socket> {
     writer: Writer<S>,
     peer: Option<S::Addr>,

@@ -296,7 +296,11 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
 
     /// Serves on a socket that exists already, from a supervisor or another library: on a `TcpListener` or `UdpSocket`
     /// of [`std::net`], or a `UnixListener` or `UnixDatagram` of
-    /// [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end.
+    /// [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end. It is
+    /// also the way to options that the builder lacks: make and bind the socket yourself, and hand it over.
+    ///
+    /// Options that matter before a socket is bound (`backlog`, `reuse_address`, `reuse_port`, `only_v6`, `mode`) are
+    /// those of whoever has bound it.
     ///
     /// # Errors
     ///

@@ -94,7 +94,8 @@ impl Report {
         }
     }
 
-    /// Whether every request came to its own end.
+    /// Whether no request was cut off by the drain's deadline: `forced` is 0. Requests that [`failed`](Self::failed)
+    /// before are no matter of the stop.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.forced == 0

@@ -46,6 +46,85 @@ use crate::sys::Descriptor;
 /// A source of requests.
 ///
 /// Dropping it closes the listener; connections live on.
+///
+/// A transport of one's own often wraps another. This one lets in who says a word first; that is a matter between the
+/// client and the thread that will serve it, so it is done in the second phase:
+///
+/// ```
+/// use std::io::{self, ErrorKind, Read, Write};
+/// use std::net::{SocketAddr, TcpStream};
+/// use socketserver::handler::function;
+/// use socketserver::transport::{Bind, Deadline, Immediate};
+/// use socketserver::{Descriptor, Establish, Flow, Request, Server, Socket, Stream, Sync, Tcp, Transport};
+///
+/// /// TCP for those who know the word.
+/// struct Guarded(Tcp);
+///
+/// /// A client that has not said it yet.
+/// struct Stranger(Stream<TcpStream>);
+///
+/// impl Transport for Guarded {
+///     type Request = Stream<TcpStream>;
+///     type Pending = Stranger;
+///     type Addr = SocketAddr;
+///
+///     fn accept(&mut self) -> io::Result<Stranger> {
+///         self.0.accept().map(|Immediate(stream)| Stranger(stream))
+///     }
+///
+///     fn descriptor(&self) -> Descriptor<'_> {
+///         self.0.descriptor()
+///     }
+///
+///     fn local_addr(&self) -> SocketAddr {
+///         self.0.local_addr()
+///     }
+/// }
+///
+/// impl Establish for Stranger {
+///     type Request = Stream<TcpStream>;
+///
+///     const WAITS: bool = true;
+///
+///     fn client_address(&self) -> Option<&SocketAddr> {
+///         self.0.client_address()
+///     }
+///
+///     fn establish(mut self, deadline: Deadline<'_>) -> io::Result<Stream<TcpStream>> {
+///         let mut word = [0; 4];
+///         let mut known = 0;
+///         while known < word.len() {
+///             // The socket itself: the stream has no timeouts yet. It does not block.
+///             match self.0.get_mut().read(&mut word[known..]) {
+///                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+///                 Ok(count) => known += count,
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+///                     deadline.wait_readable(Socket::descriptor(self.0.get_ref()))?;
+///                 }
+///                 Err(error) => return Err(error),
+///             }
+///         }
+///         if word == *b"open" { Ok(self.0) } else { Err(io::Error::other("a wrong word")) }
+///     }
+/// }
+///
+/// let transport = Guarded(Tcp::bind(&"127.0.0.1:0".into(), &Default::default())?);
+/// let greeter = function(|request: &mut Stream<TcpStream>| {
+///     request.write_all(b"come in")?;
+///     Ok(Flow::Close)
+/// });
+/// let server = Server::new(transport, Sync, greeter)?;
+/// let address = server.local_addr();
+/// let server = server.serve_in_background()?;
+///
+/// let mut client = TcpStream::connect(address)?;
+/// client.write_all(b"open, please")?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert_eq!(answer, "come in");
+/// # assert!(server.shutdown()?.is_clean());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transport",
     note = "transports are `Tcp`, `Udp`, `UnixStream`, `UnixDatagram`, and your own types that implement `Transport`"

@@ -102,7 +102,8 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
     }
 
     /// Serves one message. Replies are sent when all messages that have arrived are served, or when there are many.
-    /// After [`Flow::Flush`] the next message is served when they have left.
+    /// After [`Flow::Flush`] the next message is served when they have left. A panic takes the replies with it that have
+    /// not been sent yet, those to other messages that have arrived together included.
     ///
     /// # Errors
     ///
