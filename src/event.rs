@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::error::RequestError;
 use crate::handler::End;
 
-/// Receives events; see [`HandlerFactory::observer`](crate::HandlerFactory::observer) and
-/// [`Builder::observed`](crate::Builder::observed).
+/// Receives events; see [`Builder::on_event`](crate::Builder::on_event),
+/// [`Builder::observed`](crate::Builder::observed) and
+/// [`HandlerFactory::observer`](crate::HandlerFactory::observer).
 ///
 /// It is called on the thread on which the event happens and should return soon. A server without an observer does not
 /// even build its events. A panic of an observer is ignored.

@@ -406,7 +406,7 @@ fn observers_add_up() {
     let server = TcpServer::builder(|_: &_| Echo)
         .observed(observer("inner"))
         .verify(|_| true)
-        .observed(|_: &Event<'_>| std::panic::resume_unwind(Box::new("on purpose")))
+        .on_event(|_| std::panic::resume_unwind(Box::new("on purpose")))
         .speaking_first()
         .observed(observer("outer"))
         .start();

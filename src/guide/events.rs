@@ -24,10 +24,11 @@
 //!
 //! # Events
 //!
-//! [`observed`](crate::Builder::observed) is told of every [`Event`](crate::Event): connections that start and stop
-//! (exactly once each), refusals with their reason, episodes in which accepting fails, threads that start and stop,
-//! children that end, the phases of a drain. A server without an observer does not even build them; with several, each
-//! is told. An observer is called on the thread on which the event happens, and should return soon.
+//! [`on_event`](crate::Builder::on_event), or an observer given to [`observed`](crate::Builder::observed), is told of
+//! every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their reason,
+//! episodes in which accepting fails, threads that start and stop, children that end, the phases of a drain. A server
+//! without an observer does not even build them; with several, each is told. An observer is called on the thread on
+//! which the event happens, and should return soon.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -37,13 +38,13 @@
 //! let open = Arc::new(AtomicUsize::new(0));
 //! let seen = Arc::clone(&open);
 //! let server = ThreadingTcpServer::builder_fn(|_| Ok(Flow::Close))
-//!     .observed(move |event: &Event<'_>| match event {
+//!     .on_event(move |event| match event {
 //!         Event::Start { .. } => {
 //!             seen.fetch_add(1, Ordering::Relaxed);
 //!         }
 //!         Event::Stop { id, end, duration, .. } => {
 //!             seen.fetch_sub(1, Ordering::Relaxed);
-//!             println!("{id}: {end:?} after {duration:?}");
+//!             println!("{id}: {end} after {duration:?}");
 //!         }
 //!         _ => {}
 //!     })

@@ -190,6 +190,9 @@ pub trait Handler<R> {
 ///
 /// Closures `Fn(&R) -> impl Handler<R>` are factories without hooks; [`HandlerFactoryExt`] adds hooks to any factory; a
 /// type of one's own overrides what it needs. A hook that panics ends neither the server nor another request.
+///
+/// A closure has to say that its argument is a reference, as in `|_: &_| Upper`: of `|_| Upper` the compiler says that
+/// "implementation of `FnOnce` is not general enough".
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make handlers for requests of `{R}`",
     label = "not a handler factory for `{R}`",

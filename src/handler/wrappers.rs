@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::HandlerFactory;
 use crate::error::RequestError;
+use crate::event::Event;
 use crate::event::Observer;
 use crate::event::RequestId;
 use crate::request::Request;
@@ -35,6 +36,11 @@ pub trait HandlerFactoryExt: Sized {
     /// Tells `observer` of events, before the observers that are there already.
     fn observed<O: Observer>(self, observer: O) -> Observed<Self, O> {
         Observed { inner: self, hook: observer }
+    }
+
+    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument needs no type here.
+    fn on_event<F: Fn(&Event<'_>)>(self, on_event: F) -> Observed<Self, F> {
+        self.observed(on_event)
     }
 
     /// Tells the `tracing` crate of what happens; `server` is the name of this server in all of it. Feature `tracing`.

@@ -17,6 +17,7 @@ use super::options::ServeOptions;
 use super::options::default_max_connections;
 use crate::dispatch::Process;
 use crate::error::BindError;
+use crate::event::Event;
 use crate::event::Observer;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerFactoryExt;
@@ -246,6 +247,24 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     /// Tells `observer` of events, before the observers that are there already.
     pub fn observed<O: Observer>(self, observer: O) -> Builder<T, D, Observed<H, O>> {
         self.map(|factory| factory.observed(observer))
+    }
+
+    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument needs no type here.
+    ///
+    /// ```
+    /// use socketserver::{Event, Flow, PoolTcpServer};
+    ///
+    /// let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close))
+    ///     .on_event(|event| {
+    ///         if let Event::Stop { id, end, .. } = event {
+    ///             eprintln!("{id}: {end}");
+    ///         }
+    ///     })
+    ///     .bind("127.0.0.1:0")?;
+    /// # Ok::<(), socketserver::BindError>(())
+    /// ```
+    pub fn on_event<F: Fn(&Event<'_>)>(self, on_event: F) -> Builder<T, D, Observed<H, F>> {
+        self.observed(on_event)
     }
 
     /// Tells the `tracing` crate of what happens: [`HandlerFactoryExt::traced`] has the names. Feature `tracing`.

@@ -91,7 +91,8 @@ struct Session<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request
 }
 
 impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`.
+    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`: a closure
+    /// such as `|_: &_| Upper`, or a type with hooks.
     ///
     /// # Errors
     ///
