@@ -9,6 +9,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use rustix::fs::OFlags;
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 
 /// The directory that is served.
 pub struct Root {
@@ -37,19 +39,18 @@ impl Root {
     pub fn find(&self, path: &Path) -> io::Result<File> {
         #[cfg(target_os = "linux")]
         match self.find_at_once(path) {
-            // Linux before 5.6, or a sandbox that does not know the call.
-            Err(error) if [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied].contains(&error.kind()) => {}
-            outcome => return outcome,
+            // Linux before 5.6, or a sandbox that does not know the call. Not EACCES, which tells of a file.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            outcome => return Ok(outcome?),
         }
         self.find_step_by_step(path)
     }
 
     /// The kernel follows links, and refuses (EXDEV) those that lead out of the directory, and absolute ones.
     #[cfg(target_os = "linux")]
-    fn find_at_once(&self, path: &Path) -> io::Result<File> {
+    fn find_at_once(&self, path: &Path) -> rustix::io::Result<File> {
         use rustix::fs::Mode;
         use rustix::fs::ResolveFlags;
-        use rustix::io::Errno;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         loop {
