@@ -268,6 +268,10 @@ fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else() {
         }
     }
 
+    // Without it the example keeps everything inside only while nobody else writes to the directory.
+    let (cwd, here) = (rustix::fs::CWD, rustix::fs::ResolveFlags::BENEATH);
+    rustix::fs::openat2(cwd, ".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty(), here)
+        .expect("openat2, which Linux before 5.6 and some sandboxes do not have");
     let site = Site::new("race");
     let inner = site.0.join("served");
     fs::create_dir(inner.join("changing")).unwrap();
