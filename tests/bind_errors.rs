@@ -164,8 +164,11 @@ fn a_dispatch_that_cannot_run_anything_is_refused() {
     assert_option(&tcp().dispatch(Pool::default().workers(0)).bind("127.0.0.1:0").unwrap_err(), "workers", "0");
     #[cfg(unix)]
     {
-        let error = tcp().dispatch(socketserver::Fork::default().max_children(0)).bind("127.0.0.1:0").unwrap_err();
+        use socketserver::Fork;
+        let error = tcp().dispatch(Fork::default().max_children(0)).bind("127.0.0.1:0").unwrap_err();
         assert_option(&error, "max_children", "0");
+        let error = tcp().dispatch(Fork::default().child_timeout(Duration::ZERO)).bind("127.0.0.1:0").unwrap_err();
+        assert_option(&error, "child_timeout", "0");
     }
     // Also where a transport is handed over.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

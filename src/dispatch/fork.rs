@@ -97,14 +97,14 @@ impl Dispatch for Fork {
     }
 
     fn check(&self) -> Result<(), BindError> {
-        if self.max_children > 0 {
+        let (option, reason) = if self.max_children == 0 {
+            ("max_children", "a server without children serves nobody; it must be at least 1")
+        } else if self.child_timeout == Some(Duration::ZERO) {
+            ("child_timeout", "every child would be killed at once; `None` kills none")
+        } else {
             return Ok(());
-        }
-        Err(BindError::Option {
-            option: "max_children",
-            value: "0".to_owned(),
-            reason: "a server without children serves nobody; it must be at least 1".to_owned(),
-        })
+        };
+        Err(BindError::Option { option, value: "0".to_owned(), reason: reason.to_owned() })
     }
 }
 

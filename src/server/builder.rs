@@ -160,7 +160,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     }
 
     /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each
-    /// answer that it does not take at once. Default 30 s.
+    /// answer that it does not take at once. Default 30 s; zero asks for the rate from the first byte on.
     pub fn rate_grace(mut self, grace: Duration) -> Self {
         self.options.rate_grace = grace;
         self
@@ -181,7 +181,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     }
 
     /// How long, and for how many bytes, a closed connection still reads what the client sends, so that the answer is
-    /// not lost to a reset. Default 2 s or 8 MiB, whichever comes first.
+    /// not lost to a reset. Default 2 s or 8 MiB, whichever comes first; a timeout of zero closes at once.
     pub fn linger(mut self, timeout: Duration, bytes: usize) -> Self {
         self.options.linger_timeout = timeout;
         self.options.linger_bytes = bytes;
