@@ -115,24 +115,27 @@ impl<S: Socket> BufRead for Stream<S> {
         let mut reading = Reading::default();
         let mut taken = 0;
         loop {
-            let available = self.available(&mut reading)?;
-            let found = available.iter().position(|&byte| byte == delimiter);
-            let count = found.map_or(available.len(), |at| at + 1);
-            bytes.extend_from_slice(&available[..count]);
+            // The slice's own, because it searches with memchr(3).
+            let count = self.available(&mut reading)?.read_until(delimiter, bytes)?;
             self.take(count, &mut reading);
             taken += count;
-            if found.is_some() || count == 0 {
+            if count == 0 || bytes.last() == Some(&delimiter) {
                 return Ok(taken);
             }
         }
     }
 
     fn read_line(&mut self, line: &mut String) -> io::Result<usize> {
-        let mut bytes = Vec::new();
+        // Into the memory of an empty string; behind another, what comes is looked at by itself.
+        let mut bytes = if line.is_empty() { std::mem::take(line).into_bytes() } else { Vec::new() };
         let count = self.read_until(b'\n', &mut bytes)?;
-        let text = std::str::from_utf8(&bytes)
+        let text = String::from_utf8(bytes)
             .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the line is not UTF-8; read_until takes any bytes"))?;
-        line.push_str(text);
+        if line.is_empty() {
+            *line = text;
+        } else {
+            line.push_str(&text);
+        }
         Ok(count)
     }
 }
