@@ -11,6 +11,7 @@
 //! | a handshake, on transports that have one | 5 s | [`establish_timeout`](crate::Builder::establish_timeout) |
 //! | a request in all, from accept to its end | no limit | [`total_timeout`](crate::Builder::total_timeout) |
 //! | the rate of a client in mid-message, or that is sent an answer | 100 bytes a second, after 30 s | [`min_rate`](crate::Builder::min_rate), [`rate_grace`](crate::Builder::rate_grace) |
+//! | finding out that a TCP client has vanished without a word | as the other timeouts do | [`keepalive`](crate::Builder::keepalive) |
 //! | `handle_request` waiting for a request | for ever | [`request_timeout`](crate::Builder::request_timeout) |
 //! | busy connections after a stop | 15 s | [`drain_timeout`](crate::Builder::drain_timeout) |
 //! | reading on after the last answer | 2 s or 8 MiB | [`linger`](crate::Builder::linger) |
@@ -25,6 +26,9 @@
 //! A timeout is a deadline on the operation, not on each system call: a `read_line` whose bytes trickle in ends in
 //! time. `None` switches one off. The number of requests is exact: a place is taken before a connection is accepted and
 //! given back once, on return, error or panic.
+//!
+//! What a handler reads by itself is the handler's to limit: a `read_line` or `read_to_end` takes as much memory as the
+//! client sends in its time. The codecs of [`frames`](crate::frames) have limits, 64 KiB a frame by default.
 //!
 //! ```
 //! use std::time::Duration;
