@@ -50,6 +50,9 @@ impl<S: Socket> FrameHandler<LinesCodec, S> for Shout {
         if line == "fail" {
             return Err("asked to fail".into());
         }
+        if line == "panic" {
+            std::panic::resume_unwind(Box::new("asked to panic"));
+        }
         replies.send(line.to_uppercase())?;
         Ok(if line == "bye" { Flow::Close } else { Flow::Continue })
     }
@@ -175,6 +178,10 @@ fn replies_before_a_failure_or_a_close_are_sent() {
             client.send("one\ntwo\nfail\nnever\n");
             assert_eq!(client.rest(), "ONE\nTWO\n3 lines\n");
             assert_eq!(hears.recv_timeout(PATIENCE).expect("finish"), "3 lines, Failed");
+            let mut client = Client::connect(address);
+            client.send("one\ntwo\npanic\nnever\n");
+            assert_eq!(client.rest(), "ONE\nTWO\n3 lines\n");
+            assert_eq!(hears.recv_timeout(PATIENCE).expect("finish"), "3 lines, Panicked");
             let mut client = Client::connect(address);
             client.send("one\nbye\nnever\n");
             assert_eq!(client.rest(), "ONE\nBYE\n2 lines\n");

@@ -41,6 +41,8 @@ mod replies;
 use std::fmt;
 use std::io::BufRead;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 pub use codec::DEFAULT_MAX_LENGTH;
 pub use codec::Decoder;
@@ -102,13 +104,12 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
     }
 
     /// Serves one message. Replies are sent when all messages that have arrived are served, or when there are many.
-    /// After [`Flow::Flush`] the next message is served when they have left. A panic takes the replies with it that have
-    /// not been sent yet, those to other messages that have arrived together included.
+    /// After [`Flow::Flush`] the next message is served when they have left.
     ///
     /// # Errors
     ///
     /// Any error; the replies so far are sent, it goes to [`handle_error`](crate::HandlerFactory::handle_error), and
-    /// the connection is closed.
+    /// the connection is closed. After a panic it is the same.
     fn message(&mut self, message: C::Item<'_>, replies: &mut Replies<'_, C>) -> HandlerResult;
 
     /// Bytes that are no message, or too many for one. [`Flow::Continue`] goes on behind them if the codec can, else
@@ -212,6 +213,21 @@ impl<C, K> Frames<C, K> {
     }
 }
 
+/// What a batch has gathered, sent even if a handler panics: the messages before have been served.
+struct Gathered<'a, S: Socket> {
+    output: Output,
+    writer: &'a mut Writer<S>,
+}
+
+impl<S: Socket> Drop for Gathered<'_, S> {
+    fn drop(&mut self) {
+        if !self.output.bytes().is_empty() {
+            // A second panic, of a socket of somebody's own, would abort the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.output.send(self.writer)));
+        }
+    }
+}
+
 impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames<C, K> {
     fn setup(&mut self, request: &mut Stream<S>) -> HandlerResult<()> {
         let needed = self.codec.max_frame_length();
@@ -226,12 +242,13 @@ impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames
 
     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
         let ended = request.is_ended();
-        let mut output = Output::of_thread();
         let (input, writer) = request.split_buffered();
+        let mut gathered = Gathered { output: Output::of_thread(), writer };
         let mut rest = input;
-        let outcome = self.batch(&mut rest, ended, &mut output, writer);
+        let outcome = self.batch(&mut rest, ended, &mut gathered.output, gathered.writer);
         let taken = input.len() - rest.len();
-        let sent = output.send(writer);
+        let sent = gathered.output.send(gathered.writer);
+        drop(gathered);
         request.consume(taken);
         let flow = outcome?;
         sent?;
