@@ -95,6 +95,7 @@ mod server;
 #[cfg(all(unix, feature = "signals"))]
 pub mod signals;
 mod stop;
+mod sync;
 mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -3,12 +3,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
-use super::sync::Mutex;
 use super::table::Token;
 use crate::request::mailbox::Call;
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering;
 use crate::sys::poller::Poller;
 
 /// Who has been called since the last look.

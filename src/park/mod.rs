@@ -16,21 +16,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 mod calls;
 #[cfg(all(test, socketserver_shuttle))]
 mod model;
-pub(crate) mod sync;
 pub(crate) mod table;
 pub(crate) mod timers;
 
 use calls::Calls;
-use sync::Mutex;
 use table::Found;
 use table::Parked;
 use table::Parking;
@@ -40,6 +35,10 @@ use timers::Class;
 use timers::Timers;
 
 use crate::request::mailbox::Call;
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
 use crate::sys::Descriptor;
 use crate::sys::poller::EDGE;
 use crate::sys::poller::Events;

@@ -10,8 +10,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use shuttle::thread;
 
-use super::sync::Condvar;
-use super::sync::Mutex;
 use super::table::Expiry;
 use super::table::Found;
 use super::table::Parked;
@@ -22,6 +20,8 @@ use super::timers::Class;
 use crate::request::mailbox::Call;
 use crate::request::mailbox::Mailbox;
 use crate::request::mailbox::Wake;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
 use crate::sys::poller::Watch;
 
 const SCHEDULES: usize = 20_000;

@@ -15,11 +15,11 @@
 //! nothing.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
-use super::sync::Mutex;
 use super::timers::Class;
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
 use crate::sys::poller::Watch;
 
 /// Names a connection in the table, once: index and generation.

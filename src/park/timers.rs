@@ -7,9 +7,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::sync::Mutex;
 use super::table::Expiry;
 use super::table::Token;
+use crate::sync::Mutex;
 
 /// Why a connection waits: each class has one timeout.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

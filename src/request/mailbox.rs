@@ -19,10 +19,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::sender::SendError;
-use crate::park::sync::Mutex;
 use crate::park::table::Token;
 use crate::stop::MAIL;
 use crate::stop::StopState;
+use crate::sync::Mutex;
 use crate::sys::Descriptor;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Interest;

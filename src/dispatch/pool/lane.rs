@@ -1,13 +1,13 @@
 //! What one worker has to do, and what others may see of it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
-use crate::park::sync::Mutex;
 use crate::park::table::Token;
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
 
 /// No connection: a message, or nothing.
 const NOBODY: u64 = u64::MAX;

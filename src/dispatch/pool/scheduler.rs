@@ -19,16 +19,7 @@
 //!   sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::thread::Thread;
 use std::time::Duration;
-use std::time::Instant;
-
-use parking_lot::Condvar;
-use parking_lot::Mutex;
 
 use super::lane::Lane;
 use super::sleepers::Sleepers;
@@ -48,6 +39,14 @@ use crate::park::timers::Class;
 use crate::server::acceptor::Acceptor;
 use crate::server::serve_loop::Ready;
 use crate::server::serve_loop::Waiter;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
+use crate::sync::now;
+use crate::sync::thread::Thread;
 
 /// Something to run.
 pub(super) enum Work<J> {
@@ -125,7 +124,7 @@ impl<J: Task> Scheduler<J> {
             polling: AtomicBool::new(false),
             incoming: Mutex::new(None),
             returned: Mutex::new(None),
-            has_returned: Condvar::new(),
+            has_returned: Condvar::default(),
             injected: Lane::new(),
             slow: Lane::new(),
             slow_running: AtomicUsize::new(0),
@@ -164,7 +163,7 @@ impl<J: Task> Scheduler<J> {
     /// Runs what is in the worker's ring; false if there was nothing.
     fn run_ring(&self, index: usize, worker: &mut Worker) -> bool {
         let Some(mut work) = self.lanes[index].pop() else { return false };
-        let begun = Instant::now();
+        let begun = now();
         worker.set_now(begun);
         let mut count = 0;
         loop {
@@ -176,7 +175,7 @@ impl<J: Task> Scheduler<J> {
             }
         }
         worker.flush(|error| self.reporter.error(error));
-        let mean = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX) / count;
+        let mean = u64::try_from(now().saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX) / count;
         let before = self.mean_call.load(Ordering::Relaxed);
         self.mean_call.store((before * 7 + mean.min(10_000_000)) / 8, Ordering::Relaxed);
         true
@@ -213,7 +212,7 @@ impl<J: Task> Scheduler<J> {
                 *self.returned.lock() = Some(acceptor);
                 self.has_returned.notify_one();
             }
-            waiter.wait_until(Instant::now() + DRAIN_LOOK);
+            waiter.wait_until(now() + DRAIN_LOOK);
         }
         self.polling.store(true, Ordering::SeqCst);
         let outcome = waiter.turn(&self.park, &self.reporter, acceptor.as_mut(), self.is_ended(), ready);
@@ -264,7 +263,7 @@ impl<J: Task> Scheduler<J> {
             if self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow {
                 self.sleepers.wake_one();
             }
-            worker.set_now(Instant::now());
+            worker.set_now(now());
             self.run(index, work, worker, true);
             worker.flush(|error| self.reporter.error(error));
             if self.lanes[index].len() > 0 || self.is_ended() {
@@ -310,9 +309,9 @@ impl<J: Task> Scheduler<J> {
         let lane = &self.lanes[index];
         let again = if in_slow_lane {
             // It may take its time: the monitor has nothing to do with it.
-            let begun = Instant::now();
+            let begun = now();
             let again = run_turn(&self.park, token, job, worker);
-            if begun.elapsed() < Duration::from_millis(1) {
+            if now().saturating_duration_since(begun) < Duration::from_millis(1) {
                 // Quick again. One that has ended meanwhile is not found, which is as well.
                 self.park.set_slow(token, false);
             }
@@ -334,7 +333,7 @@ impl<J: Task> Scheduler<J> {
         self.begin(lane, None);
         job.establish();
         self.end(lane);
-        worker.set_now(Instant::now());
+        worker.set_now(now());
     }
 
     /// A message is handled to its end.
@@ -443,7 +442,7 @@ impl<J: Task> Scheduler<J> {
                 return leader.acceptor.take().or_else(|| self.incoming.lock().take());
             }
             self.park.poller.notify();
-            self.has_returned.wait_for(&mut returned, LOOK);
+            returned = self.has_returned.wait_for(returned, LOOK);
         }
     }
 

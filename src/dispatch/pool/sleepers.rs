@@ -1,7 +1,7 @@
 //! Workers that have nothing to do: each sleeps until it is woken, and no wake-up is lost.
 
-use crate::park::sync::Condvar;
-use crate::park::sync::Mutex;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
 
 /// Who sleeps.
 #[derive(Debug)]
