@@ -6,8 +6,14 @@
 
 #[cfg(all(target_os = "linux", not(socketserver_portable_poller)))]
 mod epoll;
-#[cfg(all(target_os = "linux", not(socketserver_portable_poller)))]
+#[cfg(all(target_os = "linux", not(any(socketserver_portable_poller, socketserver_shuttle))))]
 pub(crate) use epoll::*;
+
+/// For model checks.
+#[cfg(socketserver_shuttle)]
+mod modelled;
+#[cfg(socketserver_shuttle)]
+pub(crate) use modelled::*;
 
 #[cfg(any(not(target_os = "linux"), socketserver_portable_poller))]
 mod portable;

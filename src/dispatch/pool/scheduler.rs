@@ -17,6 +17,12 @@
 //!   `workers - reserve` workers at most.
 //! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor
 //!   sees it.
+//!
+//! These rules are model-checked as they stand here, with the lanes, the sleepers, the monitor and the parking place; see
+//! [`crate::sync`] for what the checker sees.
+
+#[cfg(all(test, socketserver_shuttle))]
+mod model;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,364 @@
+//! What a model's pool serves: conversations whose sockets are signals, and whose handlers follow a script.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use shuttle::sync::Condvar;
+use shuttle::sync::Mutex;
+use shuttle::sync::atomic::AtomicBool;
+use shuttle::sync::atomic::AtomicUsize;
+use shuttle::sync::atomic::Ordering::SeqCst;
+
+use crate::dispatch::task::Report;
+use crate::dispatch::task::Sealed;
+use crate::dispatch::task::Source;
+use crate::dispatch::task::Task;
+use crate::dispatch::task::Turn;
+use crate::dispatch::task::Worker;
+use crate::error::RequestError;
+use crate::event::Event;
+use crate::handler::End;
+use crate::limits::permit::Permit;
+use crate::park::Wait;
+use crate::park::timers::Class;
+use crate::request::mailbox::Mailbox;
+use crate::server::core::Core;
+use crate::server::options::ServeOptions;
+use crate::stop::StopHandle;
+use crate::stop::StopState;
+use crate::sys::Descriptor;
+use crate::sys::poller::Poller;
+use crate::sys::poller::Watch;
+use crate::sys::signal::Signal;
+
+pub(super) const WAIT: Wait = Wait { class: Class::Idle, timeout: None, watch: Watch::Read };
+
+/// What everybody in a model can see, write on and wait for.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    notes: Mutex<Notes>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The names of those that have been served, in this order.
+    pub(super) served: Vec<char>,
+    /// How often slow work was put into its queue.
+    pub(super) deferred: usize,
+    /// How many conversations are in a call that counts itself.
+    pub(super) inside: usize,
+    /// Whoever waits for this may go on.
+    pub(super) released: bool,
+}
+
+impl Board {
+    pub(super) fn note(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.notes.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    pub(super) fn wait(&self, until: impl Fn(&Notes) -> bool) {
+        let mut notes = self.notes.lock().unwrap();
+        while !until(&notes) {
+            notes = self.changed.wait(notes).unwrap();
+        }
+    }
+
+    pub(super) fn serve(&self, name: char) {
+        self.note(|notes| notes.served.push(name));
+    }
+
+    /// Waits until all of these have been served.
+    pub(super) fn wait_for(&self, names: &str) {
+        self.wait(|notes| names.chars().all(|name| notes.served.contains(&name)));
+    }
+
+    pub(super) fn served(&self) -> String {
+        self.notes.lock().unwrap().served.iter().collect()
+    }
+}
+
+/// What a handler wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    Again,
+    Close,
+    Wait,
+}
+
+type Script = Box<dyn Fn(&Board) -> Next + Send + Sync>;
+
+/// The two ends of a connection.
+struct Connection {
+    signal: Signal,
+    sent: AtomicUsize,
+    /// How many messages have been taken in and answered.
+    answered: Mutex<usize>,
+    answer: Condvar,
+    held: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// The end that sends.
+pub(super) struct Client {
+    connection: Arc<Connection>,
+    poller: Arc<Poller>,
+}
+
+/// The end that is served.
+pub(super) struct Conversation {
+    connection: Arc<Connection>,
+    script: Script,
+    reporter: Reporter,
+    pub(super) mailbox: Option<Arc<Mailbox>>,
+    /// A connection; else a message.
+    pub(super) parks: bool,
+    permit: Option<Permit>,
+}
+
+pub(super) fn connect(poller: &Arc<Poller>, reporter: &Reporter, script: Script) -> (Client, Conversation) {
+    let connection = Arc::new(Connection {
+        signal: Signal::new().unwrap(),
+        sent: AtomicUsize::new(0),
+        answered: Mutex::new(0),
+        answer: Condvar::new(),
+        held: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
+    });
+    let client = Client { connection: Arc::clone(&connection), poller: Arc::clone(poller) };
+    (client, Conversation { connection, script, reporter: reporter.clone(), mailbox: None, parks: true, permit: None })
+}
+
+impl Client {
+    pub(super) fn send(&self) {
+        self.send_unseen();
+        self.poller.look();
+    }
+
+    /// As [`send`](Self::send), but the one who polls sees it together with what comes next.
+    pub(super) fn send_unseen(&self) {
+        self.connection.sent.fetch_add(1, SeqCst);
+        self.connection.signal.raise();
+    }
+
+    /// Waits until everything that was sent has been answered.
+    pub(super) fn receive(&self) {
+        let sent = self.connection.sent.load(SeqCst);
+        let mut answered = self.connection.answered.lock().unwrap();
+        while *answered < sent {
+            answered = self.connection.answer.wait(answered).unwrap();
+        }
+    }
+
+    /// Waits until the server has closed the connection.
+    pub(super) fn receive_end(&self) {
+        let mut answered = self.connection.answered.lock().unwrap();
+        while !self.connection.closed.load(SeqCst) {
+            answered = self.connection.answer.wait(answered).unwrap();
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        if !std::thread::panicking() {
+            assert!(!connection.closed.swap(true, SeqCst), "closed twice");
+            drop(connection.answered.lock());
+            connection.answer.notify_all();
+        }
+    }
+}
+
+impl Sealed for Conversation {}
+
+impl Task for Conversation {
+    type Source = Arc<Listener>;
+    type Reporter = Reporter;
+
+    fn turn(&mut self, _: &mut Worker) -> Turn {
+        let connection = &self.connection;
+        assert!(!connection.held.swap(true, SeqCst), "one connection on two workers");
+        let sent = connection.sent.load(SeqCst);
+        let next = (self.script)(&self.reporter.0.board);
+        if next != Next::Again {
+            *connection.answered.lock().unwrap() = sent;
+            connection.answer.notify_all();
+        }
+        connection.held.store(false, SeqCst);
+        match next {
+            Next::Again => Turn::Again,
+            Next::Close => Turn::Done,
+            Next::Wait => Turn::Park(WAIT),
+        }
+    }
+
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        Some(self.connection.signal.descriptor())
+    }
+
+    fn parks(&self) -> bool {
+        self.parks
+    }
+
+    fn mailbox(&self) -> Option<&Mailbox> {
+        self.mailbox.as_deref()
+    }
+
+    fn first_wait(&self) -> Option<Wait> {
+        Some(WAIT)
+    }
+
+    fn is_pending(&self) -> bool {
+        false
+    }
+
+    fn cut(&mut self, _: End) {}
+
+    fn set_hangup(&mut self) {
+        unreachable!("signals do not hang up");
+    }
+
+    fn expire(&mut self, _: Class) {
+        unreachable!("nothing has a deadline");
+    }
+
+    fn run(self) {
+        unreachable!("a pool takes turns");
+    }
+
+    fn run_until_lingering(&mut self) -> Turn {
+        unreachable!("a pool takes turns");
+    }
+
+    fn establish(&mut self) {
+        unreachable!("nothing is pending");
+    }
+
+    fn detach(self) {
+        unreachable!("nothing is detached");
+    }
+
+    fn reject(self, error: RequestError) {
+        panic!("could not be parked: {error}");
+    }
+
+    fn refuse(&mut self) {}
+
+    fn run_as_child(self) -> bool {
+        unreachable!("nothing forks");
+    }
+
+    fn leave_to_child(&mut self) {
+        unreachable!("nothing forks");
+    }
+
+    fn ended_elsewhere(&mut self, _: End) {
+        unreachable!("nothing forks");
+    }
+
+    fn refuse_with(&mut self, _: &[u8]) {
+        unreachable!("there is room for all");
+    }
+
+    fn reporter(&self) -> Reporter {
+        self.reporter.clone()
+    }
+}
+
+/// Where clients that have not been accepted wait.
+pub(super) struct Listener {
+    signal: Signal,
+    backlog: Mutex<VecDeque<Conversation>>,
+    reporter: Reporter,
+}
+
+impl Listener {
+    pub(super) fn new(reporter: &Reporter) -> Self {
+        Self { signal: Signal::new().unwrap(), backlog: Mutex::default(), reporter: reporter.clone() }
+    }
+
+    /// The one who polls sees it at its next look.
+    pub(super) fn push(&self, conversation: Conversation) {
+        let mut backlog = self.backlog.lock().unwrap();
+        backlog.push_back(conversation);
+        self.signal.raise();
+    }
+}
+
+impl Sealed for Arc<Listener> {}
+
+impl Source for Arc<Listener> {
+    type Task = Conversation;
+
+    fn accept(&mut self, permit: Permit, _: Instant) -> io::Result<Box<Conversation>> {
+        let mut backlog = self.backlog.lock().unwrap();
+        let accepted = backlog.pop_front();
+        if backlog.is_empty() {
+            self.signal.clear();
+        }
+        let mut conversation = accepted.ok_or(io::ErrorKind::WouldBlock)?;
+        conversation.permit = Some(permit);
+        Ok(Box::new(conversation))
+    }
+
+    fn has_buffered(&self) -> bool {
+        false
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.signal.descriptor()
+    }
+
+    fn address(&self) -> String {
+        "model".to_owned()
+    }
+
+    fn reporter(&self) -> Reporter {
+        self.reporter.clone()
+    }
+
+    fn child_keeps_socket(&self) -> bool {
+        unreachable!("nothing forks");
+    }
+}
+
+/// Writes on the board what happens.
+#[derive(Clone)]
+pub(super) struct Reporter(Arc<Reported>);
+
+struct Reported {
+    core: Core,
+    board: Arc<Board>,
+}
+
+impl Reporter {
+    pub(super) fn new(board: &Arc<Board>) -> Self {
+        let stop = StopHandle { state: Arc::new(StopState::new(Duration::ZERO).unwrap()) };
+        Self(Arc::new(Reported { core: Core::new(ServeOptions::default(), 100, stop), board: Arc::clone(board) }))
+    }
+}
+
+impl Sealed for Reporter {}
+
+impl Report for Reporter {
+    fn error(&self, error: RequestError) {
+        panic!("{error}");
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Slow { .. } = event {
+            self.0.board.note(|notes| notes.deferred += 1);
+        }
+    }
+
+    fn service_actions(&self) {}
+
+    fn core(&self) -> &Core {
+        &self.0.core
+    }
+}

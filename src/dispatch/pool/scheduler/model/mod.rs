@@ -1,0 +1,155 @@
+//! A model check of the pool: the real scheduler, lanes, sleepers, monitor and parking place, in thousands of
+//! interleavings chosen by shuttle, with conversations that follow a script.
+//!
+//! What is asked of it: every message is answered, none is taken in by two workers at a time, and handlers that block
+//! keep nobody waiting but themselves. A wake-up that is lost is a deadlock, which shuttle reports; where somebody goes
+//! on looking in vain, it reports that the steps of an execution do not end.
+//!
+//! shuttle is sequentially consistent: orders of memory that are too weak are not found.
+//!
+//! Run with `RUSTFLAGS="--cfg socketserver_shuttle" cargo test --release --lib model`.
+
+mod accepting;
+mod blocking;
+mod conversation;
+mod ending;
+mod serving;
+mod slow;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use shuttle::Config;
+use shuttle::MaxSteps;
+use shuttle::Runner;
+use shuttle::scheduler::PctScheduler;
+use shuttle::scheduler::RandomScheduler;
+use shuttle::thread;
+use shuttle::thread::JoinHandle;
+
+use self::conversation::Board;
+use self::conversation::Client;
+use self::conversation::Conversation;
+use self::conversation::Listener;
+use self::conversation::Next;
+use self::conversation::Reporter;
+use self::conversation::WAIT;
+use super::Scheduler;
+use super::Work;
+use crate::dispatch::ServeLoop;
+use crate::dispatch::Task;
+use crate::dispatch::pool::monitor;
+use crate::park::table::Token;
+use crate::sync::atomic::Ordering::SeqCst;
+
+/// How many schedules each of the two checkers tries.
+const SCHEDULES: usize = 3_000;
+
+/// An execution is some hundreds of steps long; one that needs so many does not end.
+const MOST_STEPS: usize = 50_000;
+
+fn check(model: fn()) {
+    let config = || {
+        let mut config = Config::new();
+        config.max_steps = MaxSteps::FailAfter(MOST_STEPS);
+        config.stack_size = 128 << 10;
+        config
+    };
+    Runner::new(RandomScheduler::new(SCHEDULES), config()).run(model);
+    Runner::new(PctScheduler::new(3, SCHEDULES), config()).run(model);
+}
+
+/// A pool without its threads, or with them.
+struct Pool {
+    scheduler: Arc<Scheduler<Conversation>>,
+    serve_loop: ServeLoop<Conversation>,
+    listener: Arc<Listener>,
+    board: Arc<Board>,
+    workers: usize,
+    threads: Vec<JoinHandle<()>>,
+    monitor: Option<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// As many workers as asked for, of which one is kept for quick connections.
+    fn new(workers: usize) -> Self {
+        let board = Arc::new(Board::default());
+        let reporter = Reporter::new(&board);
+        let listener = Arc::new(Listener::new(&reporter));
+        let serve_loop = ServeLoop::new(Arc::clone(&listener), reporter.clone()).unwrap();
+        let scheduler = Scheduler::new(workers, 1, Arc::clone(&serve_loop.park), reporter);
+        Self {
+            scheduler: Arc::new(scheduler),
+            serve_loop,
+            listener,
+            board,
+            workers,
+            threads: Vec::new(),
+            monitor: None,
+        }
+    }
+
+    /// A connection that waits for its next message.
+    fn open(&self, script: impl Fn(&Board) -> Next + Send + Sync + 'static) -> Client {
+        let (client, conversation) = self.connect(script);
+        self.park(conversation);
+        client
+    }
+
+    /// As [`open`](Self::open), and it has been found slow.
+    fn open_slow(&self, script: impl Fn(&Board) -> Next + Send + Sync + 'static) -> Client {
+        let (client, conversation) = self.connect(script);
+        let token = self.park(conversation);
+        self.serve_loop.park.set_slow(token, true);
+        client
+    }
+
+    fn connect(&self, script: impl Fn(&Board) -> Next + Send + Sync + 'static) -> (Client, Conversation) {
+        conversation::connect(&self.serve_loop.park.poller, &self.scheduler.reporter, Box::new(script))
+    }
+
+    fn park(&self, conversation: Conversation) -> Token {
+        let park = &self.serve_loop.park;
+        let token = park.insert(conversation.descriptor().unwrap()).unwrap();
+        assert!(park.park(token, Box::new(conversation), WAIT, Instant::now()).is_ok_and(|news| news.is_none()));
+        token
+    }
+
+    fn start(&mut self) {
+        self.threads = (0..self.workers)
+            .map(|index| {
+                let scheduler = Arc::clone(&self.scheduler);
+                thread::spawn(move || scheduler.work(index))
+            })
+            .collect();
+    }
+
+    fn start_with_monitor(&mut self) {
+        let scheduler = Arc::clone(&self.scheduler);
+        self.monitor = Some(thread::spawn(move || monitor::watch(&scheduler)));
+        self.start();
+    }
+
+    /// The workers accept from here on, as `Pool::serve` has it.
+    fn hand_over(&mut self) {
+        self.scheduler.hand_over(self.serve_loop.acceptor.take().unwrap());
+    }
+
+    /// Ends every thread, and looks whether the accounts are right then.
+    fn end(mut self) {
+        self.scheduler.end_all();
+        if let Some(monitor) = self.monitor.take() {
+            monitor.thread().unpark();
+            self.threads.push(monitor);
+        }
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        let scheduler = &self.scheduler;
+        assert!(scheduler.failure.lock().is_none(), "waiting has failed");
+        assert_eq!(scheduler.on_duty.load(SeqCst), self.workers, "somebody is missing on duty");
+        assert_eq!(scheduler.slow_running.load(SeqCst), 0, "a place for slow work is lost");
+        assert!(scheduler.lanes.iter().all(|lane| !lane.is_stuck()), "a mark has stayed");
+        assert!(scheduler.leader.try_lock().is_some(), "nobody leads, and nobody can");
+    }
+}

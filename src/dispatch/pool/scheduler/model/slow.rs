@@ -1,0 +1,99 @@
+//! The queue of slow work: in order, on some of the workers only, and never forgotten.
+
+use shuttle::thread;
+
+use super::*;
+
+/// Three that block, and two of three workers for them.
+#[test]
+fn model_slow_work_leaves_a_worker_to_the_others() {
+    check(|| {
+        let mut pool = Pool::new(3);
+        let slow = ['a', 'b', 'c'].map(|name| {
+            pool.open_slow(move |board| {
+                board.note(|notes| {
+                    notes.inside += 1;
+                    assert!(notes.inside <= 2, "slow work on more workers than it may have");
+                });
+                board.wait_for("q");
+                board.note(|notes| notes.inside -= 1);
+                board.serve(name);
+                Next::Wait
+            })
+        });
+        let quick = pool.open(|board| {
+            board.serve('q');
+            Next::Wait
+        });
+        pool.start_with_monitor();
+        let sender = thread::spawn(move || {
+            slow.iter().for_each(Client::send);
+            slow.iter().for_each(Client::receive);
+        });
+        quick.send();
+        quick.receive();
+        sender.join().unwrap();
+        assert_eq!(pool.scheduler.slow.len(), 0);
+        pool.end();
+    });
+}
+
+/// One place for slow work, and three that come one after the other.
+#[test]
+fn model_slow_work_keeps_its_order() {
+    check(|| {
+        let mut pool = Pool::new(2);
+        let slow = ['a', 'b', 'c'].map(|name| {
+            pool.open_slow(move |board| {
+                board.wait(|notes| notes.deferred == 3);
+                board.serve(name);
+                Next::Wait
+            })
+        });
+        pool.start();
+        for (index, client) in slow.iter().enumerate() {
+            client.send();
+            pool.board.wait(|notes| notes.deferred == index + 1);
+        }
+        slow.iter().for_each(Client::receive);
+        assert_eq!(pool.board.served(), "abc");
+        pool.end();
+    });
+}
+
+/// Connections that become slow, and quick again, while workers come and go.
+#[test]
+fn model_nobody_is_forgotten_on_the_way_between_quick_and_slow() {
+    check(|| {
+        let mut pool = Pool::new(3);
+        let waits = pool.open(|board| {
+            board.wait_for("b");
+            board.serve('a');
+            Next::Wait
+        });
+        let slow = pool.open_slow(|board| {
+            board.serve('s');
+            Next::Wait
+        });
+        let quick = pool.open(|board| {
+            board.serve('b');
+            Next::Wait
+        });
+        pool.start_with_monitor();
+        let senders = [waits, slow].map(|client| {
+            thread::spawn(move || {
+                client.send();
+                client.send();
+                client.receive();
+                client.send();
+                client.receive();
+            })
+        });
+        quick.send();
+        quick.receive();
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        pool.end();
+    });
+}
