@@ -14,7 +14,7 @@
 //!   searching already.
 //! - The monitor finds a worker that sits in one call: its ring may be stolen whole, its connection is slow from then
 //!   on, and somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on
-//!   `workers - reserve` workers at most.
+//!   `workers - reserve` workers at most, and each begins only while somebody is on duty.
 //! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor
 //!   sees it.
 //!
@@ -260,12 +260,11 @@ impl<J: Task> Scheduler<J> {
         }
         self.on_duty.fetch_sub(1, Ordering::SeqCst);
         let mut ran = false;
-        while let Some(work) = self.slow.pop() {
+        // Somebody has to be on duty for the others: one who sleeps, or else this one.
+        while self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one() {
+            let Some(work) = self.slow.pop() else { break };
             ran = true;
             self.searching.store(false, Ordering::Relaxed);
-            if self.on_duty.load(Ordering::SeqCst) == 0 {
-                self.sleepers.wake_one();
-            }
             if self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow {
                 self.sleepers.wake_one();
             }

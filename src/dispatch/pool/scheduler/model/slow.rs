@@ -97,3 +97,49 @@ fn model_nobody_is_forgotten_on_the_way_between_quick_and_slow() {
         pool.end();
     });
 }
+
+/// The one on duty blocks, and the other has slow work to do: it does not begin more of it while nobody is on duty.
+#[test]
+fn model_slow_work_does_not_begin_while_nobody_is_on_duty() {
+    check(|| {
+        let mut pool = Pool::new(2);
+        let (blocks, conversation) = pool.connect(|board| {
+            board.wait_for("q");
+            Next::Wait
+        });
+        let token = pool.park(conversation);
+        let first = {
+            // The parking place holds the conversation with its script: not the other way round, too.
+            let park = Arc::downgrade(&pool.serve_loop.park);
+            pool.open_slow(move |_| {
+                // Until the monitor has seen that the other blocks.
+                while park.upgrade().is_some_and(|park| !park.is_slow(token)) {
+                    thread::yield_now();
+                }
+                Next::Wait
+            })
+        };
+        let second = pool.open_slow(|board| {
+            board.wait_for("q");
+            Next::Wait
+        });
+        let quick = pool.open(|board| {
+            board.serve('q');
+            Next::Wait
+        });
+        pool.start_with_monitor();
+        for (index, slow) in [&first, &second].into_iter().enumerate() {
+            slow.send();
+            pool.board.wait(|notes| notes.deferred == index + 1);
+        }
+        blocks.send();
+        while !pool.serve_loop.park.is_slow(token) {
+            thread::yield_now();
+        }
+        quick.send();
+        for client in [&quick, &first, &second, &blocks] {
+            client.receive();
+        }
+        pool.end();
+    });
+}
