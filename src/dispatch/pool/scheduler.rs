@@ -444,7 +444,11 @@ impl<J: Task> Scheduler<J> {
                 return returned.take();
             }
             if let Some(mut leader) = self.leader.try_lock() {
-                return leader.acceptor.take().or_else(|| self.incoming.lock().take());
+                let acceptor = leader.acceptor.take().or_else(|| self.incoming.lock().take());
+                drop(leader);
+                // Whoever wanted to lead meanwhile has gone to sleep.
+                self.call_somebody();
+                return acceptor;
             }
             self.park.poller.notify();
             returned = self.has_returned.wait_for(returned, LOOK);

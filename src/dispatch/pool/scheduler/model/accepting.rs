@@ -29,3 +29,47 @@ fn model_who_is_accepted_is_served() {
         pool.end();
     });
 }
+
+#[test]
+fn model_the_acceptor_comes_back() {
+    check(|| {
+        let mut pool = Pool::new(2);
+        let client = pool.open(|_| Next::Wait);
+        pool.start();
+        pool.hand_over();
+        client.send();
+        pool.stop();
+        pool.take_back();
+        // The drain goes on.
+        client.send();
+        client.receive();
+        pool.end();
+    });
+}
+
+/// One worker, with which the acceptor may be, sits in a handler. What comes during the drain is served by another.
+#[test]
+fn model_a_leader_that_blocks_does_not_keep_the_acceptor() {
+    check(|| {
+        let mut pool = Pool::new(2);
+        let blocked = pool.open(|board| {
+            board.serve('a');
+            board.wait_for("b");
+            Next::Wait
+        });
+        let other = pool.open(|board| {
+            board.serve('b');
+            Next::Wait
+        });
+        pool.start_with_monitor();
+        pool.hand_over();
+        blocked.send();
+        pool.board.wait_for("a");
+        pool.stop();
+        pool.take_back();
+        other.send();
+        other.receive();
+        blocked.receive();
+        pool.end();
+    });
+}

@@ -17,6 +17,7 @@ mod serving;
 mod slow;
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use shuttle::Config;
@@ -39,6 +40,7 @@ use super::Work;
 use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
 use crate::dispatch::pool::monitor;
+use crate::dispatch::task::Report;
 use crate::park::table::Token;
 use crate::sync::atomic::Ordering::SeqCst;
 
@@ -133,6 +135,18 @@ impl Pool {
     /// The workers accept from here on, as `Pool::serve` has it.
     fn hand_over(&mut self) {
         self.scheduler.hand_over(self.serve_loop.acceptor.take().unwrap());
+    }
+
+    /// The end of `Pool::serve`.
+    fn take_back(&mut self) {
+        self.serve_loop.acceptor = self.scheduler.take_back();
+        assert!(self.serve_loop.acceptor.is_some(), "the acceptor is lost");
+    }
+
+    /// Tells the server to stop.
+    fn stop(&self) {
+        self.scheduler.reporter.core().stop.shutdown_within(Duration::MAX);
+        self.serve_loop.park.poller.look();
     }
 
     /// Ends every thread, and looks whether the accounts are right then.
