@@ -392,7 +392,7 @@ impl<J: Task> Scheduler<J> {
         }
         // Not asked by trying the leader's lock: a worker that fails to take it goes to sleep.
         let nobody_polls = !self.polling.load(Ordering::SeqCst);
-        if lane.len() > 0 || others == 0 || nobody_polls || self.slow.len() > 0 {
+        if others == 0 || nobody_polls || self.slow.len() > 0 || self.has_work_for_anybody() {
             self.call_somebody();
         }
     }
@@ -402,6 +402,12 @@ impl<J: Task> Scheduler<J> {
         if lane.clear_late_mark(marked) {
             self.on_duty.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// Whether there is something to run that no worker has before it. Whoever was called for it may be the very one that
+    /// is stuck now: the call came together with an event, which it ran first.
+    fn has_work_for_anybody(&self) -> bool {
+        self.injected.len() > 0 || self.lanes.iter().any(|lane| lane.is_stuck() && lane.len() > 0)
     }
 
     /// Wakes a sleeper, or else the one who polls, to look for work.
