@@ -108,10 +108,6 @@ where
         let monitor = monitor::spawn(&scheduler).map_err(failed)?;
         let mut running = Running { scheduler, pool: None, threads: Arc::default(), monitor };
         running.pool = Some(running.build(workers, self.stack_size).map_err(failed)?);
-        let scheduler = Arc::clone(&running.scheduler);
-        if let Some(pool) = &running.pool {
-            pool.spawn_broadcast(move |context| scheduler.work(context.index()));
-        }
         Ok(running)
     }
 
@@ -178,12 +174,19 @@ impl<J: Task> fmt::Debug for Running<J> {
     }
 }
 
-impl<J: Task> Running<J> {
+impl<J: Task + Send + 'static> Running<J>
+where
+    J::Source: Send,
+    J::Reporter: Send + Sync,
+{
     /// A private pool whose threads can be joined: dropping a rayon pool does not wait for them.
     fn build(&self, workers: usize, stack_size: Option<usize>) -> io::Result<rayon::ThreadPool> {
         let threads = Arc::clone(&self.threads);
+        let scheduler = Arc::clone(&self.scheduler);
         rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
+            // Not as jobs of rayon's: its workers would look for them at each other, all at all while the last ones start.
+            .start_handler(move |index| scheduler.work(index))
             .panic_handler(|_| {
                 // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has
                 // been printed.
