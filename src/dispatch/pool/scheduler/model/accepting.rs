@@ -73,3 +73,24 @@ fn model_a_leader_that_blocks_does_not_keep_the_acceptor() {
         pool.end();
     });
 }
+
+#[test]
+fn model_the_acceptor_comes_back_while_everybody_blocks() {
+    check(|| {
+        let mut pool = Pool::new(1);
+        let blocked = pool.open(|board| {
+            board.serve('a');
+            board.wait(|notes| notes.released);
+            Next::Wait
+        });
+        pool.start_with_monitor();
+        pool.hand_over();
+        blocked.send();
+        pool.board.wait_for("a");
+        pool.stop();
+        pool.take_back();
+        pool.board.note(|notes| notes.released = true);
+        blocked.receive();
+        pool.end();
+    });
+}

@@ -75,11 +75,16 @@ struct Pool {
 impl Pool {
     /// As many workers as asked for, of which one is kept for quick connections.
     fn new(workers: usize) -> Self {
+        Self::on_cpus(1, workers)
+    }
+
+    /// One worker for each CPU is kept for quick connections.
+    fn on_cpus(cpus: usize, workers: usize) -> Self {
         let board = Arc::new(Board::default());
         let reporter = Reporter::new(&board);
         let listener = Arc::new(Listener::new(&reporter));
         let serve_loop = ServeLoop::new(Arc::clone(&listener), reporter.clone()).unwrap();
-        let scheduler = Scheduler::new(workers, 1, Arc::clone(&serve_loop.park), reporter);
+        let scheduler = Scheduler::new(workers, cpus, Arc::clone(&serve_loop.park), reporter);
         Self {
             scheduler: Arc::new(scheduler),
             serve_loop,

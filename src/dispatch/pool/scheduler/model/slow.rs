@@ -4,38 +4,44 @@ use shuttle::thread;
 
 use super::*;
 
-/// Three that block, and two of three workers for them.
+/// Three that block, and two workers for them.
+fn leave_workers_to_others(mut pool: Pool) {
+    let slow = ['a', 'b', 'c'].map(|name| {
+        pool.open_slow(move |board| {
+            board.note(|notes| {
+                notes.inside += 1;
+                assert!(notes.inside <= 2, "slow work on more workers than it may have");
+            });
+            board.wait_for("q");
+            board.note(|notes| notes.inside -= 1);
+            board.serve(name);
+            Next::Wait
+        })
+    });
+    let quick = pool.open(|board| {
+        board.serve('q');
+        Next::Wait
+    });
+    pool.start_with_monitor();
+    let sender = thread::spawn(move || {
+        slow.iter().for_each(Client::send);
+        slow.iter().for_each(Client::receive);
+    });
+    quick.send();
+    quick.receive();
+    sender.join().unwrap();
+    assert_eq!(pool.scheduler.slow.len(), 0);
+    pool.end();
+}
+
 #[test]
 fn model_slow_work_leaves_a_worker_to_the_others() {
-    check(|| {
-        let mut pool = Pool::new(3);
-        let slow = ['a', 'b', 'c'].map(|name| {
-            pool.open_slow(move |board| {
-                board.note(|notes| {
-                    notes.inside += 1;
-                    assert!(notes.inside <= 2, "slow work on more workers than it may have");
-                });
-                board.wait_for("q");
-                board.note(|notes| notes.inside -= 1);
-                board.serve(name);
-                Next::Wait
-            })
-        });
-        let quick = pool.open(|board| {
-            board.serve('q');
-            Next::Wait
-        });
-        pool.start_with_monitor();
-        let sender = thread::spawn(move || {
-            slow.iter().for_each(Client::send);
-            slow.iter().for_each(Client::receive);
-        });
-        quick.send();
-        quick.receive();
-        sender.join().unwrap();
-        assert_eq!(pool.scheduler.slow.len(), 0);
-        pool.end();
-    });
+    check(|| leave_workers_to_others(Pool::new(3)));
+}
+
+#[test]
+fn model_slow_work_leaves_two_workers_to_the_others() {
+    check(|| leave_workers_to_others(Pool::on_cpus(2, 4)));
 }
 
 /// One place for slow work, and three that come one after the other.
