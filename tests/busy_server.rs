@@ -75,6 +75,7 @@ impl Busy {
             .read_timeout(SHORT)
             .write_timeout(SHORT)
             .max_pending_output(2 * MUCH)
+            .max_buffered(MUCH)
             .start();
         Self { server, entered, leave }
     }
@@ -87,6 +88,7 @@ impl Busy {
             .read_timeout(SHORT)
             .write_timeout(SHORT)
             .max_pending_output(2 * MUCH)
+            .max_buffered(MUCH)
             .start();
         Self { server, entered, leave }
     }
@@ -190,7 +192,6 @@ under_one_thread! {
             assert!(begun.elapsed() < PATIENCE, "still taken after {:?}", begun.elapsed());
             std::thread::yield_now();
         }
-        busy.server.seen.wait_for_ends(1);
-        assert_eq!(busy.server.seen.ended(End::TimedOut), 1);
+        assert_eq!(busy.server.seen.wait_for_ends(1), [End::TimedOut]);
     }
 }

@@ -337,6 +337,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                         self.finish(End::Drained);
                         return Step::Next;
                     }
+                    // A message has its time also while its bytes come faster than they are taken in.
+                    if self.needs_input
+                        && after.unread > 0
+                        && let Step::Next = self.park(true, worker)
+                    {
+                        return Step::Next;
+                    }
                     return Step::Turn(Turn::Again);
                 }
             }
