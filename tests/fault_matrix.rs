@@ -168,7 +168,13 @@ mod linux {
         }),
     ];
 
+    /// A thread that has been joined may be seen for a moment longer.
+    fn wait_for_quiet() {
+        becomes("threads", &1, threads);
+    }
+
     fn matrix(name: &str, serve: Serve) -> usize {
+        wait_for_quiet();
         let quiet = (descriptors(), threads());
         for (case, run) in CASES {
             let server = serve();
@@ -186,6 +192,7 @@ mod linux {
 
     /// Runs `visits`, after some that warm everything up, and compares what is open before and after.
     fn leaves_nothing(name: &str, serve: Serve, count: usize, visit: fn(SocketAddr)) -> Ended {
+        wait_for_quiet();
         let quiet = threads();
         let server = serve();
         let target = Target { address: server.local_addr(), seen: &server.seen };
