@@ -9,27 +9,20 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use common::Start;
 use common::connect;
-use socketserver::BindError;
+use common::own_sockets::OwnSockets;
 use socketserver::Builder;
 use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::Socket;
 use socketserver::Stream;
-use socketserver::Tcp;
-use socketserver::Transport;
 use socketserver::handler::function;
-use socketserver::transport::Bind;
-use socketserver::transport::Immediate;
-use socketserver::transport::InetAddress;
-use socketserver::transport::TcpOptions;
 
 /// Has a byte more whenever it is asked, once its peer has sent one.
 struct Endless {
@@ -71,41 +64,15 @@ impl Socket for Endless {
     }
 }
 
-struct Listener(TcpListener);
-
-impl Bind for Listener {
-    type Address = InetAddress;
-    type Options = ();
-
-    fn bind(address: &InetAddress, _: &()) -> Result<Self, BindError> {
-        let tcp = Tcp::bind(address, &TcpOptions::default())?;
-        Ok(Self(tcp.as_fd().try_clone_to_owned().unwrap().into()))
-    }
-}
-
-impl Transport for Listener {
-    type Request = Stream<Endless>;
-    type Pending = Immediate<Stream<Endless>>;
-    type Addr = SocketAddr;
-
-    fn accept(&mut self) -> io::Result<Self::Pending> {
-        let (socket, peer) = self.0.accept()?;
-        socket.set_nonblocking(true)?;
-        Ok(Immediate(Stream::new(Endless { socket, begun: false }, Some(peer))))
-    }
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
+impl From<TcpStream> for Endless {
+    fn from(socket: TcpStream) -> Self {
+        Self { socket, begun: false }
     }
 }
 
 under_each_dispatch! {
     fn is_given_up<D>() {
-        let server = Builder::<Listener, D, _>::new(function(|_: &mut Stream<Endless>| Ok(Flow::Continue)))
+        let server = Builder::<OwnSockets<Endless>, D, _>::new(function(|_: &mut Stream<Endless>| Ok(Flow::Continue)))
             .read_timeout(Duration::from_millis(100))
             .max_buffered(1 << 30)
             .start();

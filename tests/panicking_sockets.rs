@@ -8,20 +8,18 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 
+use common::Start;
 use common::ask;
 use common::connect;
 use common::echo::Echo;
-use common::start_on;
+use common::own_sockets::OwnSockets;
+use socketserver::Builder;
 use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Socket;
-use socketserver::Stream;
-use socketserver::Transport;
-use socketserver::transport::Immediate;
 
 /// Panics when it meets these words.
 struct Touchy(TcpStream);
@@ -63,33 +61,15 @@ impl Socket for Touchy {
     }
 }
 
-struct Listener(TcpListener);
-
-impl Transport for Listener {
-    type Request = Stream<Touchy>;
-    type Pending = Immediate<Stream<Touchy>>;
-    type Addr = SocketAddr;
-
-    fn accept(&mut self) -> io::Result<Self::Pending> {
-        let (socket, peer) = self.0.accept()?;
-        socket.set_nonblocking(true)?;
-        Ok(Immediate(Stream::new(Touchy(socket), Some(peer))))
-    }
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
+impl From<TcpStream> for Touchy {
+    fn from(socket: TcpStream) -> Self {
+        Self(socket)
     }
 }
 
 under_each_dispatch! {
     fn each_costs_its_own_connection<D>() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let server = start_on(Listener(listener), D::default(), |_: &_| Echo);
+        let server = Builder::<OwnSockets<Touchy>, D, _>::new(|_: &_| Echo).start();
         let stays = connect(server.local_addr());
         assert_eq!(ask(&stays, "here"), "here");
         // More often than a pool has threads.

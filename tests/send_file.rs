@@ -11,7 +11,6 @@ use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as Pair;
@@ -22,7 +21,7 @@ use std::time::Duration;
 
 use common::Start;
 use common::TempDir;
-use common::start_on;
+use common::own_sockets::OwnSockets;
 use socketserver::Builder;
 use socketserver::Descriptor;
 use socketserver::End;
@@ -36,8 +35,6 @@ use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::TcpServer;
-use socketserver::Transport;
-use socketserver::transport::Immediate;
 
 /// More than the kernel takes in for a client that does not read.
 const MUCH: u64 = 16 << 20;
@@ -90,41 +87,17 @@ impl<S: Socket> Handler<Stream<S>> for Whole {
 }
 
 /// TCP that changes every byte on its way, as encryption does.
-struct Masked(TcpListener);
-
-struct MaskedSocket(TcpStream);
+struct Masked(TcpStream);
 
 const MASK: u8 = 0x55;
 
-impl Transport for Masked {
-    type Request = Stream<MaskedSocket>;
-    type Pending = Immediate<Stream<MaskedSocket>>;
-    type Addr = SocketAddr;
-
-    fn accept(&mut self) -> io::Result<Self::Pending> {
-        let (socket, peer) = self.0.accept()?;
-        socket.set_nonblocking(true)?;
-        Ok(Immediate(Stream::new(MaskedSocket(socket), Some(peer))))
-    }
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
+impl From<TcpStream> for Masked {
+    fn from(socket: TcpStream) -> Self {
+        Self(socket)
     }
 }
 
-impl Masked {
-    fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        Self(listener)
-    }
-}
-
-impl Read for MaskedSocket {
+impl Read for Masked {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.0.read(bytes)?;
         bytes[..count].iter_mut().for_each(|byte| *byte ^= MASK);
@@ -132,7 +105,7 @@ impl Read for MaskedSocket {
     }
 }
 
-impl Write for MaskedSocket {
+impl Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let masked: Vec<u8> = bytes.iter().map(|byte| byte ^ MASK).collect();
         self.0.write(&masked)
@@ -143,7 +116,7 @@ impl Write for MaskedSocket {
     }
 }
 
-impl Socket for MaskedSocket {
+impl Socket for Masked {
     type Addr = SocketAddr;
 
     fn descriptor(&self) -> Descriptor<'_> {
@@ -187,8 +160,8 @@ under_each_dispatch! {
     fn a_socket_that_changes_what_is_written_gets_copies<D>() {
         let folder = TempDir::new();
         let file = file(&folder, 3 << 20);
-        let server = start_on(Masked::listen(), D::default(), move |_: &_| Parts(Arc::clone(&file)));
-        let mut client = MaskedSocket(common::connect(server.local_addr()));
+        let server = Builder::<OwnSockets<Masked>, D, _>::new(move |_: &_| Parts(Arc::clone(&file))).start();
+        let mut client = Masked(common::connect(server.local_addr()));
         client.write_all(b"5 3000000\n7 9\n").unwrap();
         client.shutdown_write().unwrap();
         let all = pattern(3 << 20);

@@ -11,6 +11,8 @@ pub mod example;
 mod figures;
 mod folder;
 mod knocking;
+#[cfg(unix)]
+pub mod own_sockets;
 mod recorder;
 mod server;
 mod slow;

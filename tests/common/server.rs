@@ -8,7 +8,6 @@ use std::ops::DerefMut;
 use socketserver::BackgroundServer;
 use socketserver::Builder;
 use socketserver::HandlerFactory;
-use socketserver::HandlerFactoryExt;
 use socketserver::Report;
 use socketserver::ServeError;
 use socketserver::Server;
@@ -49,20 +48,6 @@ where
     fn start_at(self, address: impl Into<T::Address>) -> Running<T> {
         self.listen_at(address).start()
     }
-}
-
-/// Starts a server over a transport that exists already.
-#[track_caller]
-pub fn start_on<T, D, H>(transport: T, dispatch: D, factory: H) -> Running<T>
-where
-    T: Transport + Send,
-    D: Process<Job<T, Observed<H, Recorder>>> + ServesInBackground + Send + 'static,
-    H: HandlerFactory<T::Request> + Send + Sync + 'static,
-    Server<T, D, Observed<H, Recorder>>: Send,
-{
-    let seen = Recorder::default();
-    let server = Server::new(transport, dispatch, factory.observed(seen.clone())).unwrap();
-    Listening { server: Some(server), seen }.start()
 }
 
 /// Binds a server that the test then serves on its own thread.
