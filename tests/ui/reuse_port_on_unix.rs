@@ -3,5 +3,5 @@
 use socketserver::{Flow, UnixStreamServer};
 
 fn main() {
-    let _ = UnixStreamServer::builder_fn(|_| Ok(Flow::Close)).reuse_port(true).bind("/tmp/a.sock");
+    let _ = UnixStreamServer::builder_fn(|_| Ok(Flow::Close)).reuse_port(true).bind("a.sock");
 }
