@@ -1,5 +1,5 @@
 //! recv(2) and send(2) as they are: the C library's are cancellation points (pthreads(7)), which cost each call some
-//! eighty instructions in a process of several threads.
+//! fifty instructions in a process of several threads.
 
 use std::io;
 
