@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -108,6 +109,35 @@ fn more_blocking_connections_than_workers_leave_the_quick_ones_alone() {
     assert!(most_waiting.load(Ordering::SeqCst) > 0, "nobody was told of the queue of the slow");
     let report = server.stop();
     assert_eq!(report.forced, 0, "{report}");
+}
+
+#[test]
+fn a_handler_that_computes_leaves_the_others_to_another_worker() {
+    let done = Arc::new(AtomicBool::new(false));
+    let handler = {
+        let done = Arc::clone(&done);
+        function(move |request: &mut Stream<TcpStream>| {
+            let line = line(request)?;
+            while line == "compute" && !done.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+            writeln!(request, "{line}")?;
+            Ok(Flow::Continue)
+        })
+    };
+    let server = Builder::<Tcp, Pool, _>::new(handler).dispatch(Pool::new(4)).start();
+    let computing = connect(server.local_addr());
+    let quick = connect(server.local_addr());
+    for _ in 0..3 {
+        (&computing).write_all(b"compute\n").unwrap();
+        for number in 0..100 {
+            assert_eq!(ask(&quick, &number.to_string()), number.to_string());
+        }
+        done.store(true, Ordering::SeqCst);
+        assert_eq!(read_line(&computing), "compute");
+        done.store(false, Ordering::SeqCst);
+    }
+    server.stop();
 }
 
 #[test]

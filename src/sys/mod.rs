@@ -2,7 +2,8 @@
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
 //! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `exit` tells that one has ended,
-//! `datagram` moves many messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends.
+//! `datagram` moves many messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, and
+//! `thread` tells a thread that waits from one that would run.
 
 #![allow(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub(crate) mod send_file;
 pub(crate) mod signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod socket;
+pub(crate) mod thread;
 pub(crate) mod wait;
 
 /// A borrowed descriptor, as the platform has it.

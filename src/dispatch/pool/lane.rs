@@ -1,6 +1,7 @@
 //! What one worker has to do, and what others may see of it.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use crate::park::table::Token;
 use crate::sync::Mutex;
@@ -8,6 +9,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
+use crate::sys::thread::ThreadId;
 
 /// No connection: a message, or nothing.
 const NOBODY: u64 = u64::MAX;
@@ -23,6 +25,7 @@ pub(super) struct Lane<W> {
     current: AtomicU64,
     /// The monitor has found it stuck in its present call.
     stuck: AtomicBool,
+    owner: OnceLock<ThreadId>,
 }
 
 impl<W> Lane<W> {
@@ -33,7 +36,20 @@ impl<W> Lane<W> {
             calls: AtomicU64::new(0),
             current: AtomicU64::new(NOBODY),
             stuck: AtomicBool::new(false),
+            owner: OnceLock::new(),
         }
+    }
+
+    /// The calling thread is the worker that this is the lane of.
+    pub(super) fn set_owner(&self) {
+        if cfg!(not(socketserver_shuttle)) {
+            self.owner.get_or_init(ThreadId::current);
+        }
+    }
+
+    /// The thread of its worker; models know nothing of threads.
+    pub(super) fn owner(&self) -> Option<ThreadId> {
+        self.owner.get().copied()
     }
 
     pub(super) fn push(&self, work: W) {

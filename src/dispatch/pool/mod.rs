@@ -34,9 +34,11 @@ use crate::sys::wait::wait;
 /// Runs handlers on N threads of a private rayon pool, for any number of connections.
 ///
 /// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread.
-/// Handlers may block: a connection that is found in one call of its handler for more than a millisecond or so is
-/// served with the other slow ones from then on, on some of the threads, so that the quick ones go on being quick; when
-/// it has been quick again, it leaves them.
+/// Handlers may block: a connection whose handler is found blocked in one call for more than a millisecond or so (the
+/// first after a while: for up to eight) is served with the other slow ones from then on, on some of the threads, so
+/// that the quick ones go on being quick; when it has been quick again, it leaves them. On Linux, a handler that computes
+/// is found after it has done so for three milliseconds or more, and one whose thread is kept from running (by other
+/// processes, for some sixty milliseconds at the most) counts as neither.
 ///
 /// # rayon in handlers
 ///

@@ -9,9 +9,22 @@ use super::scheduler::Scheduler;
 use crate::dispatch::Task;
 use crate::sync::atomic::Ordering;
 use crate::sync::thread;
+use crate::sys::thread::ThreadId;
 
-/// How long a call may take before its connection counts as slow: up to two ticks.
+/// How long a call may block before its connection counts as slow: up to two ticks.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The same while calls do not block. Each tick interrupts a worker where all share a CPU, which costs 20 to 30 us of it.
+const CALM_TICK: Duration = Duration::from_millis(4);
+
+/// After so many looks that found no slow call it is calm.
+const CALM: u32 = 64;
+
+/// A call is slow, too, that computes for so long.
+const COMPUTING: Duration = Duration::from_millis(3);
+
+/// So many looks at the same call are enough, whatever its thread does.
+const ENOUGH: u32 = 64;
 
 /// After so many ticks without any call the monitor sleeps until the next. Models need not wait for it.
 const QUIET: u32 = if cfg!(socketserver_shuttle) { 1 } else { 8 };
@@ -30,41 +43,77 @@ where
 /// The long loop of the monitor.
 pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
     scheduler.set_monitor(thread::current());
-    let mut seen = vec![0; scheduler.lanes.len()];
-    let mut quiet = 0;
+    let mut seen = vec![Seen::default(); scheduler.lanes.len()];
+    let (mut found, mut quiet, mut calm) = (Found::Nothing, 0, 0);
     while !scheduler.is_ended() {
-        if quiet < QUIET {
-            thread::park_timeout(TICK);
+        found = if quiet < QUIET {
+            let is_calm = calm >= CALM && found != Found::LongCall;
+            thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
+            look(scheduler, &mut seen)
         } else {
             // Whoever begins a call from here on sees this flag, or is seen here.
             scheduler.monitor_sleeps.store(true, Ordering::SeqCst);
-            if !look(scheduler, &mut seen) && !scheduler.is_ended() {
+            if look(scheduler, &mut seen) == Found::Nothing && !scheduler.is_ended() {
                 thread::park();
             }
             scheduler.monitor_sleeps.store(false, Ordering::SeqCst);
-            quiet = 0;
-            continue;
-        }
-        if look(scheduler, &mut seen) {
-            quiet = 0;
-        } else {
-            quiet += 1;
-        }
+            Found::Calls
+        };
+        quiet = if found == Found::Nothing { quiet + 1 } else { 0 };
+        calm = if found == Found::SlowCall || scheduler.expects_blocking() { 0 } else { CALM.min(calm + 1) };
     }
 }
 
-/// One look at all workers; true if any has done anything since the last.
-fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut [u64]) -> bool {
-    let mut active = false;
+/// What the monitor knows of a worker from its last look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    calls: u64,
+    /// So many looks have found it in that call again.
+    again: u32,
+    /// How long its thread had run at the first of them.
+    cpu_time: Option<Duration>,
+}
+
+impl Seen {
+    /// Whether the call that was found again blocks or computes. One whose thread would run if it had a CPU is only
+    /// delayed: by other processes, or by whoever runs this machine.
+    fn is_slow(&mut self, owner: Option<ThreadId>) -> bool {
+        self.again += 1;
+        let Some(owner) = owner.filter(|owner| owner.is_runnable() == Some(true)) else { return true };
+        let cpu_time = owner.cpu_time().unwrap_or_default();
+        let computed = cpu_time.saturating_sub(*self.cpu_time.get_or_insert(cpu_time));
+        computed >= COMPUTING || self.again >= ENOUGH
+    }
+}
+
+/// What all workers together have done since the last look.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Found {
+    Nothing,
+    Calls,
+    /// One that had begun before the last look.
+    LongCall,
+    /// One that is slow, and was not known to be.
+    SlowCall,
+}
+
+/// One look at all workers.
+fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut [Seen]) -> Found {
+    let mut found = Found::Nothing;
     for (lane, seen) in scheduler.lanes.iter().zip(seen) {
         let calls = lane.calls();
         let in_call = calls % 2 == 1;
-        active |= in_call || calls != *seen;
-        scheduler.clear_late_mark(lane, *seen);
-        if in_call && calls == *seen && !lane.is_stuck() {
-            scheduler.found_stuck(lane, calls);
+        scheduler.clear_late_mark(lane, seen.calls);
+        if calls != seen.calls {
+            *seen = Seen { calls, ..Seen::default() };
+            found = found.max(Found::Calls);
+        } else if in_call && !lane.is_stuck() {
+            let is_slow = seen.is_slow(lane.owner());
+            if is_slow {
+                scheduler.found_stuck(lane, calls);
+            }
+            found = found.max(if is_slow { Found::SlowCall } else { Found::LongCall });
         }
-        *seen = calls;
     }
-    active
+    found
 }

@@ -150,6 +150,7 @@ impl<J: Task> Scheduler<J> {
     /// The long loop of one worker.
     pub(super) fn work(&self, index: usize) {
         let _announced = Announced::new(self.reporter.clone());
+        self.lanes[index].set_owner();
         let mut worker = Worker::new();
         while !self.is_ended() {
             if self.run_ring(index, &mut worker) || self.find(index) {
@@ -395,6 +396,15 @@ impl<J: Task> Scheduler<J> {
         if others == 0 || nobody_polls || self.slow.len() > 0 || self.has_work_for_anybody() {
             self.call_somebody();
         }
+    }
+
+    /// Whether calls that block are nothing new here, or may be too short to be seen by a monitor that looks seldom.
+    pub(super) fn expects_blocking(&self) -> bool {
+        /// In nanoseconds.
+        const LONG: u64 = 100_000;
+        self.park.any_slow()
+            || self.one_by_one.load(Ordering::Relaxed) > 0
+            || self.mean_call.load(Ordering::Relaxed) > LONG
     }
 
     /// Puts right what a mark has done that was set too late to be found by its worker.
