@@ -60,7 +60,7 @@ pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
             Found::Calls
         };
         quiet = if found == Found::Nothing { quiet + 1 } else { 0 };
-        calm = if found == Found::SlowCall || scheduler.expects_blocking() { 0 } else { CALM.min(calm + 1) };
+        calm = if found == Found::SlowCall || scheduler.calls_take_long() { 0 } else { CALM.min(calm + 1) };
     }
 }
 

@@ -398,13 +398,11 @@ impl<J: Task> Scheduler<J> {
         }
     }
 
-    /// Whether calls that block are nothing new here, or may be too short to be seen by a monitor that looks seldom.
-    pub(super) fn expects_blocking(&self) -> bool {
+    /// Whether calls take long on the average: then those that block may be too short for a monitor that looks seldom.
+    pub(super) fn calls_take_long(&self) -> bool {
         /// In nanoseconds.
         const LONG: u64 = 100_000;
-        self.park.any_slow()
-            || self.one_by_one.load(Ordering::Relaxed) > 0
-            || self.mean_call.load(Ordering::Relaxed) > LONG
+        self.mean_call.load(Ordering::Relaxed) > LONG
     }
 
     /// Puts right what a mark has done that was set too late to be found by its worker.
