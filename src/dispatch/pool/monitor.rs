@@ -17,8 +17,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// The same while calls do not block. Each tick interrupts a worker where all share a CPU, which costs 20 to 30 us of it.
 const CALM_TICK: Duration = Duration::from_millis(4);
 
-/// After so many looks that found no slow call it is calm.
-const CALM: u32 = 64;
+/// After so many looks that found no slow call it is calm: calls that block every now and then keep the pace up, or each
+/// would cost the others two calm ticks.
+const CALM: u32 = 1024;
 
 /// A call is slow, too, that computes for so long.
 const COMPUTING: Duration = Duration::from_millis(3);
@@ -44,7 +45,7 @@ where
 pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
     scheduler.set_monitor(thread::current());
     let mut seen = vec![Seen::default(); scheduler.lanes.len()];
-    let (mut found, mut quiet, mut calm) = (Found::Nothing, 0, 0);
+    let (mut found, mut quiet, mut calm) = (Found::Nothing, 0, CALM);
     while !scheduler.is_ended() {
         found = if quiet < QUIET {
             let is_calm = calm >= CALM && found != Found::LongCall;
