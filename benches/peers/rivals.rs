@@ -14,11 +14,13 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
+use tokio::io::BufWriter;
 
 use crate::message::NAP;
 use crate::message::SLOW;
 use crate::servers::Address;
 use crate::servers::Does;
+use crate::servers::GATHERED;
 use crate::servers::Outcome;
 use crate::servers::announce;
 
@@ -111,12 +113,15 @@ async fn accept(does: Does, address: Address) -> Result<(), String> {
 
 async fn converse(does: Does, mut socket: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     if let Does::Lines = does {
-        let mut socket = BufReader::new(socket);
+        let mut socket = BufReader::with_capacity(BUFFER, BufWriter::with_capacity(GATHERED, socket));
         let mut line = Vec::new();
         while socket.read_until(b'\n', &mut line).await? > 0 {
             line.make_ascii_uppercase();
             socket.write_all(&line).await?;
             line.clear();
+            if !socket.buffer().contains(&b'\n') {
+                socket.flush().await?;
+            }
         }
         return Ok(());
     }

@@ -114,30 +114,36 @@ where
     D: Process<Job<UnixStream, fn(&PathStream) -> Echo>> + Process<Job<UnixStream, fn(&PathStream) -> Upper>>,
 {
     match (address, does) {
-        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, at, (|_| Echo) as fn(&TcpStream) -> Echo),
-        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, at, (|_| Upper) as fn(&TcpStream) -> Upper),
-        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, at, (|_| Naps) as fn(&TcpStream) -> Naps),
-        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, at, (|_| Echo) as fn(&UdpMessage) -> Echo),
-        (Address::Unix(at), Does::Echo) => run::<UnixStream, D, _>(dispatch, at, (|_| Echo) as fn(&PathStream) -> Echo),
+        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, does, at, (|_| Echo) as fn(&TcpStream) -> Echo),
+        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, does, at, (|_| Upper) as fn(&TcpStream) -> Upper),
+        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, does, at, (|_| Naps) as fn(&TcpStream) -> Naps),
+        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, does, at, (|_| Echo) as fn(&UdpMessage) -> Echo),
+        (Address::Unix(at), Does::Echo) => {
+            run::<UnixStream, D, _>(dispatch, does, at, (|_| Echo) as fn(&PathStream) -> Echo)
+        }
         (Address::Unix(at), Does::Lines) => {
-            run::<UnixStream, D, _>(dispatch, at, (|_| Upper) as fn(&PathStream) -> Upper)
+            run::<UnixStream, D, _>(dispatch, does, at, (|_| Upper) as fn(&PathStream) -> Upper)
         }
         _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
     }
 }
 
+/// Answers to lines that have arrived together leave together.
+pub(crate) const GATHERED: usize = 16 << 10;
+
 type TcpStream = Stream<std::net::TcpStream>;
 type PathStream = Stream<std::os::unix::net::UnixStream>;
 type UdpMessage = Datagram<std::net::SocketAddr>;
 
-fn run<T, D, H>(dispatch: D, address: &str, factory: H) -> Outcome
+fn run<T, D, H>(dispatch: D, does: Does, address: &str, factory: H) -> Outcome
 where
     T: Bind,
     T::Address: for<'a> From<&'a str>,
     D: Default + Process<Job<T, H>>,
     H: HandlerFactory<T::Request>,
 {
-    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).bind(address)?;
+    let gathered = if does == Does::Lines { GATHERED } else { 0 };
+    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).write_buffer(gathered).bind(address)?;
     announce(&server.local_addr())?;
     println!("{}", server.serve_forever()?);
     Ok(())

@@ -174,6 +174,9 @@ pub struct Progress {
     /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want
     /// of room.
     pub yielded: bool,
+    /// Whether the output that is not sent yet may wait until all input that has arrived is handled: it is less than
+    /// is to be gathered.
+    pub gathering: bool,
 }
 
 /// What a request may know of the server that serves it: its timeouts, and whether it stops.

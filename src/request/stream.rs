@@ -359,6 +359,7 @@ impl<S: Socket> Request for Stream<S> {
             transferred: self.transferred(),
             maybe_more: self.maybe_more,
             yielded: self.writer.has_yielded(),
+            gathering: self.writer.is_gathering(),
         }
     }
 

@@ -59,6 +59,16 @@ impl<S: Socket> Writer<S> {
         self.output.is_empty() && self.file.is_none() && self.inbox.is_none()
     }
 
+    /// Whether what there is to send is less than is to be gathered, and nobody has begun to send it.
+    #[inline]
+    pub(super) fn is_gathering(&self) -> bool {
+        !self.output.is_empty()
+            && self.sent == 0
+            && self.file.is_none()
+            && self.inbox.is_none()
+            && self.output.len() < self.limits().0
+    }
+
     pub(super) fn has_yielded(&self) -> bool {
         self.file.as_ref().is_some_and(|part| part.yielded)
     }

@@ -204,6 +204,9 @@ impl<T: Bind, D, H> Builder<T, D, H> {
 
     /// Gathers small writes up to so many bytes; they are sent before the connection waits for anything. Python's
     /// `wbufsize`. Default 0: every write is sent at once.
+    ///
+    /// Messages that have arrived together are answered together then: what one call of `handle` has written waits for
+    /// the next, as long as there is unread input (for sixteen calls at the most). `flush` sends it at once.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.options.write_buffer = bytes;
         self

@@ -49,6 +49,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     verified: bool,
     /// Whether input has to be taken in before `handle` is called (again).
     needs_input: bool,
+    /// What the last call has written waits for what the next, on input that is there, will add.
+    gathering: bool,
     hangup: bool,
     /// Since when it has been waiting for the peer: for a message, or in one for the rest.
     waiting_since: Option<Instant>,
@@ -96,6 +98,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             in_child: false,
             verified: false,
             needs_input: true,
+            gathering: false,
             hangup: false,
             waiting_since: None,
             in_message: false,
@@ -176,10 +179,12 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             Phase::Open(request, _) => {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
-                match request.flush_output() {
-                    Ok(true) => self.sending = None,
-                    Ok(false) => return Step::Turn(self.wait_for_room(worker)),
-                    Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
+                if !std::mem::take(&mut self.gathering) {
+                    match request.flush_output() {
+                        Ok(true) => self.sending = None,
+                        Ok(false) => return Step::Turn(self.wait_for_room(worker)),
+                        Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
+                    }
                 }
                 if request.mailbox().is_some_and(Mailbox::is_dismissed) {
                     self.finish(End::HandlerClosed);
@@ -325,6 +330,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
                 self.needs_input = after.unread == 0 || !took;
                 *budget = budget.saturating_sub(1);
+                self.gathering = after.gathering && !self.needs_input && *budget > 0;
                 if after.unread == 0 && !after.maybe_more {
                     match request.flush_output() {
                         Ok(true) => return self.park(false, worker),
