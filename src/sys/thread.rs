@@ -69,8 +69,17 @@ impl ThreadId {
 mod tests {
     use std::sync::Barrier;
     use std::sync::OnceLock;
+    use std::time::Instant;
 
     use super::*;
+
+    fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            assert!(Instant::now() < until, "{what}");
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_thread_that_waits_is_told_from_one_that_runs() {
@@ -85,9 +94,7 @@ mod tests {
             };
             thread.spawn_scoped(scope, begin).unwrap();
             let waiter = waiter.wait();
-            while waiter.is_runnable() != Some(false) {
-                std::thread::yield_now();
-            }
+            eventually("it waits at the barrier", || waiter.is_runnable() == Some(false));
             let before = waiter.cpu_time().unwrap();
             let own = ThreadId::current();
             let begun = own.cpu_time().unwrap();
@@ -97,8 +104,6 @@ mod tests {
         });
         let ended = waiter.get().unwrap();
         // A thread that has been joined may still be listed for an instant.
-        while ended.is_runnable().is_some() || ended.cpu_time().is_some() {
-            std::thread::yield_now();
-        }
+        eventually("nothing is known of it", || ended.is_runnable().is_none() && ended.cpu_time().is_none());
     }
 }

@@ -21,6 +21,10 @@ const CALM_TICK: Duration = Duration::from_millis(4);
 /// would cost the others two calm ticks.
 const CALM: u32 = 1024;
 
+/// Where calls take longer than this on the average, in nanoseconds, it is not calm either: those that block may be too
+/// short to be seen by looks that are rare.
+const LONG: u64 = 100_000;
+
 /// A call is slow, too, that computes for so long.
 const COMPUTING: Duration = Duration::from_millis(3);
 
@@ -61,7 +65,8 @@ pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
             Found::Calls
         };
         quiet = if found == Found::Nothing { quiet + 1 } else { 0 };
-        calm = if found == Found::SlowCall || scheduler.calls_take_long() { 0 } else { CALM.min(calm + 1) };
+        let long = scheduler.mean_call.load(Ordering::Relaxed) > LONG;
+        calm = if found == Found::SlowCall || long { 0 } else { CALM.min(calm + 1) };
     }
 }
 
@@ -117,4 +122,51 @@ fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut [Seen]) -> Found {
         }
     }
     found
+}
+
+#[cfg(all(test, target_os = "linux", not(socketserver_shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_only_lacks_a_cpu_is_slow_late() {
+        // This one runs, and hardly computes between two looks.
+        let own = Some(ThreadId::current());
+        let mut seen = Seen::default();
+        assert!(!seen.is_slow(own));
+        assert!((1..ENOUGH).any(|_| seen.is_slow(own)), "given up at last");
+    }
+
+    #[test]
+    fn a_thread_that_computes_is_slow_when_it_has_done_so_for_a_while() {
+        let own = ThreadId::current();
+        let mut seen = Seen::default();
+        assert!(!seen.is_slow(Some(own)));
+        let begun = own.cpu_time().unwrap();
+        while own.cpu_time().unwrap() < begun + COMPUTING {}
+        assert!(seen.is_slow(Some(own)));
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_slow_at_once_and_so_is_one_that_nothing_is_known_of() {
+        assert!(Seen::default().is_slow(None));
+        let (tell, told) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let waiting = std::thread::spawn(move || {
+            tell.send(ThreadId::current()).unwrap();
+            // Until the other side is dropped.
+            let _ = ended.recv();
+        });
+        let id = told.recv().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while !Seen::default().is_slow(Some(id)) {
+            assert!(Instant::now() < until, "it does nothing but wait");
+            std::thread::yield_now();
+        }
+        drop(end);
+        waiting.join().unwrap();
+    }
 }

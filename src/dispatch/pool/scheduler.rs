@@ -99,7 +99,7 @@ pub(super) struct Scheduler<J: Task> {
     /// Somebody has been woken and has not found work yet.
     searching: AtomicBool,
     /// A running mean of the time a call takes, in nanoseconds.
-    mean_call: AtomicU64,
+    pub(super) mean_call: AtomicU64,
     /// So many messages more are answered one by one: a handler of messages has blocked, and the answers of a batch
     /// would wait for the next one that does.
     one_by_one: AtomicUsize,
@@ -396,13 +396,6 @@ impl<J: Task> Scheduler<J> {
         if others == 0 || nobody_polls || self.slow.len() > 0 || self.has_work_for_anybody() {
             self.call_somebody();
         }
-    }
-
-    /// Whether calls take long on the average: then those that block may be too short for a monitor that looks seldom.
-    pub(super) fn calls_take_long(&self) -> bool {
-        /// In nanoseconds.
-        const LONG: u64 = 100_000;
-        self.mean_call.load(Ordering::Relaxed) > LONG
     }
 
     /// Puts right what a mark has done that was set too late to be found by its worker.
