@@ -11,7 +11,6 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use common::Start;
@@ -20,10 +19,8 @@ use common::own_sockets::OwnSockets;
 use common::read_line;
 use common::read_rest;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::Flow;
 use socketserver::HandlerResult;
-use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::handler::function;
 
@@ -32,12 +29,6 @@ static WRITES: Mutex<Vec<(SocketAddr, SocketAddr, String)>> = Mutex::new(Vec::ne
 
 /// A TCP connection that notes its writes.
 struct Noting(TcpStream);
-
-impl From<TcpStream> for Noting {
-    fn from(socket: TcpStream) -> Self {
-        Self(socket)
-    }
-}
 
 impl Read for Noting {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -58,17 +49,7 @@ impl Write for Noting {
     }
 }
 
-impl Socket for Noting {
-    type Addr = SocketAddr;
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-}
+own_socket!(Noting);
 
 fn upper(request: &mut Stream<Noting>) -> HandlerResult {
     let mut line = String::new();

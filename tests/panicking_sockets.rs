@@ -7,9 +7,7 @@ mod common;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 
 use common::Start;
 use common::ask;
@@ -17,9 +15,7 @@ use common::connect;
 use common::echo::Echo;
 use common::own_sockets::OwnSockets;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
-use socketserver::Socket;
 
 /// Panics when it meets these words.
 struct Touchy(TcpStream);
@@ -49,23 +45,7 @@ impl Write for Touchy {
     }
 }
 
-impl Socket for Touchy {
-    type Addr = SocketAddr;
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(std::net::Shutdown::Write)
-    }
-}
-
-impl From<TcpStream> for Touchy {
-    fn from(socket: TcpStream) -> Self {
-        Self(socket)
-    }
-}
+own_socket!(Touchy);
 
 under_each_dispatch! {
     fn each_costs_its_own_connection<D>() {

@@ -12,7 +12,6 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as Pair;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,7 +22,6 @@ use common::Start;
 use common::TempDir;
 use common::own_sockets::OwnSockets;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::Handler;
@@ -91,12 +89,6 @@ struct Masked(TcpStream);
 
 const MASK: u8 = 0x55;
 
-impl From<TcpStream> for Masked {
-    fn from(socket: TcpStream) -> Self {
-        Self(socket)
-    }
-}
-
 impl Read for Masked {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.0.read(bytes)?;
@@ -116,17 +108,7 @@ impl Write for Masked {
     }
 }
 
-impl Socket for Masked {
-    type Addr = SocketAddr;
-
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.0.as_fd()
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-}
+own_socket!(Masked);
 
 fn kind(error: &RequestError) -> Option<ErrorKind> {
     std::error::Error::source(error)?.downcast_ref::<io::Error>().map(io::Error::kind)

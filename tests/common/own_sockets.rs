@@ -54,3 +54,27 @@ impl<S: Socket<Addr = SocketAddr> + From<TcpStream> + 'static> Transport for Own
         self.listener.local_addr().expect("bound")
     }
 }
+
+/// Makes a socket of a type that holds a `TcpStream` and has its own way to read and write.
+#[macro_export]
+macro_rules! own_socket {
+    ($socket:ident) => {
+        impl From<std::net::TcpStream> for $socket {
+            fn from(socket: std::net::TcpStream) -> Self {
+                Self(socket)
+            }
+        }
+
+        impl socketserver::Socket for $socket {
+            type Addr = std::net::SocketAddr;
+
+            fn descriptor(&self) -> socketserver::Descriptor<'_> {
+                std::os::fd::AsFd::as_fd(&self.0)
+            }
+
+            fn shutdown_write(&mut self) -> std::io::Result<()> {
+                self.0.shutdown(std::net::Shutdown::Write)
+            }
+        }
+    };
+}
