@@ -34,6 +34,9 @@ use crate::rivals;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + std::marker::Sync>>;
 
+/// Answers to lines that have arrived together leave together.
+pub(crate) const GATHERED: usize = 16 << 10;
+
 /// What a handler does with a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Does {
@@ -127,9 +130,6 @@ where
         _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
     }
 }
-
-/// Answers to lines that have arrived together leave together.
-pub(crate) const GATHERED: usize = 16 << 10;
 
 type TcpStream = Stream<std::net::TcpStream>;
 type PathStream = Stream<std::os::unix::net::UnixStream>;
