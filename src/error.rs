@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::panics::Thrown;
+
 /// Any error a handler or a hook may return; `?` works on every error type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -178,14 +180,9 @@ impl RequestError {
         Self { stage, cause: Cause::Failed(source.into()) }
     }
 
-    /// A panic caught at `stage`; `payload` is what `catch_unwind` returned.
-    pub(crate) fn panicked(stage: Stage, payload: &(dyn std::any::Any + Send)) -> Self {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a value that is not text".to_owned());
-        Self { stage, cause: Cause::Panicked(message) }
+    /// A panic caught at `stage`.
+    pub(crate) fn panicked(stage: Stage, thrown: &Thrown) -> Self {
+        Self { stage, cause: Cause::Panicked(thrown.message()) }
     }
 
     /// The step that failed.
@@ -195,12 +192,13 @@ impl RequestError {
     }
 
     /// Whether the peer simply went away (reset, broken pipe, end of input in mid-message): rarely worth a log line.
+    ///
+    /// As [`is_timeout`](Self::is_timeout) and [`is_stopping`](Self::is_stopping), it looks for an [`io::Error`] among
+    /// the [sources](Error::source) of the error, so that an error type that wraps one loses nothing. Other classes of
+    /// errors are found by downcasting what [`source`](Error::source) returns.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-        self.io_kind().is_some_and(|kind| {
-            matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
-        })
+        self.io_kind().is_some_and(is_disconnect)
     }
 
     /// Whether a deadline passed.
@@ -218,13 +216,7 @@ impl RequestError {
     /// Whether a blocked read or write was interrupted because the server stops.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        match &self.cause {
-            Cause::Failed(source) => source
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::get_ref)
-                .is_some_and(<dyn Error + Send + Sync>::is::<Stopping>),
-            Cause::Panicked(_) => false,
-        }
+        self.io().and_then(io::Error::get_ref).is_some_and(<dyn Error + Send + Sync>::is::<Stopping>)
     }
 
     /// The error itself; a panic's message for a panic.
@@ -237,10 +229,20 @@ impl RequestError {
     }
 
     fn io_kind(&self) -> Option<io::ErrorKind> {
-        match &self.cause {
-            Cause::Failed(source) => source.downcast_ref::<io::Error>().map(io::Error::kind),
-            Cause::Panicked(_) => None,
+        self.io().map(io::Error::kind)
+    }
+
+    /// The `io::Error` that this is, or that an error of the handler's own has as its source.
+    fn io(&self) -> Option<&io::Error> {
+        let Cause::Failed(source) = &self.cause else { return None };
+        let mut next: Option<&(dyn Error + 'static)> = Some(&**source);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            next = error.source();
         }
+        None
     }
 }
 
@@ -262,18 +264,52 @@ impl Error for RequestError {
     }
 }
 
+/// What is inside of an `io::Error` of this crate: a text, and the same error once more as its source.
+///
+/// An error type that is transparent to the `io::Error` inside of it (`#[error(transparent)]` of thiserror) passes its
+/// source on and not itself. With the source, its kind is found through such a type, too.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Told {
+    text: String,
+    source: io::Error,
+}
+
+/// An `io::Error` that keeps its kind inside of other error types.
+pub(crate) fn told(kind: io::ErrorKind, text: String) -> io::Error {
+    io::Error::new(kind, Told { text, source: kind.into() })
+}
+
+/// What the system said of a connection: that the peer has gone is [told](Told) so that it can be found.
+#[cold]
+pub(crate) fn of_peer(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() && is_disconnect(error.kind()) {
+        return io::Error::new(error.kind(), Told { text: error.to_string(), source: error });
+    }
+    error
+}
+
+fn is_disconnect(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
 /// The inner error of a read or write that was interrupted at the drain's deadline.
 #[derive(Debug, thiserror::Error)]
 #[error("the server is stopping")]
-pub(crate) struct Stopping;
+pub(crate) struct Stopping {
+    source: Option<io::Error>,
+}
 
 impl Stopping {
-    pub(crate) fn into_io(self) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionAborted, self)
+    /// As what is [told](Told), it is its own source.
+    pub(crate) fn io_error() -> io::Error {
+        let inner = io::Error::new(io::ErrorKind::ConnectionAborted, Self { source: None });
+        io::Error::new(io::ErrorKind::ConnectionAborted, Self { source: Some(inner) })
     }
 }
 
 /// A deadline that passed, as an `io::Error`.
 pub(crate) fn timed_out(what: &str, limit: std::time::Duration) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("{what} took longer than {limit:?}"))
+    told(io::ErrorKind::TimedOut, format!("{what} took longer than {limit:?}"))
 }

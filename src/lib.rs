@@ -89,6 +89,7 @@ mod flavours;
 pub mod guide;
 pub mod handler;
 mod limits;
+mod panics;
 mod park;
 mod request;
 mod server;

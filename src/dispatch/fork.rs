@@ -6,8 +6,6 @@ use std::io;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +23,7 @@ use super::task::Worker;
 use crate::error::BindError;
 use crate::event::Event;
 use crate::handler::End;
+use crate::panics::catch;
 use crate::server::serve_loop::Ready;
 use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
@@ -337,8 +336,8 @@ impl<J> Drop for Running<J> {
 
 /// Serves the request in the child and ends the process: no way leads back into the loop.
 fn run_child<J: Task>(job: J) -> ! {
-    let outcome = catch_unwind(AssertUnwindSafe(|| job.run_as_child()));
-    let _ = catch_unwind(AssertUnwindSafe(|| io::stdout().flush()));
+    let outcome = catch(|| job.run_as_child());
+    let _ = catch(|| io::stdout().flush());
     let code = match (EXIT_CODE.load(Ordering::Relaxed), outcome) {
         (code @ 0.., _) => code,
         (_, Ok(true)) => 0,

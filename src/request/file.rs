@@ -10,6 +10,7 @@ use super::Socket;
 use super::Writer;
 use super::buffer::SIZE;
 use super::writer::send;
+use crate::error::of_peer;
 
 /// A part of a file on its way to the peer, behind all other output.
 pub(super) struct FilePart {
@@ -143,7 +144,7 @@ impl<S: Socket> Writer<S> {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == ErrorKind::Unsupported => part.copies = true,
-                Err(error) => return Err(error),
+                Err(error) => return Err(of_peer(error)),
             }
         }
         part.read(&mut self.output, count.min(SIZE))?;

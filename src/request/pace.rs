@@ -5,6 +5,8 @@ use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::error::told;
+
 /// So many bytes a second on average, once the grace is over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinRate {
@@ -30,7 +32,7 @@ impl MinRate {
     pub(crate) fn error(self, what: &str) -> io::Error {
         let Self { bytes_per_second, grace } = self;
         let message = format!("{what} went on at less than {bytes_per_second} bytes a second after {grace:?}");
-        io::Error::new(io::ErrorKind::TimedOut, message)
+        told(io::ErrorKind::TimedOut, message)
     }
 }
 

@@ -26,6 +26,7 @@ use super::mailbox::Mailbox;
 use super::sender::Sender;
 use super::writer::Writer;
 use super::writer::send;
+use crate::error::of_peer;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
 
@@ -342,7 +343,7 @@ impl<S: Socket> Request for Stream<S> {
                     return Ok(Fill::NotReady);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(of_peer(error)),
             }
         }
     }

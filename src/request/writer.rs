@@ -19,6 +19,7 @@ use super::pace::Sending;
 use super::pace::after;
 use super::stream::Socket;
 use crate::error::Stopping;
+use crate::error::of_peer;
 use crate::error::timed_out;
 use crate::stop::MAIL;
 use crate::sys::wait::Interest;
@@ -100,7 +101,7 @@ impl<S: Socket> Writer<S> {
         };
         match woken {
             Woken::Ready | Woken::Signal(MAIL) => Ok(()),
-            Woken::Signal(_) => Err(Stopping.into_io()),
+            Woken::Signal(_) => Err(Stopping::io_error()),
             Woken::TimedOut => Err(self.in_vain(interest, total.is_some(), due.by_rate)),
         }
     }
@@ -194,7 +195,7 @@ pub(super) fn send<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize>
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_peer(error)),
         }
     }
 }

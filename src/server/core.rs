@@ -1,8 +1,6 @@
 //! What all parts of one server share: its factory, its limits, its counters.
 
 use std::cell::LazyCell;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -20,6 +18,7 @@ use crate::event::RequestId;
 use crate::handler::End;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permits;
+use crate::panics::catch;
 use crate::request::Request;
 use crate::request::Session;
 use crate::request::pace::MinRate;
@@ -121,8 +120,8 @@ impl<H> Shared<H> {
     where
         H: HandlerFactory<R>,
     {
-        let mut tell = |observer: &dyn Observer| drop(catch_unwind(AssertUnwindSafe(|| tell(observer))));
-        let _ = catch_unwind(AssertUnwindSafe(|| self.factory.observers(&mut tell)));
+        let mut tell = |observer: &dyn Observer| drop(catch(|| tell(observer)));
+        let _ = catch(|| self.factory.observers(&mut tell));
     }
 
     /// Tells `handle_error` and the observers, and applies the panic policy.
@@ -142,11 +141,11 @@ impl<H> Shared<H> {
             }
         }
         // A failing hook ends nothing: there is nobody left to tell.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.factory.handle_error(error, peer)));
+        let _ = catch(|| self.factory.handle_error(error, peer));
     }
 }
 
 /// Runs a step of user code; a panic becomes an error of its stage.
 pub(crate) fn guarded<T>(stage: Stage, step: impl FnOnce() -> T) -> Result<T, RequestError> {
-    catch_unwind(AssertUnwindSafe(step)).map_err(|payload| RequestError::panicked(stage, &*payload))
+    catch(step).map_err(|thrown| RequestError::panicked(stage, &thrown))
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,7 +40,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
     fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Box<Job<T, H>>> {
         let transport = &mut self.transport;
         // A transport of one's own may panic: that costs one request, as an error would.
-        let accepted = guarded(Stage::Accept, AssertUnwindSafe(|| transport.accept()));
+        let accepted = guarded(Stage::Accept, || transport.accept());
         let pending = accepted.unwrap_or_else(|error| Err(io::Error::other(error)))?;
         Ok(Job::new(pending, &self.shared, permit, now))
     }

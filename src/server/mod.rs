@@ -43,6 +43,7 @@ use crate::error::ServeError;
 use crate::handler::Function;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerResult;
+use crate::panics::Thrown;
 use crate::stop::StopHandle;
 use crate::transport::Bind;
 use crate::transport::Transport;
@@ -304,7 +305,7 @@ impl<A> Drop for BackgroundServer<A> {
         if let Some(thread) = self.thread.take() {
             self.stop.shutdown();
             // Its report is nobody's; a panic of it has been printed.
-            let _ = thread.join();
+            let _ = thread.join().map_err(Thrown::new);
         }
     }
 }

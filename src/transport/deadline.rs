@@ -56,7 +56,7 @@ impl<'a> Deadline<'a> {
     fn wait(&self, descriptor: Descriptor<'_>, interest: Interest) -> io::Result<()> {
         match self.stop.wait(descriptor, interest, self.until, false, None)? {
             Woken::Ready => Ok(()),
-            Woken::Signal(_) => Err(Stopping.into_io()),
+            Woken::Signal(_) => Err(Stopping::io_error()),
             Woken::TimedOut => Err(timed_out(self.what, self.limit)),
         }
     }

@@ -28,6 +28,7 @@ use super::Task;
 use super::task::Report;
 use crate::error::BindError;
 use crate::handler::End;
+use crate::panics::Thrown;
 use crate::sys::wait::Interest;
 use crate::sys::wait::wait;
 
@@ -189,10 +190,9 @@ where
             .num_threads(workers)
             // Not as jobs of rayon's: its workers would look for them at each other, all at all while the last ones start.
             .start_handler(move |index| scheduler.work(index))
-            .panic_handler(|_| {
-                // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has
-                // been printed.
-            })
+            // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has been
+            // printed.
+            .panic_handler(|payload| drop(Thrown::new(payload)))
             .spawn_handler(move |thread| {
                 let mut builder = std::thread::Builder::new().name(format!("worker-{}", thread.index()));
                 if let Some(bytes) = stack_size {

@@ -41,8 +41,6 @@ mod replies;
 use std::fmt;
 use std::io::BufRead;
 use std::io::Write;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 
 pub use codec::DEFAULT_MAX_LENGTH;
 pub use codec::Decoder;
@@ -63,6 +61,7 @@ use super::End;
 use super::Flow;
 use super::Handler;
 use super::HandlerResult;
+use crate::panics::catch;
 use crate::request::Socket;
 use crate::request::Stream;
 use crate::request::Writer;
@@ -223,7 +222,7 @@ impl<S: Socket> Drop for Gathered<'_, S> {
     fn drop(&mut self) {
         if !self.output.bytes().is_empty() {
             // A second panic, of a socket of somebody's own, would abort the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.output.send(self.writer)));
+            let _ = catch(|| self.output.send(self.writer));
         }
     }
 }
