@@ -202,9 +202,8 @@ impl Worker {
     /// Allocates the buffer before it is needed: in a parent, so that no child has to.
     #[cfg(unix)]
     pub(crate) fn warm(&mut self) {
-        if let Some(buffer) = self.take_buffer() {
-            self.put_buffer(buffer);
-        }
+        let buffer = self.take_buffer();
+        self.put_buffer(buffer);
     }
 
     #[inline]
@@ -218,8 +217,8 @@ impl Worker {
     }
 
     #[inline]
-    pub(crate) fn take_buffer(&mut self) -> Option<Box<[u8]>> {
-        Some(self.buffer.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
+    pub(crate) fn take_buffer(&mut self) -> Box<[u8]> {
+        self.buffer.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
     }
 
     #[inline]

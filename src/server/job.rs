@@ -52,6 +52,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     /// What the last call has written waits for what the next, on input that is there, will add.
     gathering: bool,
     hangup: bool,
+    /// The peer has ended its side, and `handle` has been called with what is left of its input.
+    rest_shown: bool,
     /// Since when it has been waiting for the peer: for a message, or in one for the rest.
     waiting_since: Option<Instant>,
     in_message: bool,
@@ -100,6 +102,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             needs_input: true,
             gathering: false,
             hangup: false,
+            rest_shown: false,
             waiting_since: None,
             in_message: false,
             sending: None,
@@ -150,8 +153,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// One stretch of the conversation: up to where it has to wait for the peer.
     fn converse(&mut self, worker: &mut Worker) -> Turn {
-        if let (Phase::Open(request, _), Some(buffer)) = (&mut self.phase, worker.take_buffer())
-            && let Some(not_needed) = request.lend_buffer(buffer)
+        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase
+            && let Some(not_needed) = request.lend_buffer(worker.take_buffer())
         {
             worker.put_buffer(not_needed);
         }
@@ -237,8 +240,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 let unread = request.progress().unread;
                 self.park(unread > 0, worker)
             }
-            Ok(Fill::End) if request.progress().unread > 0 => {
-                // The rest of the input, which no more will follow.
+            // The rest of the input, which no more will follow: shown once more after a call that took none of it, that
+            // call would be made again and again.
+            Ok(Fill::End) if request.progress().unread > 0 && !self.rest_shown => {
+                self.rest_shown = true;
                 self.needs_input = false;
                 Step::Next
             }
