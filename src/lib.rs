@@ -83,6 +83,7 @@
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod adapters;
 pub mod dispatch;
+mod engine;
 mod error;
 mod event;
 mod flavours;
@@ -107,6 +108,8 @@ pub use dispatch::Fork;
 pub use dispatch::Pool;
 pub use dispatch::Sync;
 pub use dispatch::ThreadPerRequest;
+pub use engine::options::AtLimit;
+pub use engine::options::PanicPolicy;
 pub use error::BindError;
 pub use error::BoxError;
 pub use error::RequestError;
@@ -141,8 +144,6 @@ pub use request::Writer;
 pub use server::BackgroundServer;
 pub use server::Server;
 pub use server::builder::Builder;
-pub use server::options::AtLimit;
-pub use server::options::PanicPolicy;
 pub use server::report::Counts;
 pub use server::report::Report;
 pub use server::report::Stats;

@@ -42,23 +42,22 @@
 mod fork;
 mod pool;
 mod sync;
-pub(crate) mod task;
 mod thread_per_request;
 
 use std::fmt;
 use std::time::Instant;
 
+pub use crate::engine::task::Task;
 #[cfg(unix)]
 pub use fork::Fork;
 pub use pool::Pool;
 pub use sync::Sync;
-pub use task::Task;
 pub use thread_per_request::ThreadPerRequest;
 
+pub use crate::engine::job::Job;
+pub use crate::engine::serve_loop::Rejected;
+pub use crate::engine::serve_loop::ServeLoop;
 pub use crate::error::ServeError as StartError;
-pub use crate::server::job::Job;
-pub use crate::server::serve_loop::Rejected;
-pub use crate::server::serve_loop::ServeLoop;
 
 /// A way to run requests, chosen by type.
 #[diagnostic::on_unimplemented(

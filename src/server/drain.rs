@@ -3,10 +3,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::job::Job;
-use super::serve_loop::ServeLoop;
 use crate::dispatch::Process;
-use crate::dispatch::task::Report;
+use crate::engine::job::Job;
+use crate::engine::serve_loop::ServeLoop;
+use crate::engine::task::Report;
 use crate::event::Event;
 use crate::handler::HandlerFactory;
 use crate::transport::Transport;

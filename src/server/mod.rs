@@ -3,24 +3,18 @@
 //! | Python's step | where it happens |
 //! |---|---|
 //! | `server_bind`, `server_activate` | [`Bind::bind`], called by [`builder`] |
-//! | `serve_forever` | here, [`serve_loop`], [`drain`] |
+//! | `serve_forever` | here, [`crate::engine::serve_loop`], [`drain`] |
 //! | `handle_request`, `handle_timeout` | [`step`] |
-//! | `get_request` | [`acceptor`] |
+//! | `get_request` | [`crate::engine::acceptor`] |
 //! | `process_request` | [`crate::dispatch`] |
-//! | `verify_request`, `finish_request`, `shutdown_request`, `close_request`, `handle_error` | [`job`] |
-//! | `service_actions` | [`serve_loop`] |
+//! | `verify_request`, `finish_request`, `shutdown_request`, `close_request`, `handle_error` | [`crate::engine::job`] |
+//! | `service_actions` | [`crate::engine::serve_loop`] |
 //! | `shutdown` | [`crate::stop`] |
 //! | `server_close` | dropping the server |
 
-pub(crate) mod acceptor;
 pub(crate) mod builder;
-pub(crate) mod core;
 mod drain;
-pub(crate) mod job;
-pub(crate) mod listening;
-pub(crate) mod options;
 pub(crate) mod report;
-pub(crate) mod serve_loop;
 pub(crate) mod step;
 
 use std::fmt;
@@ -28,16 +22,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use self::builder::Builder;
-use self::core::Shared;
-use self::job::Job;
-use self::listening::Listening;
-use self::listening::Reporter;
 use self::report::Counts;
 use self::report::Report;
 use self::report::Stats;
-use self::serve_loop::ServeLoop;
 use crate::dispatch::Process;
 use crate::dispatch::ServesInBackground;
+use crate::engine::core::Shared;
+use crate::engine::job::Job;
+use crate::engine::listening::Listening;
+use crate::engine::listening::Reporter;
+use crate::engine::options::ServeOptions;
+use crate::engine::serve_loop::ServeLoop;
 use crate::error::BindError;
 use crate::error::ServeError;
 use crate::handler::Function;
@@ -138,7 +133,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
     /// The dispatch has a setting that cannot work, or the system is out of descriptors.
     pub fn new(transport: T, dispatch: D, factory: H) -> Result<Self, BindError> {
         dispatch.check()?;
-        builder::assemble(transport, dispatch, factory, options::ServeOptions::default())
+        builder::assemble(transport, dispatch, factory, ServeOptions::default())
     }
 
     /// The real address: a free port where port 0 was asked for. Python's `server_address`.

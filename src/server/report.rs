@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::core::Core;
+use crate::engine::core::Core;
 
 /// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Server;
-use super::core::guarded;
-use super::job::Job;
 use crate::dispatch::Process;
-use crate::dispatch::task::Report;
-use crate::dispatch::task::Source;
+use crate::engine::core::guarded;
+use crate::engine::job::Job;
+use crate::engine::task::Report;
+use crate::engine::task::Source;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;

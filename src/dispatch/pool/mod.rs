@@ -25,7 +25,7 @@ use super::ServeLoop;
 use super::ServesInBackground;
 use super::StartError;
 use super::Task;
-use super::task::Report;
+use crate::engine::task::Report;
 use crate::error::BindError;
 use crate::handler::End;
 use crate::panics::Thrown;

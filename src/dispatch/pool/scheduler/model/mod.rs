@@ -40,7 +40,7 @@ use super::Work;
 use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
 use crate::dispatch::pool::monitor;
-use crate::dispatch::task::Report;
+use crate::engine::task::Report;
 use crate::park::table::Token;
 use crate::sync::atomic::Ordering::SeqCst;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::options::AtLimit;
-use crate::dispatch::task::Report;
-use crate::dispatch::task::Source;
-use crate::dispatch::task::Task;
-use crate::dispatch::task::Turn;
-use crate::dispatch::task::Worker;
+use crate::engine::task::Report;
+use crate::engine::task::Source;
+use crate::engine::task::Task;
+use crate::engine::task::Turn;
+use crate::engine::task::Worker;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use crate::engine::core::Core;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
@@ -16,7 +17,6 @@ use crate::park::timers::Class;
 use crate::request::Outbox;
 use crate::request::buffer::SIZE;
 use crate::request::mailbox::Mailbox;
-use crate::server::core::Core;
 use crate::sys::Descriptor;
 
 /// Keeps the traits of this module to this crate: they are the server's side of the contract.

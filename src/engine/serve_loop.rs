@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use super::acceptor::Acceptor;
 use super::acceptor::LISTENER;
-use crate::dispatch::task::Report;
-use crate::dispatch::task::Task;
+use crate::engine::job::Job;
+use crate::engine::task::Report;
+use crate::engine::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;
@@ -16,7 +17,6 @@ use crate::handler::HandlerFactory;
 use crate::park::ParkingPlace;
 use crate::park::table::Token;
 use crate::park::timers::Class;
-use crate::server::job::Job;
 #[cfg(unix)]
 use crate::sys::child::Child;
 use crate::sys::poller::Events;
@@ -153,7 +153,7 @@ impl Waiter {
 
 impl<J: Task> ServeLoop<J> {
     pub(crate) fn new(source: J::Source, reporter: J::Reporter) -> Result<Self, ServeError> {
-        let address = crate::dispatch::task::Source::address(&source);
+        let address = crate::engine::task::Source::address(&source);
         let failed = |source| ServeError::Wait { address: address.clone(), source };
         let park = ParkingPlace::new().map_err(failed)?;
         let control = reporter.core().stop.state.control.descriptor();

@@ -9,9 +9,9 @@ use super::core::Core;
 use super::core::Shared;
 use super::core::guarded;
 use super::job::Job;
-use crate::dispatch::task::Report;
-use crate::dispatch::task::Sealed;
-use crate::dispatch::task::Source;
+use crate::engine::task::Report;
+use crate::engine::task::Sealed;
+use crate::engine::task::Source;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
@@ -22,8 +22,8 @@ use crate::transport::Transport;
 
 /// Makes jobs of what a transport accepts.
 pub struct Listening<T: Transport, H> {
-    pub(super) transport: T,
-    pub(super) shared: Arc<Shared<H>>,
+    pub(crate) transport: T,
+    pub(crate) shared: Arc<Shared<H>>,
 }
 
 impl<T: Transport, H> fmt::Debug for Listening<T, H> {
@@ -70,7 +70,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
 pub struct Reporter<T, H>(std::marker::PhantomData<fn() -> T>, Arc<Shared<H>>);
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Reporter<T, H> {
-    pub(super) fn new(shared: &Arc<Shared<H>>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<H>>) -> Self {
         Self(std::marker::PhantomData, Arc::clone(shared))
     }
 }

@@ -1,0 +1,14 @@
+//! What every dispatch drives: accepting, the loop that waits, and the steps of a request.
+//!
+//! A request meets the files in this order: [`serve_loop`] waits, [`acceptor`] takes what [`listening`] makes of a
+//! connection, a [`job`] goes through its steps, in turns that [`turns`] lets wait. [`task`] is what a dispatch sees of a
+//! job.
+
+pub(crate) mod acceptor;
+pub(crate) mod core;
+pub(crate) mod job;
+pub(crate) mod listening;
+pub(crate) mod options;
+pub(crate) mod serve_loop;
+pub(crate) mod task;
+pub(crate) mod turns;
