@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::end::End;
 use crate::error::RequestError;
-use crate::handler::End;
 
 /// Receives events; see [`Builder::on_event`](crate::Builder::on_event),
 /// [`Builder::observed`](crate::Builder::observed) and

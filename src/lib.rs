@@ -83,6 +83,7 @@
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod adapters;
 pub mod dispatch;
+mod end;
 mod engine;
 mod error;
 mod event;
@@ -108,6 +109,7 @@ pub use dispatch::Fork;
 pub use dispatch::Pool;
 pub use dispatch::Sync;
 pub use dispatch::ThreadPerRequest;
+pub use end::End;
 pub use engine::options::AtLimit;
 pub use engine::options::PanicPolicy;
 pub use error::BindError;
@@ -120,7 +122,6 @@ pub use event::Observer;
 pub use event::Refusal;
 pub use event::RequestId;
 pub use flavours::*;
-pub use handler::End;
 pub use handler::Flow;
 pub use handler::Handler;
 pub use handler::HandlerFactory;

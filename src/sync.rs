@@ -10,6 +10,12 @@ pub(crate) use real::*;
 #[cfg(socketserver_shuttle)]
 pub(crate) use modelled::*;
 
+/// Where connections that are parked are woken, from any thread.
+pub(crate) trait Notify: Send + Sync {
+    /// The connection with this token has news.
+    fn notify(&self, token: u64);
+}
+
 #[cfg(not(socketserver_shuttle))]
 mod real {
     use std::time::Duration;

@@ -15,9 +15,9 @@ use ::metrics::describe_histogram;
 use ::metrics::gauge;
 use ::metrics::histogram;
 
+use crate::end::End;
 use crate::event::Event;
 use crate::event::Observer;
-use crate::handler::End;
 
 /// An observer that counts events with the `metrics` crate; see
 /// [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured).

@@ -13,11 +13,11 @@ use ::tracing::info_span;
 use ::tracing::warn;
 use parking_lot::Mutex;
 
+use crate::end::End;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::RequestId;
-use crate::handler::End;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerResult;

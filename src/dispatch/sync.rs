@@ -10,6 +10,7 @@ use super::ServeLoop;
 use super::ServesInBackground;
 use super::StartError;
 use super::Task;
+use crate::end::End;
 use crate::engine::serve_loop::Ready;
 use crate::engine::task::Report;
 use crate::engine::task::Turn;
@@ -17,10 +18,9 @@ use crate::engine::task::Worker;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
-use crate::handler::End;
 use crate::park::ParkingPlace;
 use crate::park::Wait;
-use crate::park::table::Token;
+use crate::park::token::Token;
 
 /// Runs every handler on the serving thread, one at a time.
 ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::options::AtLimit;
+use crate::end::End;
 use crate::engine::task::Report;
 use crate::engine::task::Source;
 use crate::engine::task::Task;
@@ -15,7 +16,6 @@ use crate::error::ServeError;
 use crate::error::Stage;
 use crate::event::Event;
 use crate::event::Refusal;
-use crate::handler::End;
 use crate::limits::accept_policy::AcceptVerdict;
 use crate::limits::accept_policy::BackOff;
 use crate::limits::accept_policy::classify;

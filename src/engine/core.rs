@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 
 use super::options::PanicPolicy;
 use super::options::ServeOptions;
+use crate::end::End;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::RequestId;
-use crate::handler::End;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permits;
 use crate::panics::catch;

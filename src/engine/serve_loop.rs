@@ -15,8 +15,8 @@ use crate::error::ServeError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
 use crate::park::ParkingPlace;
-use crate::park::table::Token;
-use crate::park::timers::Class;
+use crate::park::token::Class;
+use crate::park::token::Token;
 #[cfg(unix)]
 use crate::sys::child::Child;
 use crate::sys::poller::Events;
@@ -125,7 +125,7 @@ impl Waiter {
                 token => ready.push(Ready::Event { token: Token::from_raw(token), hangup: event.hangup }),
             }
         }
-        park.called(|token| ready.push(Ready::Event { token, hangup: false }));
+        park.notified(|token| ready.push(Ready::Event { token, hangup: false }));
         park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
         if let (Some(acceptor), true) = (acceptor, accept) {
             acceptor.review(&park.poller, now)?;

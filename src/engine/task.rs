@@ -5,15 +5,15 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use crate::end::End;
 use crate::engine::core::Core;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
-use crate::handler::End;
 use crate::limits::permit::Permit;
 use crate::park::Wait;
 use crate::park::Waits;
-use crate::park::timers::Class;
+use crate::park::token::Class;
 use crate::request::Outbox;
 use crate::request::buffer::SIZE;
 use crate::request::mailbox::Mailbox;

@@ -7,9 +7,9 @@ use super::serve_loop::Rejected;
 use super::task::Task;
 use super::task::Turn;
 use super::task::Worker;
-use crate::handler::End;
+use crate::end::End;
 use crate::park::ParkingPlace;
-use crate::park::table::Token;
+use crate::park::token::Token;
 use crate::request::mailbox::Wake;
 use crate::sys::poller::Watch;
 
@@ -73,7 +73,7 @@ pub(crate) fn run_turn<J: Task>(
             Turn::Park(wait) => {
                 if wait.watch == Watch::Read
                     && let Some(mailbox) = job.mailbox()
-                    && !mailbox.await_mail(|| Wake::Parked(park.calls(), token))
+                    && !mailbox.await_mail(|| Wake::Parked(park.wake_queue(), token.raw()))
                 {
                     return Some(job);
                 }

@@ -14,8 +14,7 @@ pub use wrappers::OnTimeout;
 pub use wrappers::SpeaksFirst;
 pub use wrappers::Verify;
 
-use std::fmt;
-
+use crate::end::End;
 use crate::error::BoxError;
 use crate::error::RequestError;
 use crate::event::Observer;
@@ -44,78 +43,6 @@ pub enum Flow {
     /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not
     /// idle: a drain lets it finish, until its deadline.
     Flush,
-}
-
-/// Why a connection or message ended.
-///
-/// ```
-/// assert_eq!(socketserver::End::IdleTimeout.to_string(), "idle_timeout");
-/// ```
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum End {
-    /// The handler took it out of the server.
-    Detached,
-    /// The server stops, and it was idle.
-    Drained,
-    /// A step returned an error.
-    Failed,
-    /// The server stops, and it was still busy at the deadline.
-    Forced,
-    /// The handler returned [`Flow::Close`], or a [`Sender`](crate::Sender) closed it.
-    HandlerClosed,
-    /// The client sent nothing for too long.
-    IdleTimeout,
-    /// A step panicked.
-    Panicked,
-    /// The client closed its side.
-    PeerClosed,
-    /// It never reached a handler: not verified, over a limit, not dispatched.
-    Refused,
-    /// It was the longest idle when a new one needed its place.
-    Shed,
-    /// The client was too slow to send the rest of a message, to take the answer, or in its handshake; or the
-    /// [time for the whole request](crate::Builder::total_timeout) was over.
-    TimedOut,
-}
-
-impl End {
-    /// Its word in fields, labels and logs.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Detached => "detached",
-            Self::Drained => "drained",
-            Self::Failed => "failed",
-            Self::Forced => "forced",
-            Self::HandlerClosed => "handler_closed",
-            Self::IdleTimeout => "idle_timeout",
-            Self::Panicked => "panicked",
-            Self::PeerClosed => "peer_closed",
-            Self::Refused => "refused",
-            Self::Shed => "shed",
-            Self::TimedOut => "timed_out",
-        }
-    }
-
-    /// How a request ends that fails with `error`.
-    pub(crate) fn of(error: &RequestError) -> Self {
-        if error.is_panic() {
-            Self::Panicked
-        } else if error.is_stopping() {
-            Self::Forced
-        } else if error.is_timeout() {
-            Self::TimedOut
-        } else {
-            Self::Failed
-        }
-    }
-}
-
-/// In small letters, words joined by `_`: `idle_timeout`.
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// Serves one connection or message: Python's `BaseRequestHandler`.

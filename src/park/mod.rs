@@ -8,8 +8,8 @@
 //! - [`wake`](ParkingPlace::wake) answers an event: the job, or a note for the worker that runs it.
 //! - [`park`](ParkingPlace::park) lets it wait, or gives it back at once if there was news while it ran.
 //! - [`remove`](ParkingPlace::remove) frees the slot; events still on their way find its generation gone.
-//! - [`called`](ParkingPlace::called) tells which connections have been sent a message from elsewhere: to be woken, as
-//!   by an event.
+//! - [`notified`](ParkingPlace::notified) tells which connections have been sent a message from elsewhere: to be woken,
+//!   as by an event.
 //! - [`expired`](ParkingPlace::expired), [`take_all`](ParkingPlace::take_all),
 //!   [`take_longest_idle`](ParkingPlace::take_longest_idle) take parked ones out for the timer, the drain, and
 //!   shedding.
@@ -19,23 +19,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-mod calls;
 #[cfg(all(test, socketserver_shuttle))]
 mod model;
-pub(crate) mod table;
-pub(crate) mod timers;
+mod table;
+mod timers;
+pub(crate) mod token;
+mod wake_queue;
 
-use calls::Calls;
 use table::Found;
 use table::Parked;
 use table::Parking;
 use table::Table;
-use table::Token;
-use timers::Class;
 use timers::Timers;
+use token::Class;
+use token::Token;
+use wake_queue::WakeQueue;
 
-use crate::request::mailbox::Call;
 use crate::sync::Mutex;
+use crate::sync::Notify;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
@@ -61,7 +62,7 @@ pub(crate) struct Wait {
 #[derive(Debug)]
 pub(crate) struct ParkingPlace<J> {
     pub(crate) poller: Arc<Poller>,
-    calls: Arc<Calls>,
+    wake_queue: Arc<WakeQueue>,
     table: Table<J>,
     timers: Timers,
     /// Candidates for shedding from the last look at the table, the longest idle last.
@@ -82,7 +83,7 @@ impl<J: Waits> ParkingPlace<J> {
     pub(crate) fn new() -> io::Result<Self> {
         let poller = Arc::new(Poller::new()?);
         Ok(Self {
-            calls: Arc::new(Calls::new(Arc::clone(&poller))),
+            wake_queue: Arc::new(WakeQueue::new(Arc::clone(&poller))),
             poller,
             table: Table::new(),
             timers: Timers::new(),
@@ -197,15 +198,15 @@ impl<J: Waits> ParkingPlace<J> {
         outcome
     }
 
-    /// Where parked connections can be called, whether or not anybody polls at the moment.
-    pub(crate) fn calls(&self) -> Arc<dyn Call> {
-        Arc::clone(&self.calls) as Arc<dyn Call>
+    /// Where parked connections are notified of news, whether or not a thread polls at the moment.
+    pub(crate) fn wake_queue(&self) -> Arc<dyn Notify> {
+        Arc::clone(&self.wake_queue) as Arc<dyn Notify>
     }
 
-    /// Tells who has been called since it was last asked; the next [`wait`](Self::wait) returns at once for those who
-    /// come later.
-    pub(crate) fn called(&self, each: impl FnMut(Token)) {
-        self.calls.take(each);
+    /// Tells which connections have been notified since the last look; the next [`wait`](Self::wait) returns at once for
+    /// those that come later.
+    pub(crate) fn notified(&self, each: impl FnMut(Token)) {
+        self.wake_queue.take(each);
     }
 
     /// Takes out every job whose deadline has passed.

@@ -10,18 +10,18 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use shuttle::thread;
 
-use super::table::Expiry;
 use super::table::Found;
 use super::table::Parked;
 use super::table::Parking;
 use super::table::Table;
-use super::table::Token;
-use super::timers::Class;
-use crate::request::mailbox::Call;
+use super::token::Class;
+use super::token::Expiry;
+use super::token::Token;
 use crate::request::mailbox::Mailbox;
 use crate::request::mailbox::Wake;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
+use crate::sync::Notify;
 use crate::sys::poller::Watch;
 
 const SCHEDULES: usize = 20_000;
@@ -181,9 +181,9 @@ struct Called {
     news: Condvar,
 }
 
-impl Call for Called {
-    fn call(&self, token: Token) {
-        self.calls.lock().0.push(token);
+impl Notify for Called {
+    fn notify(&self, token: u64) {
+        self.calls.lock().0.push(Token::from_raw(token));
         self.news.notify_one();
     }
 }
@@ -221,7 +221,7 @@ impl Addressed {
         loop {
             job.0.hold();
             self.sent.lock().extend(self.mailbox.take().into_iter().flatten());
-            if !self.mailbox.await_mail(|| Wake::Parked(Arc::clone(&self.called) as Arc<dyn Call>, token)) {
+            if !self.mailbox.await_mail(|| Wake::Parked(Arc::clone(&self.called) as Arc<dyn Notify>, token.raw())) {
                 continue;
             }
             match self.table.park(token, job, PARKING, false) {

@@ -16,40 +16,13 @@
 
 use std::sync::OnceLock;
 
-use super::timers::Class;
+use super::token::Class;
+use super::token::Expiry;
+use super::token::Token;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use crate::sys::poller::Watch;
-
-/// Names a connection in the table, once: index and generation.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Token(u64);
-
-impl Token {
-    /// No connection's token is this or more: the last generation is never given out.
-    pub(crate) const END: u64 = (u32::MAX as u64) << 32;
-
-    fn new(index: usize, generation: u32) -> Self {
-        Self(((generation as u64) << 32) | index as u64)
-    }
-
-    pub(crate) fn from_raw(raw: u64) -> Self {
-        Self(raw)
-    }
-
-    pub(crate) fn raw(self) -> u64 {
-        self.0
-    }
-
-    fn index(self) -> usize {
-        (self.0 & u64::from(u32::MAX)) as usize
-    }
-
-    fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-}
 
 /// Where a parked connection stands, beside its job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,17 +61,6 @@ pub(crate) enum Found<J> {
     Told,
     /// Nobody is there any more.
     Gone,
-}
-
-/// What a timer found.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Expiry<J> {
-    /// The deadline has passed: who it was, what it waited for and the job; the slot is now running.
-    Job(Token, Class, J),
-    /// Not yet: look again at this time.
-    Later(u64),
-    /// The entry has nothing to wait for any more.
-    Drop,
 }
 
 /// What became of a job that wanted to park.

@@ -7,23 +7,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::table::Expiry;
-use super::table::Token;
+use super::token::Class;
+use super::token::Expiry;
+use super::token::Token;
 use crate::sync::Mutex;
-
-/// Why a connection waits: each class has one timeout.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Class {
-    /// For the next message.
-    Idle,
-    /// For the rest of a message that has begun.
-    Message,
-    /// For room to write.
-    Write,
-    /// For the peer to close.
-    Linger,
-}
 
 /// The wheel and the clock it turns on.
 #[derive(Debug)]

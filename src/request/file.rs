@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Socket;
 use super::Writer;
 use super::buffer::SIZE;
-use super::writer::send;
+use super::socket::send;
 use crate::error::of_peer;
 
 /// A part of a file on its way to the peer, behind all other output.

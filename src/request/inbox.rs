@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::mailbox::Mailbox;
-use super::stream::Socket;
+use super::socket::Socket;
 use super::writer::Writer;
 
 /// Dropped with the connection, and then nothing can be sent any more.

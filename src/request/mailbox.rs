@@ -18,11 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::sender::SendError;
-use crate::park::table::Token;
 use crate::stop::MAIL;
 use crate::stop::StopState;
 use crate::sync::Mutex;
+use crate::sync::Notify;
 use crate::sys::Descriptor;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Interest;
@@ -52,23 +51,18 @@ enum Stage {
     Closed,
 }
 
-/// How the owner of a connection that waits is called.
+/// How the owner of a connection that waits is woken.
 pub(crate) enum Wake {
     /// It is parked under this token.
-    Parked(Arc<dyn Call>, Token),
+    Parked(Arc<dyn Notify>, u64),
     /// A thread waits for it.
     Thread(Arc<Signal>),
 }
 
-/// Where parked connections are called.
-pub(crate) trait Call: Send + Sync {
-    fn call(&self, token: Token);
-}
-
 impl Wake {
-    fn call(self) {
+    fn notify(self) {
         match self {
-            Self::Parked(calls, token) => calls.call(token),
+            Self::Parked(queue, token) => queue.notify(token),
             Self::Thread(bell) => bell.raise(),
         }
     }
@@ -105,7 +99,7 @@ impl Mailbox {
         };
         // Not under the lock: a call is a system call.
         if let Some(wake) = wake {
-            wake.call();
+            wake.notify();
         }
         Ok(())
     }
@@ -122,7 +116,7 @@ impl Mailbox {
             state.wake.take()
         };
         if let Some(wake) = wake {
-            wake.call();
+            wake.notify();
         }
     }
 
@@ -223,6 +217,35 @@ fn bell() -> Option<Arc<Signal>> {
         }
         bell.clone()
     })
+}
+
+/// Why a message was not sent; nothing of it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection has ended or is ending.
+    #[error("the connection has ended")]
+    Closed,
+    /// The client does not read as fast as it is sent to.
+    #[error(
+        "a client does not read: {pending} bytes wait for it, and {length} more would exceed max_pending_output = {limit}"
+    )]
+    Full {
+        /// The length of the message.
+        length: usize,
+        /// How many bytes wait already.
+        pending: usize,
+        /// The builder's [`max_pending_output`](crate::Builder::max_pending_output).
+        limit: usize,
+    },
+    /// The message is longer than everything that may wait.
+    #[error("a message of {length} bytes is longer than max_pending_output = {limit}; raise that, or send it in parts")]
+    TooLong {
+        /// The length of the message.
+        length: usize,
+        /// The builder's [`max_pending_output`](crate::Builder::max_pending_output).
+        limit: usize,
+    },
 }
 
 impl fmt::Debug for Mailbox {

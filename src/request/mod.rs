@@ -15,15 +15,16 @@ mod inbox;
 pub(crate) mod mailbox;
 pub(crate) mod pace;
 mod sender;
+mod socket;
 pub(crate) mod stream;
 mod writer;
 
 pub use datagram::Datagram;
 pub use datagram::ReplySocket;
 pub use mailbox::Mailbox;
-pub use sender::SendError;
+pub use mailbox::SendError;
 pub use sender::Sender;
-pub use stream::Socket;
+pub use socket::Socket;
 pub use stream::Stream;
 pub use writer::Writer;
 

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use super::mailbox::Mailbox;
+use super::mailbox::SendError;
 
 /// Writes to a connection from elsewhere: from the handler of another one, or from any thread; see
 /// [`Stream::sender`](crate::Stream::sender).
@@ -83,33 +84,4 @@ impl Hash for Sender {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.mailbox).hash(state);
     }
-}
-
-/// Why a message was not sent; nothing of it was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The connection has ended or is ending.
-    #[error("the connection has ended")]
-    Closed,
-    /// The client does not read as fast as it is sent to.
-    #[error(
-        "a client does not read: {pending} bytes wait for it, and {length} more would exceed max_pending_output = {limit}"
-    )]
-    Full {
-        /// The length of the message.
-        length: usize,
-        /// How many bytes wait already.
-        pending: usize,
-        /// The builder's [`max_pending_output`](crate::Builder::max_pending_output).
-        limit: usize,
-    },
-    /// The message is longer than everything that may wait.
-    #[error("a message of {length} bytes is longer than max_pending_output = {limit}; raise that, or send it in parts")]
-    TooLong {
-        /// The length of the message.
-        length: usize,
-        /// The builder's [`max_pending_output`](crate::Builder::max_pending_output).
-        limit: usize,
-    },
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::io::ErrorKind;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +16,9 @@ use super::pace::Due;
 use super::pace::MinRate;
 use super::pace::Sending;
 use super::pace::after;
-use super::stream::Socket;
+use super::socket::Socket;
+use super::socket::send;
 use crate::error::Stopping;
-use crate::error::of_peer;
 use crate::error::timed_out;
 use crate::stop::MAIL;
 use crate::sys::wait::Interest;
@@ -185,28 +184,6 @@ impl<S: Socket> Writer<S> {
         self.total += count as u64;
         Ok(&bytes[count..])
     }
-}
-
-/// Sends without waiting; 0 where the kernel has no room.
-pub(super) fn send<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match send_once(socket, bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => return Ok(count),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(of_peer(error)),
-        }
-    }
-}
-
-#[inline]
-fn send_once<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
-    #[cfg(target_os = "linux")]
-    if S::IS_PLAIN {
-        return crate::sys::socket::send(socket.descriptor(), bytes);
-    }
-    socket.write(bytes)
 }
 
 impl<S: Socket> Write for Writer<S> {

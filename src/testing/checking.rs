@@ -10,11 +10,11 @@ use std::time::Instant;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 
+use crate::end::End;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::Refusal;
 use crate::event::RequestId;
-use crate::handler::End;
 use crate::server::report::Report;
 
 /// How a child process of the server ended: its process ID, exit code and signal; see [`Event::ChildExit`].

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::dispatch::Sync;
+use crate::end::End;
 use crate::event::Event;
-use crate::handler::End;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerFactoryExt;
 use crate::request::Datagram;

@@ -57,10 +57,10 @@ pub use lines::LinesCodec;
 pub use replies::Replies;
 
 use self::replies::Output;
-use super::End;
 use super::Flow;
 use super::Handler;
 use super::HandlerResult;
+use crate::end::End;
 use crate::panics::catch;
 use crate::request::Socket;
 use crate::request::Stream;

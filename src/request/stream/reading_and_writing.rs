@@ -6,10 +6,10 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 
-use super::Socket;
 use super::Stream;
 use crate::request::Fill;
 use crate::request::Request;
+use crate::request::Socket;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Reading;
 use crate::sys::wait::Interest;

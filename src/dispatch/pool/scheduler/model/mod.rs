@@ -41,7 +41,7 @@ use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
 use crate::dispatch::pool::monitor;
 use crate::engine::task::Report;
-use crate::park::table::Token;
+use crate::park::token::Token;
 use crate::sync::atomic::Ordering::SeqCst;
 
 /// How many schedules each of the two checkers tries.

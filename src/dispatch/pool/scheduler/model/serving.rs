@@ -59,7 +59,7 @@ fn model_a_parked_connection_is_called() {
         conversation.mailbox = Some(Arc::clone(&mailbox));
         let token = pool.park(conversation);
         // As after its first turn.
-        assert!(mailbox.await_mail(|| Wake::Parked(pool.serve_loop.park.calls(), token)));
+        assert!(mailbox.await_mail(|| Wake::Parked(pool.serve_loop.park.wake_queue(), token.raw())));
         pool.start();
         let sender = thread::spawn(move || (0..2).for_each(|_| mailbox.send(b"x").unwrap()));
         client.send();

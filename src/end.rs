@@ -1,0 +1,77 @@
+//! Why a request ended.
+
+use std::fmt;
+
+use crate::error::RequestError;
+
+/// Why a connection or message ended.
+///
+/// ```
+/// assert_eq!(socketserver::End::IdleTimeout.to_string(), "idle_timeout");
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum End {
+    /// The handler took it out of the server.
+    Detached,
+    /// The server stops, and it was idle.
+    Drained,
+    /// A step returned an error.
+    Failed,
+    /// The server stops, and it was still busy at the deadline.
+    Forced,
+    /// The handler returned [`Flow::Close`], or a [`Sender`](crate::Sender) closed it.
+    HandlerClosed,
+    /// The client sent nothing for too long.
+    IdleTimeout,
+    /// A step panicked.
+    Panicked,
+    /// The client closed its side.
+    PeerClosed,
+    /// It never reached a handler: not verified, over a limit, not dispatched.
+    Refused,
+    /// It was the longest idle when a new one needed its place.
+    Shed,
+    /// The client was too slow to send the rest of a message, to take the answer, or in its handshake; or the
+    /// [time for the whole request](crate::Builder::total_timeout) was over.
+    TimedOut,
+}
+
+impl End {
+    /// Its word in fields, labels and logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Detached => "detached",
+            Self::Drained => "drained",
+            Self::Failed => "failed",
+            Self::Forced => "forced",
+            Self::HandlerClosed => "handler_closed",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Panicked => "panicked",
+            Self::PeerClosed => "peer_closed",
+            Self::Refused => "refused",
+            Self::Shed => "shed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    /// How a request ends that fails with `error`.
+    pub(crate) fn of(error: &RequestError) -> Self {
+        if error.is_panic() {
+            Self::Panicked
+        } else if error.is_stopping() {
+            Self::Forced
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// In small letters, words joined by `_`: `idle_timeout`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
