@@ -71,6 +71,11 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Upper {
 
 /// One end of a conversation with a server, over whatever transport.
 trait Client {
+    /// Whether each message is a request of its own; all messages of a connection are one.
+    fn sends_datagrams(&self) -> bool {
+        true
+    }
+
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 
     /// The answer to a message of `length` bytes; more than that if more has come.
@@ -81,6 +86,10 @@ trait Client {
 struct Connection<S>(S);
 
 impl<S: Read + Write> Client for Connection<S> {
+    fn sends_datagrams(&self) -> bool {
+        false
+    }
+
     fn send(&mut self, message: &[u8]) -> io::Result<()> {
         self.0.write_all(message)
     }
@@ -174,9 +183,10 @@ where
 {
     let address = server.local_addr();
     let mut clients = (0..CLIENTS).map(|number| connect(&address, number)).collect::<Outcome<Vec<_>>>()?;
+    let datagrams = clients.iter().all(|client| client.sends_datagrams());
     talk(&mut clients, |round| {
-        // A connection is one request, however much is said on it; a datagram is a request each.
-        if round > 0 && !T::CHILD_KEEPS_SOCKET {
+        // A connection is one request, however much is said on it.
+        if round > 0 && !datagrams {
             return Ok(());
         }
         match server.handle_request()? {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::signal::Signal;
-use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 

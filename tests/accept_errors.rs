@@ -19,6 +19,7 @@ use common::echo::echo_line;
 use common::eventually;
 use common::read_line;
 use common::read_rest;
+use socketserver::AtLimit;
 use socketserver::Builder;
 use socketserver::Flow;
 use socketserver::ServeError;
@@ -116,6 +117,7 @@ under_each_dispatch! {
             libc::EHOSTDOWN,
             libc::EHOSTUNREACH,
             libc::ECONNRESET,
+            libc::EOPNOTSUPP,
             libc::ETIMEDOUT,
         ];
         let script = Script::new();
@@ -132,6 +134,52 @@ under_each_dispatch! {
         assert_eq!(report.seen.accept_failing(), 0);
         assert_eq!(report.seen.accept_recovered(), []);
         assert_eq!(report.accepted, 1);
+    }
+
+    fn connections_that_are_lost_without_end_are_no_reason_to_spin<D>() {
+        let script = Script::new();
+        let server = Builder::<Faulty<Tcp>, D, _>::new(function(echo_line))
+            .transport_options(script.options())
+            .start();
+        let early = connect(server.local_addr());
+        assert_eq!(ask(&early, "early"), "early");
+        script.fail(&[libc::ECONNABORTED; 1_000_000]);
+        let calls_before = script.accept_calls();
+        let late = connect(server.local_addr());
+        eventually("more than one burst", || script.failures() >= 40);
+        for _ in 0..100 {
+            assert_eq!(ask(&early, "hello"), "hello");
+        }
+        // Bursts of 17 with 5 ms doubling to 1 s between them, for as long as a test has patience.
+        let calls = script.accept_calls() - calls_before;
+        assert!(calls < 1_000, "{calls} calls of accept");
+        assert!(server.seen.accept_lost() >= 16);
+        assert_eq!(server.seen.accept_failing(), 1);
+        drop((early, late));
+        server.seen.wait_for_ends(1);
+    }
+
+    fn a_full_server_that_refuses_does_not_spin_when_it_cannot_accept<D>() {
+        let script = Script::new();
+        let server = Builder::<Faulty<Tcp>, D, _>::new(function(echo_line))
+            .transport_options(script.options())
+            .max_connections(1)
+            .at_limit(AtLimit::Refuse(Vec::new()))
+            .start();
+        let early = connect(server.local_addr());
+        assert_eq!(ask(&early, "early"), "early");
+        script.fail(&[libc::EMFILE; 1_000_000]);
+        let calls_before = script.accept_calls();
+        let late = connect(server.local_addr());
+        eventually("six failures", || script.failures() >= 6);
+        for _ in 0..100 {
+            assert_eq!(ask(&early, "hello"), "hello");
+        }
+        let calls = script.accept_calls() - calls_before;
+        assert!(calls < 60, "{calls} calls of accept");
+        assert_eq!(server.seen.accept_failing(), 1);
+        drop((early, late));
+        server.seen.wait_for_ends(1);
     }
 
     fn a_broken_listener_ends_the_server_after_a_drain<D>() {
@@ -171,7 +219,7 @@ under_each_dispatch! {
 
 #[test]
 fn every_error_that_no_retry_can_help_is_fatal() {
-    for error in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EOPNOTSUPP, libc::EFAULT] {
+    for error in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EFAULT] {
         let script = Script::new();
         script.fail(&[error]);
         let server = Builder::<Faulty<Tcp>, socketserver::Sync, _>::new(function(echo_line))

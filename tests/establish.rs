@@ -18,7 +18,9 @@ use common::connect;
 use common::drip;
 use common::echo::echo_line;
 use common::eventually;
+use common::read_line;
 use common::read_rest;
+use socketserver::AtLimit;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::HandlerResult;
@@ -98,5 +100,48 @@ under_each_dispatch! {
         let report = server.stop();
         assert_eq!(report.seen.ended(End::IdleTimeout), 2);
         assert_eq!((report.accepted, report.idle_closed), (2, 2), "{report}");
+    }
+
+    fn what_a_handshake_has_read_ahead_is_served_at_once<D>() {
+        let server = builder::<D>().start();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"knock\nhello\n").unwrap();
+        assert_eq!(read_line(&client), "hello");
+        assert_eq!(ask(&client, "again"), "again");
+    }
+
+    fn half_a_message_that_was_read_ahead_waits_for_the_rest<D>() {
+        let server = builder::<D>().start();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"knock\nhel").unwrap();
+        eventually("it is accepted", || server.stats().accepted == 1);
+        client.write_all(b"lo\n").unwrap();
+        assert_eq!(read_line(&client), "hello");
+    }
+
+    fn silent_handshakes_hold_no_thread<D>() {
+        // More than a pool has workers.
+        let server = builder::<D>().start();
+        let silent: Vec<_> = (0..64).map(|_| connect(server.local_addr())).collect();
+        eventually("they are accepted", || server.stats().accepted == 64);
+        let mut client = connect(server.local_addr());
+        client.write_all(b"knock\n").unwrap();
+        assert_eq!(ask(&client, "hello"), "hello");
+        assert_eq!(server.stats().active, 65);
+        drop((client, silent));
+        server.seen.wait_for_ends(65);
+    }
+
+    fn a_silent_handshake_makes_room_at_the_limit<D>() {
+        let server = builder::<D>().max_connections(1).at_limit(AtLimit::ShedIdle).establish_timeout(SHORT).start();
+        let silent = connect(server.local_addr());
+        eventually("it is accepted", || server.stats().accepted == 1);
+        let mut client = connect(server.local_addr());
+        client.write_all(b"knock\n").unwrap();
+        assert_eq!(ask(&client, "hello"), "hello");
+        drop((client, silent));
+        // Shed where it is parked; where a thread of its own waits for it, its time is over.
+        let ends = server.seen.wait_for_ends(2);
+        assert!(matches!(ends[0], End::Shed | End::TimedOut), "{ends:?}");
     }
 }

@@ -50,8 +50,6 @@ impl<T: Transport> Transport for Through<T> {
     type Pending = T::Pending;
     type Addr = T::Addr;
 
-    const CHILD_KEEPS_SOCKET: bool = T::CHILD_KEEPS_SOCKET;
-
     fn accept(&mut self) -> io::Result<T::Pending> {
         self.0.accept()
     }
@@ -66,6 +64,10 @@ impl<T: Transport> Transport for Through<T> {
 
     fn has_buffered(&self) -> bool {
         self.0.has_buffered()
+    }
+
+    fn answers_itself(&self) -> bool {
+        self.0.answers_itself()
     }
 }
 

@@ -249,3 +249,33 @@ fn dropping_the_server_ends_what_it_handed_over() {
     assert_eq!(seen.ends(), [socketserver::End::Drained]);
     assert_eq!(Read::read(&mut &client, &mut [0; 1]).unwrap(), 0);
 }
+
+under_each_dispatch! {
+    fn a_server_that_is_paused_takes_none<D>() {
+        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).request_timeout(Duration::from_millis(50)).listen();
+        let client = common::connect(server.local_addr());
+        (&client).write_all(b"hello\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.stop_handle().pause();
+        assert_eq!(server.handle_request().unwrap(), Handled::TimedOut);
+        assert_eq!(server.stats().accepted, 0);
+        server.stop_handle().resume();
+        assert_eq!(server.handle_request().unwrap(), Handled::Request);
+        assert_eq!(common::read_line(&client), "hello");
+    }
+}
+
+/// The harness has threads, and so `Fork` does not start.
+#[cfg(unix)]
+#[test]
+fn a_start_that_fails_leaves_the_server_as_it_was() {
+    let mut server = Builder::<Tcp, socketserver::Fork, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr();
+    for _ in 0..2 {
+        let error = server.handle_request().unwrap_err();
+        assert!(matches!(error, socketserver::ServeError::NotSingleThreaded { .. }), "{error}");
+        assert_eq!(server.local_addr(), address);
+        assert!(std::os::fd::AsFd::as_fd(&server).try_clone_to_owned().is_ok());
+    }
+    assert!(std::net::TcpStream::connect(address).is_ok(), "it listens");
+}

@@ -138,7 +138,7 @@ impl<J: Task> Process<J> for Fork {
         Worker::with_local(Worker::warm);
         let mut close_in_child = vec![serve_loop.park.poller.raw_descriptor()];
         if let Some(acceptor) = &mut serve_loop.acceptor {
-            if !acceptor.source.child_keeps_socket() {
+            if !acceptor.source.answers_itself() {
                 close_in_child.push(acceptor.source.descriptor().as_raw_fd());
             }
             // A connection that is accepted waits for no other's fork: a child would inherit it.

@@ -186,10 +186,6 @@ impl<J: Task> Running<J> {
 
     /// A new request: a connection is registered, a message handled at once.
     fn begin(&mut self, park: &ParkingPlace<Box<J>>, mut job: Box<J>) {
-        if job.is_pending() {
-            job.establish();
-            self.worker.set_now(Instant::now());
-        }
         if !job.parks() {
             while matches!(job.turn(&mut self.worker), Turn::Again | Turn::Park(_)) {}
             return;

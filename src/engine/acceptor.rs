@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::options::AtLimit;
 use crate::end::End;
 use crate::engine::task::Report;
 use crate::engine::task::Source;
@@ -20,20 +19,32 @@ use crate::limits::accept_policy::AcceptVerdict;
 use crate::limits::accept_policy::BackOff;
 use crate::limits::accept_policy::classify;
 use crate::limits::permit::Permit;
+use crate::options::AtLimit;
 use crate::park::ParkingPlace;
+use crate::sys::Interest;
 use crate::sys::poller::Poller;
-use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 
 /// The token of the listener in the poller.
 pub(crate) const LISTENER: u64 = u64::MAX - 2;
 
-/// How often a server that sheds looks for somebody idle, while all are busy and a client waits.
+/// How often a server that sheds looks for an idle connection, while all are busy and a client waits.
 const SHED_PACE: Duration = Duration::from_millis(20);
 
-/// The burst of dispatches that do not ask for another.
+/// Default for [`Acceptor::burst`].
 const BURST: usize = 64;
+
+/// What became of a try to accept.
+pub(crate) enum Accepted<J> {
+    Job(Box<J>),
+    /// No client is waiting.
+    Nothing,
+    /// A connection was lost before it could be accepted; the next may be fine.
+    Lost,
+    /// The server does not accept now: it is paused, stopping, at its limit, or waits out a shortage.
+    Closed,
+}
 
 /// The listener and what keeps it from accepting.
 pub(crate) struct Acceptor<J: Task> {
@@ -44,10 +55,12 @@ pub(crate) struct Acceptor<J: Task> {
     armed: bool,
     /// All permits were out at the last try.
     at_limit: bool,
-    /// At the limit, somebody who is idle by then makes room.
+    /// When to look again for an idle connection to shed.
     shed_again: Option<Instant>,
     back_off: BackOff,
-    /// At most so many are accepted before those have their turn that were accepted before.
+    /// This many connections in a row were lost before they could be accepted.
+    lost: u32,
+    /// Accepts per turn, so that connections accepted earlier get to run.
     pub(crate) burst: usize,
 }
 
@@ -55,7 +68,6 @@ impl<J: Task> Acceptor<J> {
     pub(crate) fn new(source: J::Source) -> Self {
         let reporter = source.reporter();
         let address = source.address();
-        reporter.observe(&Event::ListenStart { address: &address });
         Self {
             source,
             reporter,
@@ -64,8 +76,20 @@ impl<J: Task> Acceptor<J> {
             at_limit: false,
             shed_again: None,
             back_off: BackOff::default(),
+            lost: 0,
             burst: BURST,
         }
+    }
+
+    /// Tells that the server is ready to accept.
+    pub(crate) fn announce(&self) {
+        self.reporter.observe(&Event::ListenStart { address: &self.address });
+    }
+
+    /// Ends accepting before it has begun.
+    pub(crate) fn give_back(self) -> J::Source {
+        self.reporter.observe(&Event::ListenStop { address: &self.address });
+        self.source
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -81,16 +105,9 @@ impl<J: Task> Acceptor<J> {
         tries.into_iter().flatten().min().map(|until| until.saturating_duration_since(now))
     }
 
-    /// Puts the listener into the wait set or takes it out, as things stand.
+    /// Puts the listener into the wait set, or takes it out: it is there while the server may accept.
     pub(crate) fn review(&mut self, poller: &Poller, now: Instant) -> Result<(), ServeError> {
-        let core = self.reporter.core();
-        let shed_now = self.shed_again.is_some_and(|at| at <= now);
-        if self.at_limit && (shed_now || core.permits.in_use() < core.permits.limit()) {
-            self.at_limit = false;
-            self.shed_again = None;
-        }
-        let waits_out = self.back_off.until().is_some_and(|until| until > now);
-        let wanted = !self.at_limit && !waits_out && !core.stop.state.is_paused() && !core.stop.is_stopping();
+        let wanted = self.is_open(now);
         if wanted == self.armed {
             return Ok(());
         }
@@ -117,41 +134,10 @@ impl<J: Task> Acceptor<J> {
         mut take: impl FnMut(Box<J>),
     ) -> Result<(), ServeError> {
         for _ in 0..self.burst {
-            if !self.armed || self.reporter.core().stop.is_stopping() {
-                break;
-            }
-            let Some(permit) = self.permit(park, now) else { break };
-            let permits = &self.reporter.core().permits;
-            let others = permits.in_use() - 1;
-            // The permit of an accept that fails comes back, too: that is no reason to try again at once.
-            permits.call_off();
-            match self.source.accept(permit, now) {
-                Ok(job) => {
-                    if let Some(failures) = self.back_off.succeeded() {
-                        self.reporter.observe(&Event::AcceptRecovered { failures });
-                    }
-                    take(job);
-                }
-                Err(error) => match classify(&error) {
-                    AcceptVerdict::Wait => {
-                        if let Some(failures) = self.back_off.succeeded() {
-                            self.reporter.observe(&Event::AcceptRecovered { failures });
-                        }
-                        break;
-                    }
-                    AcceptVerdict::Retry => self.reporter.observe(&Event::AcceptLost { error: &error }),
-                    AcceptVerdict::BackOff => {
-                        if self.back_off.failed(now) {
-                            self.reporter.observe(&Event::AcceptFailing { error: &error });
-                            self.reporter.error(RequestError::failed(Stage::Accept, error));
-                        }
-                        self.call_me(others);
-                        break;
-                    }
-                    AcceptVerdict::Fatal => {
-                        return Err(ServeError::Accept { address: self.address.clone(), source: error });
-                    }
-                },
+            match self.accept_one(park, now)? {
+                Accepted::Job(job) => take(job),
+                Accepted::Lost => {}
+                Accepted::Nothing | Accepted::Closed => break,
             }
         }
         self.review(&park.poller, now)?;
@@ -164,17 +150,82 @@ impl<J: Task> Acceptor<J> {
         Ok(())
     }
 
-    /// A permit, or what the policy for the limit does instead.
-    fn permit(&mut self, park: &ParkingPlace<Box<J>>, now: Instant) -> Option<Permit> {
-        let core = self.reporter.core();
-        if let Some(permit) = core.permits.try_acquire() {
-            return Some(permit);
+    /// Accepts a request, if the server may have another.
+    pub(crate) fn accept_one(&mut self, park: &ParkingPlace<Box<J>>, now: Instant) -> Result<Accepted<J>, ServeError> {
+        if !self.is_open(now) {
+            return Ok(Accepted::Closed);
         }
+        let Some(permit) = self.reporter.core().permits.try_acquire() else { return self.accept_at_limit(park, now) };
+        self.accept(permit, now)
+    }
+
+    /// Accepts with a permit, and draws the conclusions from an error: the only place that calls the transport's
+    /// `accept`.
+    fn accept(&mut self, permit: Permit, now: Instant) -> Result<Accepted<J>, ServeError> {
+        /// More in a row are no accident of single connections.
+        const MOST_LOST: u32 = 16;
+        let permits = &self.reporter.core().permits;
+        let others = permits.in_use().saturating_sub(1);
+        // The permit of an accept that fails comes back, too: that is no reason to try again at once.
+        permits.cancel_notify();
+        let error = match self.source.accept(permit, now) {
+            Ok(job) => {
+                self.recovered();
+                return Ok(Accepted::Job(job));
+            }
+            Err(error) => error,
+        };
+        match classify(&error) {
+            AcceptVerdict::Wait => {
+                self.recovered();
+                Ok(Accepted::Nothing)
+            }
+            AcceptVerdict::Retry if self.lost < MOST_LOST => {
+                self.lost += 1;
+                self.reporter.observe(&Event::AcceptLost { error: &error });
+                Ok(Accepted::Lost)
+            }
+            AcceptVerdict::Retry | AcceptVerdict::BackOff => {
+                self.lost = 0;
+                if self.back_off.failed(now) {
+                    self.reporter.observe(&Event::AcceptFailing { error: &error });
+                    self.reporter.error(RequestError::failed(Stage::Accept, error));
+                }
+                self.notify_on_release(others);
+                Ok(Accepted::Closed)
+            }
+            AcceptVerdict::Fatal => Err(ServeError::Accept { address: self.address.clone(), source: error }),
+        }
+    }
+
+    /// Accepting works (again).
+    fn recovered(&mut self) {
+        self.lost = 0;
+        if let Some(failures) = self.back_off.succeeded() {
+            self.reporter.observe(&Event::AcceptRecovered { failures });
+        }
+    }
+
+    /// Whether nothing keeps the server from accepting but, maybe, its limit.
+    fn is_open(&mut self, now: Instant) -> bool {
+        let core = self.reporter.core();
+        let shed_now = self.shed_again.is_some_and(|at| at <= now);
+        if self.at_limit && (shed_now || core.permits.in_use() < core.permits.limit()) {
+            self.at_limit = false;
+            self.shed_again = None;
+        }
+        let waits_out = self.back_off.until().is_some_and(|until| until > now);
+        !self.at_limit && !waits_out && !core.stop.state.is_paused() && !core.stop.is_stopping()
+    }
+
+    /// All permits are out: what the policy for this says.
+    fn accept_at_limit(&mut self, park: &ParkingPlace<Box<J>>, now: Instant) -> Result<Accepted<J>, ServeError> {
+        let core = self.reporter.core();
         match &core.options.at_limit {
             AtLimit::ShedIdle => {
                 if !self.has_waiting(now) {
-                    // Nobody is closed to make room for nobody.
-                    return None;
+                    // No client is waiting: do not shed a connection.
+                    return Ok(Accepted::Nothing);
                 }
                 if let Some((token, mut job)) = park.take_longest_idle() {
                     job.cut(End::Shed);
@@ -182,20 +233,26 @@ impl<J: Task> Acceptor<J> {
                     let _: Turn = Worker::with_local(|worker| job.turn(worker));
                     park.remove(token, &job);
                     drop(job);
-                    return core.permits.try_acquire();
+                    if let Some(permit) = core.permits.try_acquire() {
+                        return self.accept(permit, now);
+                    }
                 }
                 self.shed_again = Some(now + SHED_PACE);
             }
             AtLimit::Refuse(farewell) => {
                 let farewell = farewell.clone();
-                self.refuse_one(&farewell, now);
-                return None;
+                let permit = core.permits.beyond_limit();
+                let accepted = self.accept(permit, now)?;
+                let Accepted::Job(mut job) = accepted else { return Ok(accepted) };
+                job.refuse_with(&farewell);
+                self.reporter.observe(&Event::Refused { reason: Refusal::AtLimit });
+                return Ok(Accepted::Lost);
             }
             AtLimit::Defer => {}
         }
         self.at_limit = true;
-        self.call_me(core.permits.limit());
-        None
+        self.notify_on_release(core.permits.limit());
+        Ok(Accepted::Closed)
     }
 
     /// Whether there is something to accept.
@@ -204,18 +261,10 @@ impl<J: Task> Acceptor<J> {
             || matches!(wait(self.source.descriptor(), Interest::Read, &[], Some(now)), Ok(Woken::Ready))
     }
 
-    fn refuse_one(&mut self, farewell: &[u8], now: Instant) {
-        let permit = self.reporter.core().permits.beyond_limit();
-        if let Ok(mut job) = self.source.accept(permit, now) {
-            job.refuse_with(farewell);
-            self.reporter.observe(&Event::Refused { reason: Refusal::AtLimit });
-        }
-    }
-
     /// Asks to be woken when a permit comes back; if one has meanwhile, the next turn finds it.
-    fn call_me(&self, in_use: usize) {
+    fn notify_on_release(&self, in_use: usize) {
         let core = self.reporter.core();
-        if !core.permits.call_on_release(in_use) {
+        if !core.permits.notify_on_release(in_use) {
             core.stop.state.control.raise();
         }
     }
@@ -230,16 +279,16 @@ impl<J: Task> Acceptor<J> {
         // longest backlog, because a flood could otherwise keep the server from stopping.
         for _ in 0..MOST_SWEPT {
             let permit = self.reporter.core().permits.beyond_limit();
-            match self.source.accept(permit, now) {
-                Ok(mut job) if job.parks() => {
+            match self.accept(permit, now) {
+                Ok(Accepted::Job(mut job)) if job.parks() => {
                     job.refuse();
                     self.reporter.observe(&Event::Refused { reason: Refusal::Stopping });
                 }
                 // Messages that have been received are lost with the server's socket, as those in the kernel's queue
                 // are.
-                Ok(mut job) => job.cut(End::Refused),
-                Err(error) if classify(&error) == AcceptVerdict::Retry => {}
-                Err(_) => break,
+                Ok(Accepted::Job(mut job)) => job.cut(End::Refused),
+                Ok(Accepted::Lost) => {}
+                Ok(Accepted::Nothing | Accepted::Closed) | Err(_) => break,
             }
         }
         let Self { source, reporter, address, .. } = self;

@@ -2,14 +2,11 @@
 
 use std::cell::LazyCell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::options::PanicPolicy;
-use super::options::ServeOptions;
 use crate::end::End;
 use crate::error::RequestError;
 use crate::error::Stage;
@@ -18,10 +15,11 @@ use crate::event::Observer;
 use crate::event::RequestId;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permits;
+use crate::options::PanicPolicy;
+use crate::options::ServerOptions;
 use crate::panics::catch;
 use crate::request::Request;
 use crate::request::Session;
-use crate::request::pace::MinRate;
 use crate::stop::StopHandle;
 
 /// The parts that do not depend on types.
@@ -29,7 +27,7 @@ use crate::stop::StopHandle;
 pub(crate) struct Core {
     pub(crate) stop: StopHandle,
     pub(crate) permits: Arc<Permits>,
-    pub(crate) options: ServeOptions,
+    pub(crate) options: Arc<ServerOptions>,
     pub(crate) session: Arc<Session>,
     pub(crate) counters: Counters,
     next_id: AtomicU64,
@@ -38,18 +36,9 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(options: ServeOptions, max_connections: usize, stop: StopHandle) -> Self {
-        let session = Session {
-            stop: stop.clone(),
-            read_timeout: options.read_timeout,
-            write_timeout: options.write_timeout,
-            total_timeout: options.total_timeout,
-            min_rate: options.min_rate.map(|bytes_per_second| MinRate { bytes_per_second, grace: options.rate_grace }),
-            max_buffered: options.max_buffered,
-            write_buffer: options.write_buffer,
-            max_pending_output: options.max_pending_output,
-            in_child: AtomicBool::new(false),
-        };
+    pub(crate) fn new(options: ServerOptions, max_connections: usize, stop: StopHandle) -> Self {
+        let options = Arc::new(options);
+        let session = Session::new(stop.clone(), Arc::clone(&options));
         Self {
             permits: Arc::new(Permits::new(max_connections, Arc::clone(&stop.state))),
             stop,

@@ -2,22 +2,31 @@
 //!
 //! `establish -> verify_request -> setup -> handle* -> finish -> shutdown_request -> close_request`
 //!
+//! ```text
+//!               Done               finish                   End
+//! Pending(P) ---------> Open(R, K) ----------> Closing(R) ---------> Over(socket)
+//!     |                     |                      |                    ^
+//!     +---------------------+----------------------+--------------------+
+//!         an error, a timeout, a peer that has gone, the deadline of a drain
+//! ```
+//!
 //! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in
-//! [`patience`].
+//! [`timeouts`]; how it is closed, in [`closing`].
 
-mod patience;
+mod closing;
 mod task;
+mod timeouts;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::patience::STOPPING_LINGER;
+use self::closing::Closing;
 use super::core::Shared;
 use super::core::guarded;
+use super::task::Turn;
+use super::task::Worker;
 use crate::end::End;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
@@ -28,11 +37,12 @@ use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permit;
 use crate::park::token::Class;
-use crate::request::Discard;
 use crate::request::Fill;
+use crate::request::Progress;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Sending;
+use crate::transport::Advance;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -40,27 +50,13 @@ use crate::transport::Transport;
 pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     phase: Phase<T::Pending, T::Request, H::Handler>,
     shared: Arc<Shared<H>>,
-    id: RequestId,
-    accepted_at: Instant,
-    calls: u64,
-    transferred: (u64, u64),
-    /// In a forked child, where the parent does the accounts.
-    in_child: bool,
-    verified: bool,
-    /// Whether input has to be taken in before `handle` is called (again).
-    needs_input: bool,
-    /// What the last call has written waits for what the next, on input that is there, will add.
-    gathering: bool,
+    account: Account,
+    /// The peer may have closed: what a poller has said, also before there is a request to tell.
     hangup: bool,
-    /// The peer has ended its side, and `handle` has been called with what is left of its input.
-    rest_shown: bool,
-    /// Since when it has been waiting for the peer: for a message, or in one for the rest.
+    /// Since when it has been waiting for the peer: for its handshake, a message, or in one for the rest.
     waiting_since: Option<Instant>,
-    in_message: bool,
     /// What the peer has not taken at once.
     sending: Option<Box<Sending>>,
-    end: Option<End>,
-    closing: Closing,
     /// Last, so that it is given back when everything else is gone.
     _permit: Permit,
 }
@@ -69,20 +65,57 @@ enum Phase<P, R, K> {
     /// Accepted, not established yet.
     Pending(P),
     /// Established; the handler is made when there is something to handle.
-    Open(R, Option<K>),
+    Open(R, Conversation<K>),
     /// Ended; what is left is to send the rest and to close.
-    Closing(R),
-    Gone,
+    Closing(R, Closing),
+    /// Nothing is left to do. The socket is kept for as long as a poller may know it.
+    Over(#[allow(dead_code, reason = "held, and dropped")] Remains<P, R>),
 }
 
-/// How far the closing of a connection is.
-#[derive(Clone, Copy, Debug)]
-enum Closing {
-    Flush,
-    Linger { since: Instant, discarded: usize, heard: Option<Instant>, stopping: bool },
+enum Remains<P, R> {
+    Pending(P),
+    Request(R),
+    Nothing,
 }
 
-/// `handle` is called at most so often before another connection has its turn.
+/// How far the conversation of an open request is.
+struct Conversation<K> {
+    handler: Option<K>,
+    next: Next,
+    /// What the last call has written waits for what the next, on input that is there, will add.
+    gathering: bool,
+    /// The peer has ended its side, and `handle` has been called with what is left of its input.
+    rest_shown: bool,
+    /// It waits with a part of a message, not between two.
+    in_message: bool,
+}
+
+/// The next step of an open request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    /// To ask `verify_request`.
+    Verify,
+    /// To take input in before `handle` is called (again).
+    Input,
+    /// To call `handle`.
+    Call,
+}
+
+/// What is told and counted of a request.
+#[derive(Debug)]
+struct Account {
+    id: RequestId,
+    accepted_at: Instant,
+    calls: u64,
+    /// Bytes received and sent, as far as the phase does not know them any more.
+    transferred: (u64, u64),
+    /// The first reason that was given.
+    end: Option<End>,
+    /// In a forked child, where the parent does the accounts.
+    in_child: bool,
+}
+
+/// `handle` is called this many times at most before another connection has its turn.
 const FAIRNESS_BUDGET: u32 = 16;
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
@@ -90,74 +123,82 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let id = shared.core.next_id();
         shared.core.counters.accepted();
         shared.observe(|| Event::Start { id, peer: pending.client_address().map(|peer| peer as &dyn fmt::Debug) });
+        let waits = pending.descriptor().is_some();
         let mut job = Box::new(Self {
             phase: Phase::Pending(pending),
             shared: Arc::clone(shared),
-            id,
-            accepted_at: now,
-            calls: 0,
-            transferred: (0, 0),
-            in_child: false,
-            verified: false,
-            needs_input: true,
-            gathering: false,
+            account: Account { id, accepted_at: now, calls: 0, transferred: (0, 0), end: None, in_child: false },
             hangup: false,
-            rest_shown: false,
             waiting_since: None,
-            in_message: false,
             sending: None,
-            end: None,
-            closing: Closing::Flush,
             _permit: permit,
         });
-        if !T::Pending::WAITS {
-            job.establish_now();
+        if !waits {
+            let _: Step = job.advance();
         }
         job
     }
 
-    /// The second phase of the transport.
-    fn establish_now(&mut self) {
-        let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
-        let peer = pending.client_address().cloned();
-        let until = self.until();
-        let outcome = guarded(Stage::Establish, || pending.establish(self.establish_deadline()));
-        match outcome {
-            Ok(Ok(mut request)) => {
+    /// Goes on with the second phase of the transport, as far as that goes without waiting.
+    fn advance(&mut self) -> Step {
+        let Phase::Pending(pending) = &mut self.phase else { return Step::Next };
+        match guarded(Stage::Establish, || pending.advance()) {
+            Ok(Ok(Advance::Done)) => self.open(),
+            Ok(Ok(Advance::Wait(interest))) => {
+                if pending.descriptor().is_some() {
+                    return Step::Turn(Turn::Park(self.wait_to_establish(interest)));
+                }
+                let error = std::io::Error::other("a handshake waits for its peer and has no descriptor to wait on");
+                self.fail_to_establish(RequestError::failed(Stage::Establish, error));
+            }
+            Ok(Err(error)) => self.fail_to_establish(RequestError::failed(Stage::Establish, error)),
+            Err(error) => self.fail_to_establish(error),
+        }
+        Step::Next
+    }
+
+    /// The second phase is over: what it has made is served.
+    fn open(&mut self) {
+        let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing)) else { return };
+        match guarded(Stage::Establish, || pending.into_request()) {
+            Ok(mut request) => {
                 request.attach(&self.shared.core.session);
-                if let Some(until) = until {
+                if let Some(until) = self.until() {
                     request.set_deadline(until);
                 }
                 if self.hangup {
                     request.set_hangup();
                 }
-                self.phase = Phase::Open(request, None);
+                self.waiting_since = None;
+                self.phase = Phase::Open(request, Conversation::new());
             }
-            Ok(Err(error)) => self.fail_without_request(RequestError::failed(Stage::Establish, error), peer.as_ref()),
-            Err(error) => self.fail_without_request(error, peer.as_ref()),
+            Err(error) => self.fail_to_establish(error),
         }
     }
 
-    /// Not established, and never begun to be: given up.
+    /// Not established: given up.
     fn fail_to_establish(&mut self, error: RequestError) {
-        let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
-        let peer = pending.client_address().cloned();
-        drop(pending);
-        self.fail_without_request(error, peer.as_ref());
+        self.account.end.get_or_insert(End::of(&error));
+        self.shared.report(error, Some(self.account.id), self.client_address());
+        self.give_connection_up();
     }
 
-    fn fail_without_request(&mut self, error: RequestError, peer: Option<&<T::Request as Request>::Addr>) {
-        self.end = Some(End::of(&error));
-        self.shared.report(error, Some(self.id), peer);
+    /// Closes without a further word, as soon as no poller knows the socket any more.
+    fn give_connection_up(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
+        if let Phase::Open(request, _) | Phase::Closing(request, _) = &phase {
+            self.account.transferred = request.progress().transferred;
+        }
+        self.phase = Phase::Over(match phase {
+            Phase::Pending(pending) => Remains::Pending(pending),
+            Phase::Open(request, _) | Phase::Closing(request, _) => Remains::Request(request),
+            Phase::Over(remains) => remains,
+        });
     }
 
     /// One stretch of the conversation: up to where it has to wait for the peer.
     fn converse(&mut self, worker: &mut Worker) -> Turn {
-        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase
-            && let Some(not_needed) = request.lend_buffer(worker.take_buffer())
-        {
-            worker.put_buffer(not_needed);
-        }
+        self.lend_buffer(worker);
         self.check_total(|| worker.now());
         let mut budget = FAIRNESS_BUDGET;
         let turn = loop {
@@ -166,7 +207,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Step::Turn(turn) => break turn,
             }
         };
-        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase
+        if let Phase::Open(request, _) | Phase::Closing(request, _) | Phase::Over(Remains::Request(request)) =
+            &mut self.phase
             && let Some(buffer) = request.reclaim_buffer()
         {
             worker.put_buffer(buffer);
@@ -174,15 +216,24 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         turn
     }
 
+    fn lend_buffer(&mut self, worker: &mut Worker) {
+        if let Phase::Open(request, _) | Phase::Closing(request, _) = &mut self.phase
+            && let Some(not_needed) = request.lend_buffer(worker.take_buffer())
+        {
+            worker.put_buffer(not_needed);
+        }
+    }
+
     fn step(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
         match &mut self.phase {
             Phase::Pending(_) => {
-                self.establish_now();
-                Step::Next
+                let step = self.advance();
+                self.lend_buffer(worker);
+                step
             }
-            Phase::Open(request, _) => {
+            Phase::Open(request, conversation) => {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
-                if !std::mem::take(&mut self.gathering) {
+                if !std::mem::take(&mut conversation.gathering) {
                     match request.flush_output() {
                         Ok(true) => self.sending = None,
                         Ok(false) => return Step::Turn(self.wait_for_room(worker)),
@@ -193,27 +244,26 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     self.finish(End::HandlerClosed);
                     return Step::Next;
                 }
-                if !self.verified {
-                    return self.verify();
+                match conversation.next {
+                    Next::Verify => self.verify(),
+                    Next::Input => self.take_input(worker, budget),
+                    Next::Call => self.call(worker, budget),
                 }
-                if self.needs_input {
-                    return self.take_input(worker, budget);
-                }
-                self.call(worker, budget)
             }
-            Phase::Closing(_) => Step::Turn(self.close(worker)),
-            Phase::Gone => Step::Turn(Turn::Done),
+            Phase::Closing(..) => Step::Turn(self.close(worker)),
+            Phase::Over(_) => Step::Turn(Turn::Done),
         }
     }
 
     /// Asks `verify_request`.
     fn verify(&mut self) -> Step {
-        let Phase::Open(request, _) = &self.phase else { return Step::Next };
+        let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         let factory = &self.shared.factory;
         match guarded(Stage::Verify, || factory.verify_request(request).then(|| factory.speaks_first())) {
             Ok(Some(speaks_first)) => {
-                self.verified = true;
-                self.needs_input = !speaks_first;
+                // Bytes that the second phase has read ahead are as good as new ones: no other may come.
+                let has_input = speaks_first || request.progress().unread > 0;
+                conversation.next = if has_input { Next::Call } else { Next::Input };
             }
             Ok(None) => {
                 self.shared.observe(|| Event::Refused { reason: Refusal::Unverified });
@@ -226,25 +276,30 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// Takes in what has arrived, and decides whether there is something to handle.
     fn take_input(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
-        let Phase::Open(request, _) = &mut self.phase else { return Step::Next };
+        let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         match request.fill() {
             Ok(Fill::Data) => {
-                if !self.in_message {
+                if !conversation.in_message {
                     self.waiting_since = None;
                 }
-                self.needs_input = false;
+                conversation.next = Next::Call;
                 // Nothing has been written since the output was looked after.
                 self.call(worker, budget)
             }
             Ok(Fill::NotReady) => {
                 let unread = request.progress().unread;
-                self.park(unread > 0, worker)
+                // To read may have made a socket answer (TLS: an alert, new keys), and no more may come before it has left.
+                match request.flush_output() {
+                    Ok(true) => self.park(unread > 0, worker),
+                    Ok(false) => Step::Turn(self.wait_for_room(worker)),
+                    Err(error) => self.failed(RequestError::failed(Stage::Handle, error)),
+                }
             }
             // The rest of the input, which no more will follow: shown once more after a call that took none of it, that
             // call would be made again and again.
-            Ok(Fill::End) if request.progress().unread > 0 && !self.rest_shown => {
-                self.rest_shown = true;
-                self.needs_input = false;
+            Ok(Fill::End) if request.progress().unread > 0 && !conversation.rest_shown => {
+                conversation.rest_shown = true;
+                conversation.next = Next::Call;
                 Step::Next
             }
             Ok(Fill::End) => {
@@ -257,10 +312,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
                 self.failed(RequestError::failed(Stage::Handle, error))
             }
-            // A connection that fails before it has said anything concerns nobody.
-            Err(_) if self.calls == 0 && request.progress().unread == 0 => {
+            // A connection that fails before it has said anything concerns no handler.
+            Err(_) if self.account.calls == 0 && request.progress().unread == 0 => {
                 self.finish(End::PeerClosed);
-                self.phase = Phase::Gone;
+                self.give_connection_up();
                 Step::Next
             }
             Err(error) => self.failed(RequestError::failed(Stage::Handle, error)),
@@ -273,10 +328,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             self.finish(End::Drained);
             return Step::Next;
         }
+        let Phase::Open(_, conversation) = &mut self.phase else { return Step::Next };
         // The handler may have taken its time; the wait begins now.
         worker.set_now(Instant::now());
-        if self.in_message != in_message {
-            self.in_message = in_message;
+        if conversation.in_message != in_message {
+            conversation.in_message = in_message;
             self.waiting_since = None;
         }
         // The deadline of a message counts from its first byte, however often a byte of it arrives; that of an idle
@@ -295,71 +351,73 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Makes the handler if it is not there yet, and calls `handle`.
     fn call(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
         self.check_total(Instant::now);
-        let Phase::Open(request, handler) = &mut self.phase else { return Step::Next };
-        if handler.is_none() {
+        let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
+        if conversation.handler.is_none() {
             match guarded(Stage::Setup, || {
-                let mut made = self.shared.factory.make_with_id(request, self.id);
+                let mut made = self.shared.factory.make_with_id(request, self.account.id);
                 made.setup(request).map(|()| made)
             }) {
-                Ok(Ok(made)) => *handler = Some(made),
+                Ok(Ok(made)) => conversation.handler = Some(made),
                 Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Setup, error)),
                 Err(error) => return self.failed(error),
             }
         }
-        let Some(handler) = handler else { return Step::Next };
+        let Some(handler) = &mut conversation.handler else { return Step::Next };
         let before = request.progress();
         let outcome = guarded(Stage::Handle, || handler.handle(request));
-        self.calls += 1;
+        self.account.calls += 1;
         let after = request.progress();
         let flow = match outcome {
             Ok(Ok(flow)) => flow,
             Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Handle, error)),
             Err(error) => return self.failed(error),
         };
-        let took = after.consumed > before.consumed;
-        if took {
+        if after.consumed > before.consumed {
             self.waiting_since = None;
         }
-        match flow {
-            Flow::Close => self.finish(End::HandlerClosed),
-            Flow::Detach => return Step::Turn(Turn::Detach),
-            Flow::Continue | Flow::Flush if !after.repeats => self.finish(End::HandlerClosed),
-            Flow::Flush => {
-                self.needs_input = false;
-                *budget = budget.saturating_sub(1);
-                if *budget == 0 {
-                    return Step::Turn(Turn::Again);
-                }
+        match AfterCall::of(flow, &before, &after) {
+            AfterCall::Close => {
+                self.finish(End::HandlerClosed);
+                Step::Next
             }
-            Flow::Continue => {
-                // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
-                self.needs_input = after.unread == 0 || !took;
+            AfterCall::Detach => Step::Turn(Turn::Detach),
+            AfterCall::Flush => {
+                conversation.next = Next::Call;
                 *budget = budget.saturating_sub(1);
-                self.gathering = after.gathering && !self.needs_input && *budget > 0;
-                if after.unread == 0 && !after.maybe_more {
-                    match request.flush_output() {
-                        Ok(true) => return self.park(false, worker),
-                        Ok(false) => {}
-                        Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
-                    }
-                }
-                if *budget == 0 {
-                    if self.shared.core.stop.is_stopping() {
-                        self.finish(End::Drained);
-                        return Step::Next;
-                    }
-                    // A message has its time also while its bytes come faster than they are taken in.
-                    if self.needs_input
-                        && after.unread > 0
-                        && let Step::Next = self.park(true, worker)
-                    {
-                        return Step::Next;
-                    }
-                    return Step::Turn(Turn::Again);
-                }
+                if *budget == 0 { Step::Turn(Turn::Again) } else { Step::Next }
+            }
+            AfterCall::Continue { needs_input } => self.go_on(needs_input, &after, worker, budget),
+        }
+    }
+
+    /// The handler wants to be called again.
+    fn go_on(&mut self, needs_input: bool, after: &Progress, worker: &mut Worker, budget: &mut u32) -> Step {
+        let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
+        conversation.next = if needs_input { Next::Input } else { Next::Call };
+        *budget = budget.saturating_sub(1);
+        conversation.gathering = after.gathering && !needs_input && *budget > 0;
+        if after.unread == 0 && !after.maybe_more {
+            match request.flush_output() {
+                Ok(true) => return self.park(false, worker),
+                Ok(false) => {}
+                Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
             }
         }
-        Step::Next
+        if *budget > 0 {
+            return Step::Next;
+        }
+        if self.shared.core.stop.is_stopping() {
+            self.finish(End::Drained);
+            return Step::Next;
+        }
+        // A message has its time also while its bytes come faster than they are taken in.
+        if needs_input
+            && after.unread > 0
+            && let Step::Next = self.park(true, worker)
+        {
+            return Step::Next;
+        }
+        Step::Turn(Turn::Again)
     }
 
     fn failed(&mut self, error: RequestError) -> Step {
@@ -372,32 +430,34 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let second = self.run_finish(End::of(&error));
         let gone = error.is_disconnect();
         for error in [Some(error), second].into_iter().flatten() {
-            self.shared.report(error, Some(self.id), self.client_address());
+            self.shared.report(error, Some(self.account.id), self.client_address());
         }
         if gone {
-            self.phase = Phase::Gone;
+            self.give_connection_up();
         }
     }
 
     fn client_address(&self) -> Option<&<T::Request as Request>::Addr> {
         match &self.phase {
-            Phase::Pending(pending) => pending.client_address(),
-            Phase::Open(request, _) | Phase::Closing(request) => request.client_address(),
-            Phase::Gone => None,
+            Phase::Pending(pending) | Phase::Over(Remains::Pending(pending)) => pending.client_address(),
+            Phase::Open(request, _) | Phase::Closing(request, _) | Phase::Over(Remains::Request(request)) => {
+                request.client_address()
+            }
+            Phase::Over(Remains::Nothing) => None,
         }
     }
 
     /// Runs the handler's `finish` if its `setup` has succeeded, and begins to close.
     fn finish(&mut self, end: End) {
         if let Some(error) = self.run_finish(end) {
-            self.shared.report(error, Some(self.id), self.client_address());
+            self.shared.report(error, Some(self.account.id), self.client_address());
         }
     }
 
     fn run_finish(&mut self, end: End) -> Option<RequestError> {
-        self.end.get_or_insert(end);
-        let (mut request, handler) = match std::mem::replace(&mut self.phase, Phase::Gone) {
-            Phase::Open(request, handler) => (request, handler),
+        self.account.end.get_or_insert(end);
+        let (mut request, handler) = match std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing)) {
+            Phase::Open(request, conversation) => (request, conversation.handler),
             other => {
                 self.phase = other;
                 return None;
@@ -421,60 +481,65 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             // What was sent so far leaves with the rest of the output.
             mailbox.end();
         }
-        self.transferred = request.progress().transferred;
-        self.phase = Phase::Closing(request);
+        self.account.transferred = request.progress().transferred;
+        self.phase = Phase::Closing(request, Closing::Flush);
         failure
-    }
-
-    /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
-    ///
-    /// Without the reading, input that nobody has read would make the kernel reset the connection, and the reset could
-    /// overtake the answer (RFC 1122, 4.2.2.13; RFC 9112, 9.6).
-    fn close(&mut self, worker: &mut Worker) -> Turn {
-        let Phase::Closing(request) = &mut self.phase else { return Turn::Done };
-        request.take_replies(&mut worker.outbox);
-        let options = &self.shared.core.options;
-        if let Closing::Flush = self.closing {
-            match request.flush_output() {
-                Ok(false) => return self.wait_for_room(worker),
-                Ok(true) => {}
-                Err(error) => {
-                    let error = RequestError::failed(Stage::Close, error);
-                    if !error.is_disconnect() {
-                        self.shared.report(error, Some(self.id), request.client_address());
-                    }
-                    return Turn::Done;
-                }
-            }
-            let lingers = request.descriptor().is_some();
-            if self.end == Some(End::PeerClosed) || request.shutdown_request().is_err() || !lingers {
-                return Turn::Done;
-            }
-            // Handlers before this one may have taken their time; the linger begins now.
-            worker.set_now(Instant::now());
-            self.closing = Closing::Linger { since: worker.now(), discarded: 0, heard: None, stopping: false };
-        }
-        let Closing::Linger { since, discarded, heard, stopping } = &mut self.closing else { return Turn::Done };
-        match request.discard_input() {
-            Discard::End => return Turn::Done,
-            Discard::More { discarded: 0 } => {}
-            Discard::More { discarded: more } => {
-                *discarded += more;
-                *heard = Some(worker.now());
-            }
-        }
-        let quiet = heard.is_none_or(|heard| worker.now().saturating_duration_since(heard) >= STOPPING_LINGER);
-        let spent = worker.now().saturating_duration_since(*since);
-        *stopping = self.shared.core.stop.is_stopping();
-        // A stopping server owes patience only to those who are still sending.
-        if *discarded > options.linger_bytes || spent >= options.linger_timeout || (*stopping && quiet) {
-            return Turn::Done;
-        }
-        Turn::Park(self.wait_for(Class::Linger, worker.now()))
     }
 }
 
 enum Step {
     Next,
     Turn(Turn),
+}
+
+impl<K> Conversation<K> {
+    fn new() -> Self {
+        Self { handler: None, next: Next::Verify, gathering: false, rest_shown: false, in_message: false }
+    }
+}
+
+/// What comes after a call of `handle`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum AfterCall {
+    Close,
+    Detach,
+    Flush,
+    Continue { needs_input: bool },
+}
+
+impl AfterCall {
+    fn of(flow: Flow, before: &Progress, after: &Progress) -> Self {
+        match flow {
+            // Messages are over after one call, whatever it returns.
+            Flow::Continue | Flow::Flush if !after.repeats => Self::Close,
+            Flow::Close => Self::Close,
+            Flow::Detach => Self::Detach,
+            Flow::Flush => Self::Flush,
+            // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
+            Flow::Continue => Self::Continue { needs_input: after.unread == 0 || after.consumed == before.consumed },
+        }
+    }
+}
+
+#[cfg(all(test, not(socketserver_shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_leaves_decides_what_comes_next() {
+        let stream = |consumed, unread| Progress { repeats: true, consumed, unread, ..Progress::default() };
+        let cases = [
+            (Flow::Continue, stream(0, 8), stream(8, 0), AfterCall::Continue { needs_input: true }),
+            (Flow::Continue, stream(0, 8), stream(4, 4), AfterCall::Continue { needs_input: false }),
+            (Flow::Continue, stream(0, 8), stream(0, 8), AfterCall::Continue { needs_input: true }),
+            (Flow::Flush, stream(0, 8), stream(0, 8), AfterCall::Flush),
+            (Flow::Close, stream(0, 8), stream(4, 4), AfterCall::Close),
+            (Flow::Detach, stream(0, 8), stream(4, 4), AfterCall::Detach),
+            (Flow::Continue, Progress::default(), Progress::default(), AfterCall::Close),
+            (Flow::Flush, Progress::default(), Progress::default(), AfterCall::Close),
+        ];
+        for (flow, before, after, next) in cases {
+            assert_eq!(AfterCall::of(flow, &before, &after), next, "{flow:?} {before:?} {after:?}");
+        }
+    }
 }

@@ -61,8 +61,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
         Reporter::new(&self.shared)
     }
 
-    fn child_keeps_socket(&self) -> bool {
-        T::CHILD_KEEPS_SOCKET
+    fn answers_itself(&self) -> bool {
+        self.transport.answers_itself()
     }
 }
 

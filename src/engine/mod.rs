@@ -8,7 +8,6 @@ pub(crate) mod acceptor;
 pub(crate) mod core;
 pub(crate) mod job;
 pub(crate) mod listening;
-pub(crate) mod options;
 pub(crate) mod serve_loop;
 pub(crate) mod task;
 pub(crate) mod turns;

@@ -47,25 +47,32 @@ pub(crate) enum Ready<J> {
 pub struct ServeLoop<J: Task> {
     pub(crate) park: Arc<ParkingPlace<Box<J>>>,
     pub(crate) reporter: J::Reporter,
-    /// Taken out while somebody else (a pool's leader) accepts.
+    /// Taken out while another thread (the leader of a pool) accepts.
     pub(crate) acceptor: Option<Acceptor<J>>,
     pub(crate) waiter: Waiter,
 }
 
-/// What the one who waits needs.
+/// What the thread that polls needs.
 #[derive(Debug)]
 pub(crate) struct Waiter {
+    /// Where the server listens, for errors.
+    address: String,
     events: Events,
     next_service: Option<Instant>,
-    /// A stopping server waits for this long in its next turn; else not at all.
+    /// While stopping: until when the next turn may block; `None` for not at all.
     until: Option<Instant>,
     /// The dispatch has something to look after at this time.
     look_again: Option<Instant>,
 }
 
 impl Waiter {
-    pub(crate) fn new() -> Self {
-        Self { events: Events::new(), next_service: None, until: None, look_again: None }
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// For a server at `address`.
+    pub(crate) fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), events: Events::new(), next_service: None, until: None, look_again: None }
     }
 
     /// While the server drains, the next turn may wait until then; otherwise it does not wait at all.
@@ -101,10 +108,8 @@ impl Waiter {
         if busy {
             timeout = Some(Duration::ZERO);
         }
-        park.wait(&mut self.events, timeout).map_err(|source| ServeError::Wait {
-            address: acceptor.as_ref().map_or_else(String::new, |acceptor| acceptor.address().to_owned()),
-            source,
-        })?;
+        park.wait(&mut self.events, timeout)
+            .map_err(|source| ServeError::Wait { address: self.address.clone(), source })?;
         let now = Instant::now();
         let mut accept = accept_in.is_some_and(|delay| before + delay <= now);
         for event in self.events.iter() {
@@ -137,7 +142,7 @@ impl Waiter {
 
     fn until_service(&self, reporter: &impl Report, now: Instant) -> Option<Duration> {
         let interval = reporter.core().options.service_interval?;
-        // One that no clock can tell the end of is none.
+        // An interval that overflows `Instant` means never.
         now.checked_add(interval)?;
         Some(self.next_service.map_or(interval, |next| next.saturating_duration_since(now)))
     }
@@ -152,13 +157,13 @@ impl Waiter {
 }
 
 impl<J: Task> ServeLoop<J> {
-    pub(crate) fn new(source: J::Source, reporter: J::Reporter) -> Result<Self, ServeError> {
-        let address = crate::engine::task::Source::address(&source);
-        let failed = |source| ServeError::Wait { address: address.clone(), source };
+    /// A loop without an acceptor yet, for a server at `address`.
+    pub(crate) fn new(address: &str, reporter: J::Reporter) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Wait { address: address.to_owned(), source };
         let park = ParkingPlace::new().map_err(failed)?;
         let control = reporter.core().stop.state.control.descriptor();
         park.poller.add_level(control, CONTROL).map_err(failed)?;
-        Ok(Self { park: Arc::new(park), acceptor: Some(Acceptor::new(source)), reporter, waiter: Waiter::new() })
+        Ok(Self { park: Arc::new(park), acceptor: None, reporter, waiter: Waiter::new(address) })
     }
 
     /// Waits for requests and hands each to `process_request`, until the server is told to stop.

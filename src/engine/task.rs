@@ -46,15 +46,6 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn turn(&mut self, worker: &mut Worker) -> Turn;
 
-    /// Whether it is still to be [established](Self::establish), which may wait for the peer.
-    #[doc(hidden)]
-    fn is_pending(&self) -> bool;
-
-    /// Takes it through the second phase of its transport, waiting for the peer; only then is it known whether it
-    /// parks.
-    #[doc(hidden)]
-    fn establish(&mut self);
-
     /// What a poller can wait on.
     #[doc(hidden)]
     fn descriptor(&self) -> Option<Descriptor<'_>>;
@@ -132,7 +123,7 @@ pub trait Source: Sealed {
     fn descriptor(&self) -> Descriptor<'_>;
     fn address(&self) -> String;
     fn reporter(&self) -> <Self::Task as Task>::Reporter;
-    fn child_keeps_socket(&self) -> bool;
+    fn answers_itself(&self) -> bool;
 }
 
 /// Who is told what happens.

@@ -11,7 +11,7 @@ use crate::end::End;
 use crate::park::ParkingPlace;
 use crate::park::token::Token;
 use crate::request::mailbox::Wake;
-use crate::sys::poller::Watch;
+use crate::sys::Interest;
 
 /// What became of a new connection.
 pub(crate) enum Started<J> {
@@ -71,7 +71,7 @@ pub(crate) fn run_turn<J: Task>(
                 return None;
             }
             Turn::Park(wait) => {
-                if wait.watch == Watch::Read
+                if wait.interest == Interest::Read
                     && let Some(mailbox) = job.mailbox()
                     && !mailbox.await_mail(|| Wake::Parked(park.wake_queue(), token.raw()))
                 {

@@ -38,6 +38,7 @@ fn by_code(code: i32) -> AcceptVerdict {
         | libc::EPERM
         | libc::EPROTO
         | libc::ENOPROTOOPT
+        | libc::EOPNOTSUPP
         | libc::ENETDOWN
         | libc::ENETUNREACH
         | libc::EHOSTDOWN
@@ -48,7 +49,7 @@ fn by_code(code: i32) -> AcceptVerdict {
         #[cfg(target_os = "linux")]
         libc::ENONET => AcceptVerdict::Retry,
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => AcceptVerdict::BackOff,
-        libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP | libc::EFAULT => AcceptVerdict::Fatal,
+        libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EFAULT => AcceptVerdict::Fatal,
         // Unknown: assume that it passes, but do not spin on it.
         _ => AcceptVerdict::BackOff,
     }
@@ -126,7 +127,7 @@ mod tests {
     fn the_table_of_accept_errors() {
         let of = |code| classify(&io::Error::from_raw_os_error(code));
         assert_eq!(of(libc::EAGAIN), AcceptVerdict::Wait);
-        for code in [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EHOSTUNREACH, libc::EPERM] {
+        for code in [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EHOSTUNREACH, libc::EOPNOTSUPP, libc::EPERM] {
             assert_eq!(of(code), AcceptVerdict::Retry);
         }
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EIO] {

@@ -2,6 +2,7 @@
 //! forgotten.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -16,9 +17,8 @@ use crate::stop::StopState;
 pub(crate) struct Permits {
     limit: usize,
     in_use: AtomicUsize,
-    /// How many somebody waits to see given back before the control signal is raised: the loop at its limit, or short
-    /// of descriptors.
-    wanted: AtomicUsize,
+    /// Whether the accept loop has asked to be woken at the next release: at its limit, or out of descriptors.
+    wanted: AtomicBool,
     stop: Arc<StopState>,
     /// How many threads wait for a release.
     waiting: AtomicUsize,
@@ -31,7 +31,7 @@ impl Permits {
         Self {
             limit,
             in_use: AtomicUsize::new(0),
-            wanted: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
             stop,
             waiting: AtomicUsize::new(0),
             lock: Mutex::new(()),
@@ -49,11 +49,9 @@ impl Permits {
 
     /// Takes a permit, or says that all are taken.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        let taken = self.in_use.fetch_add(1, Ordering::SeqCst);
-        if taken >= self.limit {
-            self.release();
-            return None;
-        }
+        // Not added and taken back: that would be a release, and wake those that wait for one.
+        let more = |in_use| (in_use < self.limit).then_some(in_use + 1);
+        self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Permit { permits: Arc::clone(self) })
     }
 
@@ -63,16 +61,16 @@ impl Permits {
         Permit { permits: Arc::clone(self) }
     }
 
-    /// Asks for the control signal at the next release; false if there was one meanwhile, so that nobody waits in vain.
-    pub(crate) fn call_on_release(&self, in_use_before: usize) -> bool {
-        self.wanted.store(1, Ordering::SeqCst);
+    /// Asks for the control signal at the next release; false if there was one meanwhile: then the signal may not come.
+    pub(crate) fn notify_on_release(&self, in_use_before: usize) -> bool {
+        self.wanted.store(true, Ordering::SeqCst);
         self.in_use() >= in_use_before
     }
 
-    /// Takes back what [`call_on_release`](Self::call_on_release) asked for.
-    pub(crate) fn call_off(&self) {
-        if self.wanted.load(Ordering::Relaxed) > 0 {
-            self.wanted.store(0, Ordering::SeqCst);
+    /// Takes back what [`notify_on_release`](Self::notify_on_release) asked for.
+    pub(crate) fn cancel_notify(&self) {
+        if self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(false, Ordering::SeqCst);
         }
     }
 
@@ -85,19 +83,19 @@ impl Permits {
         self.in_use() == 0
     }
 
-    /// Waits until a permit may be had; until `until` at the latest.
-    pub(crate) fn wait_for_place(&self, until: Instant) {
+    /// Waits until a permit is given back; false if that did not happen until `until`.
+    pub(crate) fn wait_for_release(&self, until: Instant) -> bool {
         let mut guard = self.lock.lock();
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        if self.in_use() >= self.limit {
-            self.released.wait_until(&mut guard, until);
-        }
+        let timed_out = self.released.wait_until(&mut guard, until).timed_out();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+        !timed_out
     }
 
     fn release(&self) {
         self.in_use.fetch_sub(1, Ordering::SeqCst);
-        if self.wanted.load(Ordering::Relaxed) > 0 && self.wanted.swap(0, Ordering::SeqCst) > 0 {
+        // In one order with the count above: either this sees that the loop waits, or the loop sees the new count.
+        if self.wanted.load(Ordering::SeqCst) && self.wanted.swap(false, Ordering::SeqCst) {
             self.stop.control.raise();
         }
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -140,12 +138,8 @@ mod tests {
                 for _ in 0..40 {
                     scope.spawn(|| {
                         barrier.wait();
-                        // A loser's short visit may turn another away; that one tries again, as the loop does.
-                        while permits.in_use() < limit {
-                            if let Some(permit) = permits.try_acquire() {
-                                held.lock().push(permit);
-                                break;
-                            }
+                        if let Some(permit) = permits.try_acquire() {
+                            held.lock().push(permit);
                         }
                     });
                 }

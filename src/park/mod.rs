@@ -41,11 +41,10 @@ use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::poller::EDGE;
 use crate::sys::poller::Events;
 use crate::sys::poller::Poller;
-use crate::sys::poller::Watch;
-use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 
@@ -55,7 +54,7 @@ pub(crate) struct Wait {
     pub(crate) class: Class,
     /// From now, or what is left of an older deadline; `None` for ever.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) watch: Watch,
+    pub(crate) interest: Interest,
 }
 
 /// The poller, the table and the timers of one server.
@@ -127,13 +126,17 @@ impl<J: Waits> ParkingPlace<J> {
         now: Instant,
     ) -> Result<Option<(J, bool)>, (J, io::Error)> {
         let since = self.timers.millis(now);
-        let parking =
-            Parking { since, deadline: Timers::deadline(wait.timeout, since), class: wait.class, watch: wait.watch };
+        let parking = Parking {
+            since,
+            deadline: Timers::deadline(wait.timeout, since),
+            class: wait.class,
+            interest: wait.interest,
+        };
         let mut job = job;
         let mut rearmed = false;
         if !EDGE {
             // Armed before it is in the table: an event that comes first finds it running and leaves a note.
-            if let Err(error) = self.arm(token, &job, wait.watch) {
+            if let Err(error) = self.arm(token, &job, wait.interest) {
                 return Err((job, error));
             }
             rearmed = true;
@@ -149,7 +152,7 @@ impl<J: Waits> ParkingPlace<J> {
                 Parked::News(job, hangup) => return Ok(Some((job, hangup))),
                 Parked::Unarmed(unarmed) => {
                     job = unarmed;
-                    if let Err(error) = self.arm(token, &job, wait.watch) {
+                    if let Err(error) = self.arm(token, &job, wait.interest) {
                         return Err((job, error));
                     }
                     rearmed = true;
@@ -166,9 +169,9 @@ impl<J: Waits> ParkingPlace<J> {
         }
     }
 
-    fn arm(&self, token: Token, job: &J, watch: Watch) -> io::Result<()> {
+    fn arm(&self, token: Token, job: &J, interest: Interest) -> io::Result<()> {
         let Some(descriptor) = job.descriptor() else { return Ok(()) };
-        self.poller.modify(descriptor, token.raw(), watch)
+        self.poller.modify(descriptor, token.raw(), interest)
     }
 
     /// Frees the slot of a running job, before its descriptor is closed.

@@ -22,10 +22,10 @@ use crate::request::mailbox::Wake;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::Notify;
-use crate::sys::poller::Watch;
+use crate::sys::Interest;
 
 const SCHEDULES: usize = 20_000;
-const PARKING: Parking = Parking { since: 0, deadline: 10, class: Class::Idle, watch: Watch::Read };
+const PARKING: Parking = Parking { since: 0, deadline: 10, class: Class::Idle, interest: Interest::Read };
 
 /// A connection: whoever holds it checks that nobody else does, and takes in the messages that have arrived.
 #[derive(Debug, PartialEq)]

@@ -22,7 +22,7 @@ use super::token::Token;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
-use crate::sys::poller::Watch;
+use crate::sys::Interest;
 
 /// Where a parked connection stands, beside its job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +31,7 @@ pub(crate) struct Parking {
     pub(crate) since: u64,
     pub(crate) deadline: u64,
     pub(crate) class: Class,
-    pub(crate) watch: Watch,
+    pub(crate) interest: Interest,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl<J> Table<J> {
         let mut slot = self.slot(index).lock();
         slot.state = State::Running { news: false, hangup: false };
         slot.slow = false;
-        slot.parking = Parking { since: 0, deadline: u64::MAX, class: Class::Idle, watch: Watch::Read };
+        slot.parking = Parking { since: 0, deadline: u64::MAX, class: Class::Idle, interest: Interest::Read };
         Token::new(index, slot.generation)
     }
 
@@ -139,7 +139,7 @@ impl<J> Table<J> {
     /// `silent`.
     pub(crate) fn take_idle_since(&self, token: Token, since: u64, silent: impl FnOnce(&J) -> bool) -> Option<J> {
         let mut slot = self.tenant(token)?;
-        let unchanged = slot.parking.class == Class::Idle && slot.parking.since == since;
+        let unchanged = slot.parking.class.is_sheddable() && slot.parking.since == since;
         let silent = unchanged && matches!(&slot.state, State::Parked(job) if silent(job));
         if silent { slot.take_parked() } else { None }
     }
@@ -154,7 +154,7 @@ impl<J> Table<J> {
                 slot.state = State::Running { news: false, hangup: false };
                 Parked::News(job, ended)
             }
-            _ if !rearmed && slot.parking.watch != parking.watch => Parked::Unarmed(job),
+            _ if !rearmed && slot.parking.interest != parking.interest => Parked::Unarmed(job),
             state => {
                 *state = State::Parked(job);
                 slot.parking = parking;
@@ -214,7 +214,7 @@ impl<J> Table<J> {
         let mut idle: Vec<_> = (0..used)
             .filter_map(|index| {
                 let slot = self.slot(index).lock();
-                let idle = matches!(slot.state, State::Parked(_)) && slot.parking.class == Class::Idle;
+                let idle = matches!(slot.state, State::Parked(_)) && slot.parking.class.is_sheddable();
                 idle.then(|| (slot.parking.since, Token::new(index, slot.generation)))
             })
             .collect();
@@ -254,7 +254,7 @@ impl<J> Slot<J> {
             generation: 0,
             entry: u64::MAX,
             slow: false,
-            parking: Parking { since: 0, deadline: u64::MAX, class: Class::Idle, watch: Watch::Read },
+            parking: Parking { since: 0, deadline: u64::MAX, class: Class::Idle, interest: Interest::Read },
         }
     }
 
@@ -283,7 +283,7 @@ fn locate(index: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    const PARKING: Parking = Parking { since: 0, deadline: 100, class: Class::Idle, watch: Watch::Read };
+    const PARKING: Parking = Parking { since: 0, deadline: 100, class: Class::Idle, interest: Interest::Read };
 
     #[test]
     fn every_index_has_a_place_of_its_own() {
@@ -380,7 +380,7 @@ mod tests {
         let token = table.insert();
         assert!(matches!(table.park(token, 7, PARKING, false), Parked::Waits { queue_timer: true }));
         assert!(matches!(table.wake(token, false), Found::Job(7)));
-        let sooner = Parking { since: 0, deadline: 20, class: Class::Linger, watch: Watch::Read };
+        let sooner = Parking { since: 0, deadline: 20, class: Class::Linger, interest: Interest::Read };
         assert!(matches!(table.park(token, 7, sooner, false), Parked::Waits { queue_timer: true }));
         assert_eq!(table.expire(token, 20, 20), Expiry::Job(token, Class::Linger, 7));
         assert_eq!(table.expire(token, 100, 100), Expiry::Drop);

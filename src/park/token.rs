@@ -33,6 +33,8 @@ impl Token {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Class {
+    /// For the peer to go on with its handshake.
+    Establish,
     /// For the next message.
     Idle,
     /// For the rest of a message that has begun.
@@ -41,6 +43,13 @@ pub(crate) enum Class {
     Write,
     /// For the peer to close.
     Linger,
+}
+
+impl Class {
+    /// Whether a connection that waits for this has nothing under way that would be lost: it may make room for another.
+    pub(super) fn is_sheddable(self) -> bool {
+        matches!(self, Self::Establish | Self::Idle)
+    }
 }
 
 /// What a timer found.

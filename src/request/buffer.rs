@@ -12,6 +12,12 @@ pub(crate) struct Buffer {
 pub(crate) const SIZE: usize = 64 * 1024;
 
 impl Buffer {
+    /// A buffer with these bytes unread.
+    pub(crate) fn holding(unread: Vec<u8>) -> Self {
+        let data = unread.into_boxed_slice();
+        Self { start: 0, end: data.len(), data }
+    }
+
     #[inline]
     pub(crate) fn unread(&self) -> &[u8] {
         &self.data[self.start..self.end]

@@ -135,7 +135,7 @@ impl<S: Socket> Writer<S> {
     /// Sends some of the file; 0 where the kernel has no room.
     fn send_piece(&mut self, part: &mut FilePart, most: u64) -> io::Result<u64> {
         let count = usize::try_from(most).unwrap_or(usize::MAX).min(part.left());
-        if S::IS_PLAIN && !part.copies {
+        if self.socket.is_plain() && !part.copies {
             match crate::sys::send_file::send_file(self.socket.descriptor(), &part.file, part.at, count) {
                 Ok(count) => {
                     part.advance(count)?;

@@ -23,8 +23,8 @@ use crate::stop::StopState;
 use crate::sync::Mutex;
 use crate::sync::Notify;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::signal::Signal;
-use crate::sys::wait::Interest;
 use crate::sys::wait::Woken;
 
 /// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use std::time::Instant;
 
 pub(crate) mod buffer;
@@ -28,8 +27,10 @@ pub use socket::Socket;
 pub use stream::Stream;
 pub use writer::Writer;
 
+use crate::options::ServerOptions;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 
 /// What a transport hands to a handler.
 ///
@@ -106,7 +107,19 @@ pub trait Request {
         None
     }
 
-    /// Says that nothing more will be sent (`SHUT_WR`); Python's `shutdown_request`.
+    /// What the descriptor has to be ready for, to go on in this direction.
+    fn interest(&self, direction: Interest) -> Interest {
+        direction
+    }
+
+    /// Whether a peer that has ended its side still waits for [`shutdown_request`](Self::shutdown_request), as TLS does
+    /// for its `close_notify`.
+    fn has_closing_handshake(&self) -> bool {
+        false
+    }
+
+    /// Says that nothing more will be sent (`SHUT_WR`); Python's `shutdown_request`. Called again when the descriptor is
+    /// writable if it says [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     ///
@@ -184,18 +197,19 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Session {
     pub(crate) stop: StopHandle,
-    pub(crate) read_timeout: Option<Duration>,
-    pub(crate) write_timeout: Option<Duration>,
-    pub(crate) total_timeout: Option<Duration>,
+    pub(crate) options: Arc<ServerOptions>,
     pub(crate) min_rate: Option<pace::MinRate>,
-    pub(crate) max_buffered: usize,
-    pub(crate) write_buffer: usize,
-    pub(crate) max_pending_output: usize,
-    /// This is a process of one request's own, forked by the server.
+    /// This is a process for one request, forked by the server.
     pub(crate) in_child: AtomicBool,
 }
 
 impl Session {
+    pub(crate) fn new(stop: StopHandle, options: Arc<ServerOptions>) -> Self {
+        let grace = options.rate_grace;
+        let min_rate = options.min_rate.map(|bytes_per_second| pace::MinRate { bytes_per_second, grace });
+        Self { stop, options, min_rate, in_child: AtomicBool::new(false) }
+    }
+
     /// Stops the server; see [`StopHandle`].
     #[must_use]
     pub fn stop_handle(&self) -> &StopHandle {
@@ -211,7 +225,7 @@ impl Session {
 pub(crate) const WHOLE_REQUEST: &str = "the whole request";
 
 /// The time at which something that began now is given up; `None` for never.
-pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+pub(crate) fn deadline(timeout: Option<std::time::Duration>) -> Option<Instant> {
     pace::after(Instant::now(), timeout)
 }
 

@@ -23,12 +23,14 @@ use super::inbox::Inbox;
 use super::mailbox::Mailbox;
 use super::sender::Sender;
 use super::socket::Socket;
+use super::socket::flush;
 use super::socket::receive;
 use super::socket::send;
 use super::writer::Writer;
 use crate::error::of_peer;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 
 /// A connection, as handlers see it.
 ///
@@ -74,6 +76,28 @@ impl<S: Socket> Stream<S> {
         }
     }
 
+    /// A connection over `socket`, which must not block, from `peer`, of whose input `unread` has been read already: the
+    /// inverse of [`into_parts`](Self::into_parts), for transports whose second phase reads ahead.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::{TcpListener, TcpStream};
+    /// use socketserver::Stream;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(listener.local_addr()?)?;
+    /// let mut stream = Stream::from_parts(client, None, b"hello".to_vec());
+    /// assert_eq!(stream.buffered(), b"hello");
+    /// let mut word = [0; 5];
+    /// stream.read_exact(&mut word)?;
+    /// assert_eq!(&word, b"hello");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn from_parts(socket: S, peer: Option<S::Addr>, unread: Vec<u8>) -> Self {
+        let received = unread.len() as u64;
+        Self { buffer: Buffer::holding(unread), received, ..Self::new(socket, peer) }
+    }
+
     /// Who is at the other end, as `accept` told; `None` for a peer without an address.
     pub fn peer_addr(&self) -> Option<&S::Addr> {
         self.peer.as_ref()
@@ -102,7 +126,7 @@ impl<S: Socket> Stream<S> {
     /// How many unread bytes the connection may hold between two calls of `handle`: the builder's
     /// [`max_buffered`](crate::Builder::max_buffered), unless it was set for this connection.
     pub fn max_buffered(&self) -> usize {
-        let of_server = || self.writer.session.as_ref().map_or(usize::MAX, |session| session.max_buffered);
+        let of_server = || self.writer.session.as_ref().map_or(usize::MAX, |session| session.options.max_buffered);
         self.max_buffered.unwrap_or_else(of_server)
     }
 
@@ -170,14 +194,14 @@ impl<S: Socket> Stream<S> {
                 "under Fork each connection has a process of its own, and no other can write to it: use Pool, ThreadPerRequest or Sync",
             );
         }
-        let limit = session.max_pending_output;
+        let limit = session.options.max_pending_output;
         let inbox = self.writer.inbox.get_or_insert_with(|| Inbox(Arc::new(Mailbox::new(limit))));
         Ok(Sender::new(Arc::clone(&inbox.0)))
     }
 
     /// Bytes received from and sent to the peer so far.
     pub fn transferred(&self) -> (u64, u64) {
-        (self.received, self.writer.total)
+        (self.received, self.writer.sent_so_far())
     }
 
     /// The unread bytes that have arrived beside the sending side, to answer from the buffer without a copy.
@@ -202,7 +226,7 @@ impl<S: Socket> Stream<S> {
     /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a
     /// thread (under `Sync` and `Pool`), whatever its length: it takes no memory, and is no part of the builder's
     /// `max_pending_output`. On Linux the kernel sends it by itself (sendfile(2)) where the socket [is
-    /// plain](Socket::IS_PLAIN); elsewhere pieces of 64 KiB are copied.
+    /// plain](Socket::is_plain); elsewhere pieces of 64 KiB are copied.
     ///
     /// What is written behind it is pending output like any other. A second file, or more output than may be pending,
     /// waits for it with its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left.
@@ -295,7 +319,8 @@ impl<S: Socket> Request for Stream<S> {
                     return Ok(Fill::End);
                 }
                 Ok(count) => {
-                    self.maybe_more = count == room.len() || self.hangup || !S::SHORT_READ_DRAINS;
+                    self.maybe_more =
+                        count == room.len() || self.hangup || !self.writer.socket.is_drained_by_short_read();
                     self.received += count as u64;
                     self.buffer.filled(count);
                     return Ok(Fill::Data);
@@ -335,13 +360,22 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.inbox.as_ref().map(|inbox| &*inbox.0)
     }
 
+    fn interest(&self, direction: Interest) -> Interest {
+        self.writer.interest(direction)
+    }
+
+    fn has_closing_handshake(&self) -> bool {
+        !self.writer.socket.is_plain()
+    }
+
     fn shutdown_request(&mut self) -> io::Result<()> {
         self.writer.socket.shutdown_write()
     }
 
     fn farewell(&mut self, bytes: &[u8]) {
         // A new connection has room for more than a farewell; a peer that has gone needs none.
-        let _ = send(&mut self.writer.socket, bytes);
+        let socket = &mut self.writer.socket;
+        let _ = send(socket, bytes).and_then(|_| flush(socket));
     }
 
     fn discard_input(&mut self) -> Discard {

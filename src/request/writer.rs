@@ -17,11 +17,12 @@ use super::pace::MinRate;
 use super::pace::Sending;
 use super::pace::after;
 use super::socket::Socket;
+use super::socket::flush;
 use super::socket::send;
 use crate::error::Stopping;
 use crate::error::timed_out;
 use crate::stop::MAIL;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 
@@ -53,10 +54,15 @@ impl<S: Socket> Writer<S> {
         (self.output.len() - self.sent).saturating_add(file)
     }
 
-    /// Whether there is nothing to send, of the connection's own or of others.
+    /// How many bytes have left for the peer.
+    pub(super) fn sent_so_far(&self) -> u64 {
+        self.total.saturating_sub(self.socket.unsent() as u64)
+    }
+
+    /// Whether there is nothing to send, of the connection's own, of others, or in the socket.
     #[inline]
     pub(super) fn has_nothing(&self) -> bool {
-        self.output.is_empty() && self.file.is_none() && self.inbox.is_none()
+        self.output.is_empty() && self.file.is_none() && self.inbox.is_none() && self.socket.is_plain()
     }
 
     /// Whether what there is to send is less than is to be gathered, and nobody has begun to send it.
@@ -74,11 +80,11 @@ impl<S: Socket> Writer<S> {
     }
 
     pub(super) fn read_timeout(&self) -> Option<Duration> {
-        self.session.as_ref().and_then(|session| session.read_timeout)
+        self.session.as_ref().and_then(|session| session.options.read_timeout)
     }
 
     fn write_timeout(&self) -> Option<Duration> {
-        self.session.as_ref().and_then(|session| session.write_timeout)
+        self.session.as_ref().and_then(|session| session.options.write_timeout)
     }
 
     pub(super) fn min_rate(&self) -> Option<MinRate> {
@@ -91,24 +97,33 @@ impl<S: Socket> Writer<S> {
         let total = self.until.filter(|total| due.at.is_none_or(|due| *total < due));
         let until = total.or(due.at);
         let descriptor = self.socket.descriptor();
+        let needed = self.interest(interest);
         let woken = match (&self.session, &self.inbox) {
             (Some(session), Some(inbox)) if interest == Interest::Read => {
-                inbox.0.wait(&session.stop.state, descriptor, interest, until, false)?
+                inbox.0.wait(&session.stop.state, descriptor, needed, until, false)?
             }
-            (Some(session), _) => session.stop.state.wait(descriptor, interest, until, false, None)?,
-            (None, _) => wait(descriptor, interest, &[], until)?,
+            (Some(session), _) => session.stop.state.wait(descriptor, needed, until, false, None)?,
+            (None, _) => wait(descriptor, needed, &[], until)?,
         };
         match woken {
             Woken::Ready | Woken::Signal(MAIL) => Ok(()),
             Woken::Signal(_) => Err(Stopping::io_error()),
-            Woken::TimedOut => Err(self.in_vain(interest, total.is_some(), due.by_rate)),
+            Woken::TimedOut => Err(self.timed_out(interest, total.is_some(), due.by_rate)),
+        }
+    }
+
+    /// What the socket has to be ready for, to read or to write.
+    pub(super) fn interest(&self, direction: Interest) -> Interest {
+        match direction {
+            Interest::Read => self.socket.read_interest(),
+            Interest::Write => self.socket.write_interest(),
         }
     }
 
     /// What took too long.
-    fn in_vain(&self, interest: Interest, in_all: bool, by_rate: bool) -> io::Error {
+    fn timed_out(&self, interest: Interest, in_all: bool, by_rate: bool) -> io::Error {
         let (what, limit) = match interest {
-            _ if in_all => (WHOLE_REQUEST, self.session.as_ref().and_then(|session| session.total_timeout)),
+            _ if in_all => (WHOLE_REQUEST, self.session.as_ref().and_then(|session| session.options.total_timeout)),
             Interest::Read => ("reading", self.read_timeout()),
             Interest::Write => ("writing", self.write_timeout()),
         };
@@ -124,8 +139,8 @@ impl<S: Socket> Writer<S> {
         while !self.send_output()? {
             let now = Instant::now();
             let (until, sending) =
-                waits.get_or_insert_with(|| (after(now, self.write_timeout()), Sending::new(now, self.total)));
-            sending.update(now, self.total);
+                waits.get_or_insert_with(|| (after(now, self.write_timeout()), Sending::new(now, self.sent_so_far())));
+            sending.update(now, self.sent_so_far());
             // A file may be of any length: its deadline counts from where the peer has last taken some of it.
             let due = if self.file.is_some() {
                 sending.due(self.write_timeout(), self.min_rate())
@@ -150,7 +165,7 @@ impl<S: Socket> Writer<S> {
         }
         self.output.clear();
         self.sent = 0;
-        if self.file.is_none() { Ok(true) } else { self.send_part() }
+        if self.file.is_none() { flush(&mut self.socket) } else { self.send_part() }
     }
 
     /// Gives the memory of an empty output buffer back, for a connection that waits.
@@ -162,7 +177,9 @@ impl<S: Socket> Writer<S> {
 
     /// How much is gathered before it is sent, and how much may wait for a peer that does not read.
     fn limits(&self) -> (usize, usize) {
-        self.session.as_ref().map_or((0, 0), |session| (session.write_buffer, session.max_pending_output))
+        self.session
+            .as_ref()
+            .map_or((0, 0), |session| (session.options.write_buffer, session.options.max_pending_output))
     }
 
     /// How much more the output may hold.
@@ -212,7 +229,7 @@ impl<S: Socket> Write for Writer<S> {
         }
         let begun = Instant::now();
         let until = after(begun, self.write_timeout());
-        let mut sending = Sending::new(begun, self.total);
+        let mut sending = Sending::new(begun, self.sent_so_far());
         loop {
             if self.send_output()? {
                 rest = self.send_directly(rest)?;
@@ -221,7 +238,7 @@ impl<S: Socket> Write for Writer<S> {
                 self.output.extend_from_slice(rest);
                 return Ok(bytes.len());
             }
-            sending.update(begun, self.total);
+            sending.update(Instant::now(), self.sent_so_far());
             self.wait(Interest::Write, Due::first(until, sending.rate_due(self.min_rate())))?;
         }
     }

@@ -7,15 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Server;
+use super::State;
 use crate::dispatch::Process;
 use crate::engine::core::Core;
 use crate::engine::core::Shared;
 use crate::engine::job::Job;
 use crate::engine::listening::Listening;
-use crate::engine::options::AtLimit;
-use crate::engine::options::PanicPolicy;
-use crate::engine::options::ServeOptions;
-use crate::engine::options::default_max_connections;
 use crate::error::BindError;
 use crate::event::Event;
 use crate::event::Observer;
@@ -27,6 +24,10 @@ use crate::handler::OnService;
 use crate::handler::OnTimeout;
 use crate::handler::SpeaksFirst;
 use crate::handler::Verify;
+use crate::options::AtLimit;
+use crate::options::PanicPolicy;
+use crate::options::ServerOptions;
+use crate::options::default_max_connections;
 use crate::stop::StopHandle;
 use crate::stop::StopState;
 use crate::transport::Adopt;
@@ -44,13 +45,13 @@ pub struct Builder<T: Bind, D, H> {
     pub(super) transport: T::Options,
     pub(super) dispatch: D,
     pub(super) factory: H,
-    pub(super) options: ServeOptions,
+    pub(super) options: ServerOptions,
 }
 
 impl<T: Bind, D: Default, H> Builder<T, D, H> {
     /// A server whose handlers come from `factory`, with every option at its default.
     pub fn new(factory: H) -> Self {
-        Self { transport: T::Options::default(), dispatch: D::default(), factory, options: ServeOptions::default() }
+        Self { transport: T::Options::default(), dispatch: D::default(), factory, options: ServerOptions::default() }
     }
 }
 
@@ -218,6 +219,12 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// Sets all of the server's options at once, in place of what was set before.
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
     /// Sets the transport's own options.
     pub fn transport_options(mut self, options: T::Options) -> Self {
         self.transport = options;
@@ -338,7 +345,7 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
 
     fn check(&self) -> Result<(), BindError> {
         self.dispatch.check()?;
-        check_options(&self.options)
+        self.options.check()
     }
 }
 
@@ -347,14 +354,14 @@ pub(super) fn assemble<T, D, H>(
     transport: T,
     dispatch: D,
     factory: H,
-    options: ServeOptions,
+    options: ServerOptions,
 ) -> Result<Server<T, D, H>, BindError>
 where
     T: Transport,
     D: Process<Job<T, H>>,
     H: HandlerFactory<T::Request>,
 {
-    check_options(&options)?;
+    options.check()?;
     let address = transport.local_addr().to_string();
     let state = StopState::new(options.drain_timeout).map_err(|source| BindError::SetUp {
         address,
@@ -368,38 +375,9 @@ where
     };
     let core = Core::new(options, most, StopHandle { state: Arc::new(state) });
     let shared = Arc::new(Shared { factory, core: Arc::new(core) });
-    Ok(Server {
-        listening: Some(Listening { transport, shared: Arc::clone(&shared) }),
-        shared,
-        dispatch,
-        session: None,
-    })
-}
-
-fn check_options(options: &ServeOptions) -> Result<(), BindError> {
-    let positive = |option, value: usize, what: &str| {
-        if value > 0 {
-            return Ok(());
-        }
-        Err(BindError::Option { option, value: value.to_string(), reason: format!("{what}; it must be at least 1") })
-    };
-    positive("max_connections", options.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
-    positive("max_buffered", options.max_buffered, "a connection without a buffer cannot be read")?;
-    let not_zero = |option, timeout: Option<Duration>, reason: &str| {
-        if timeout != Some(Duration::ZERO) {
-            return Ok(());
-        }
-        Err(BindError::Option { option, value: "0".to_owned(), reason: format!("{reason}; `None` switches it off") })
-    };
-    let too_late = "every client would be too late";
-    not_zero("idle_timeout", options.idle_timeout, too_late)?;
-    not_zero("read_timeout", options.read_timeout, too_late)?;
-    not_zero("write_timeout", options.write_timeout, too_late)?;
-    not_zero("establish_timeout", options.establish_timeout, too_late)?;
-    not_zero("total_timeout", options.total_timeout, too_late)?;
-    not_zero("service_interval", options.service_interval, "the serve loop would never wait")?;
-    let rate = options.min_rate.map_or(1, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
-    positive("min_rate", rate, "every client is fast enough for it; `None` says so")
+    let address = transport.local_addr();
+    let state = State::Bound(Listening { transport, shared: Arc::clone(&shared) });
+    Ok(Server { state, address, shared, dispatch })
 }
 
 impl<T: Bind, D: fmt::Debug, H> fmt::Debug for Builder<T, D, H> {

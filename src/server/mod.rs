@@ -20,6 +20,7 @@ pub(crate) mod step;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use self::builder::Builder;
 use self::report::Counts;
@@ -27,17 +28,18 @@ use self::report::Report;
 use self::report::Stats;
 use crate::dispatch::Process;
 use crate::dispatch::ServesInBackground;
+use crate::engine::acceptor::Acceptor;
 use crate::engine::core::Shared;
 use crate::engine::job::Job;
 use crate::engine::listening::Listening;
 use crate::engine::listening::Reporter;
-use crate::engine::options::ServeOptions;
 use crate::engine::serve_loop::ServeLoop;
 use crate::error::BindError;
 use crate::error::ServeError;
 use crate::handler::Function;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerResult;
+use crate::options::ServerOptions;
 use crate::panics::Thrown;
 use crate::stop::StopHandle;
 use crate::transport::Bind;
@@ -73,17 +75,34 @@ use crate::transport::Transport;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Server<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
-    listening: Option<Listening<T, H>>,
+    state: State<T, D, H>,
+    address: T::Addr,
     shared: Arc<Shared<H>>,
     dispatch: D,
+}
+
+enum State<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
+    /// No request has been asked for yet, or none could be.
+    Bound(Listening<T, H>),
     /// From the first request on.
-    session: Option<Session<T, D, H>>,
+    Serving(Serving<T, D, H>),
+    /// Between two states, and at the end.
+    Moved,
 }
 
 /// The loop and what the dispatch has running.
-struct Session<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
+struct Serving<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
     running: D::Running,
     serve_loop: ServeLoop<Job<T, H>>,
+}
+
+impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> State<T, D, H> {
+    fn serving(&mut self) -> Option<&mut Serving<T, D, H>> {
+        match self {
+            Self::Serving(serving) => Some(serving),
+            Self::Bound(_) | Self::Moved => None,
+        }
+    }
 }
 
 impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
@@ -125,27 +144,28 @@ where
 }
 
 impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// A server over a transport of one's own, with default options. For others, implement [`Bind`] for the transport
-    /// and use [`Builder::with_transport`].
+    /// A server over a custom transport, with default options.
     ///
     /// # Errors
     ///
     /// The dispatch has a setting that cannot work, or the system is out of descriptors.
     pub fn new(transport: T, dispatch: D, factory: H) -> Result<Self, BindError> {
+        Self::with_options(transport, dispatch, factory, ServerOptions::default())
+    }
+
+    /// A server over a transport that is ready to be served on, with these options.
+    ///
+    /// # Errors
+    ///
+    /// An option of the server or of the dispatch has a value that cannot work, or the system is out of descriptors.
+    pub fn with_options(transport: T, dispatch: D, factory: H, options: ServerOptions) -> Result<Self, BindError> {
         dispatch.check()?;
-        builder::assemble(transport, dispatch, factory, ServeOptions::default())
+        builder::assemble(transport, dispatch, factory, options)
     }
 
     /// The real address: a free port where port 0 was asked for. Python's `server_address`.
     pub fn local_addr(&self) -> T::Addr {
-        match (&self.listening, &self.session) {
-            (Some(listening), _) => listening.transport.local_addr(),
-            (None, session) => session
-                .as_ref()
-                .and_then(|session| session.serve_loop.acceptor.as_ref())
-                .map(|acceptor| acceptor.source.transport.local_addr())
-                .expect("a server that can be named has its listener: serving consumes it"),
-        }
+        self.address.clone()
     }
 
     /// The factory, and whatever it shares with its handlers.
@@ -181,11 +201,9 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
     /// - The listener is broken, or waiting for events fails. Connections have been drained all the same.
     /// - A handler panicked and the policy is [`PanicPolicy::Stop`](crate::PanicPolicy::Stop).
     pub fn serve_forever(mut self) -> Result<Report, ServeError> {
-        let session = self.session()?;
-        let Session { mut running, mut serve_loop } = session;
-        let outcome = self.dispatch.serve(&mut running, &mut serve_loop);
-        let drained_in = drain::drain(&self.dispatch, &mut running, &mut serve_loop);
-        drop((running, serve_loop));
+        self.start()?;
+        let outcome = self.serve();
+        let drained_in = self.end();
         outcome?;
         if let Some(message) = self.shared.core.panicked.lock().take() {
             return Err(ServeError::Panicked { message });
@@ -193,15 +211,49 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         Ok(Report::new(&self.shared.core, drained_in))
     }
 
-    /// Starts what is needed, the first time; takes it out of the server.
-    fn session(&mut self) -> Result<Session<T, D, H>, ServeError> {
-        if let Some(session) = self.session.take() {
-            return Ok(session);
+    /// Starts what is needed, the first time. A start that fails leaves the server as it was.
+    fn start(&mut self) -> Result<(), ServeError> {
+        let listening = match std::mem::replace(&mut self.state, State::Moved) {
+            State::Bound(listening) => listening,
+            state => {
+                self.state = state;
+                return Ok(());
+            }
+        };
+        let mut serve_loop = match ServeLoop::new(&self.address.to_string(), Reporter::new(&self.shared)) {
+            Ok(serve_loop) => serve_loop,
+            Err(error) => {
+                self.state = State::Bound(listening);
+                return Err(error);
+            }
+        };
+        let acceptor = serve_loop.acceptor.insert(Acceptor::new(listening));
+        acceptor.announce();
+        match self.dispatch.start(&mut serve_loop) {
+            Ok(running) => {
+                self.state = State::Serving(Serving { running, serve_loop });
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(acceptor) = serve_loop.acceptor.take() {
+                    self.state = State::Bound(acceptor.give_back());
+                }
+                Err(error)
+            }
         }
-        let listening = self.listening.take().expect("the listener is here or in the session");
-        let mut serve_loop = ServeLoop::new(listening, Reporter::new(&self.shared))?;
-        let running = self.dispatch.start(&mut serve_loop)?;
-        Ok(Session { running, serve_loop })
+    }
+
+    fn serve(&mut self) -> Result<(), ServeError> {
+        let Some(Serving { running, serve_loop }) = self.state.serving() else { return Ok(()) };
+        self.dispatch.serve(running, serve_loop)
+    }
+
+    /// Drains, if it has served, and closes the listener; how long that took.
+    fn end(&mut self) -> Duration {
+        let State::Serving(mut serving) = std::mem::replace(&mut self.state, State::Moved) else {
+            return Duration::ZERO;
+        };
+        drain::drain(&self.dispatch, &mut serving.running, &mut serving.serve_loop)
     }
 }
 
@@ -307,9 +359,9 @@ impl<A> Drop for BackgroundServer<A> {
 
 impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Drop for Server<T, D, H> {
     fn drop(&mut self) {
-        if let Some(Session { mut running, mut serve_loop }) = self.session.take() {
+        if self.state.serving().is_some() {
             self.shared.core.stop.shutdown();
-            drain::drain(&self.dispatch, &mut running, &mut serve_loop);
+            self.end();
         }
     }
 }
@@ -330,13 +382,11 @@ where
 {
     /// The listener, to wait for it elsewhere: Python's `fileno`.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        match (&self.listening, &self.session) {
-            (Some(listening), _) => listening.transport.descriptor(),
-            (None, session) => session
-                .as_ref()
-                .and_then(|session| session.serve_loop.acceptor.as_ref())
-                .map(|acceptor| acceptor.source.transport.descriptor())
-                .expect("a server that can be named has its listener: serving consumes it"),
-        }
+        let listening = match &self.state {
+            State::Bound(listening) => Some(listening),
+            State::Serving(serving) => serving.serve_loop.acceptor.as_ref().map(|acceptor| &acceptor.source),
+            State::Moved => None,
+        };
+        listening.expect("a server that can be named has its listener: serving consumes it").transport.descriptor()
     }
 }

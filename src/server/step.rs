@@ -1,10 +1,12 @@
-//! One request at a time: Python's `handle_request`, for loops of one's own.
+//! One request at a time: Python's `handle_request`, for custom loops.
 
 use std::time::Duration;
 use std::time::Instant;
 
 use super::Server;
+use super::Serving;
 use crate::dispatch::Process;
+use crate::engine::acceptor::Accepted;
 use crate::engine::core::guarded;
 use crate::engine::job::Job;
 use crate::engine::task::Report;
@@ -12,9 +14,7 @@ use crate::engine::task::Source;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
-use crate::limits::accept_policy::AcceptVerdict;
-use crate::limits::accept_policy::classify;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 use crate::transport::Transport;
@@ -34,43 +34,44 @@ pub enum Handled {
 impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<T, D, H> {
     /// Waits for one request, at most for the builder's `request_timeout`, and hands it to the dispatch.
     ///
-    /// With the `max_connections` all taken, it first waits for a place.
+    /// While the server is [paused](crate::StopHandle::pause), or all of its `max_connections` are taken, it waits for
+    /// the end of that first.
     ///
     /// # Errors
     ///
     /// As [`serve_forever`](Self::serve_forever). Errors of one connection are not among them: those go to
-    /// `handle_error`.
+    /// `handle_error`. After an error of the start (no descriptors, several threads under `Fork`) the server is as it
+    /// was before, and may be asked again.
     pub fn handle_request(&mut self) -> Result<Handled, ServeError> {
         let until = crate::request::deadline(self.shared.core.options.request_timeout);
-        let mut session = self.session()?;
+        self.start()?;
+        let Some(serving) = self.state.serving() else { return Ok(Handled::Stopping) };
         let outcome = loop {
-            match step(&mut session, &self.dispatch, until) {
+            match step(serving, &self.dispatch, until) {
                 Ok(None) => {}
                 Ok(Some(handled)) => break Ok(handled),
                 Err(error) => break Err(error),
             }
         };
-        let reporter = session.serve_loop.reporter.clone();
-        self.session = Some(session);
         if let Ok(Handled::TimedOut) = outcome
             && let Err(error) = guarded(Stage::ServiceActions, || self.shared.factory.handle_timeout())
         {
-            reporter.error(error);
+            serving.serve_loop.reporter.error(error);
         }
         outcome
     }
 }
 
-/// How often a wait for a place looks at what cannot wake it.
-const PACE: Duration = Duration::from_millis(20);
+/// How often a server that does not accept now looks for what does not wake it: the exit of a child, say.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Waits once and accepts once; `None` to try again.
 fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
-    session: &mut super::Session<T, D, H>,
+    serving: &mut Serving<T, D, H>,
     dispatch: &D,
     until: Option<Instant>,
 ) -> Result<Option<Handled>, ServeError> {
-    let super::Session { running, serve_loop } = session;
+    let Serving { running, serve_loop } = serving;
     let reporter = serve_loop.reporter.clone();
     let core = reporter.core();
     let stop = &core.stop.state;
@@ -78,47 +79,38 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
         return Ok(Some(Handled::Stopping));
     }
     dispatch.service(running, serve_loop);
+    let park = std::sync::Arc::clone(&serve_loop.park);
     let Some(acceptor) = &mut serve_loop.acceptor else { return Ok(Some(Handled::Stopping)) };
-    let failed = |source| ServeError::Wait { address: acceptor.address().to_owned(), source };
-    let Some(permit) = core.permits.try_acquire() else {
-        let now = Instant::now();
-        if until.is_some_and(|until| now >= until) {
-            return Ok(Some(Handled::TimedOut));
-        }
-        // A place that is given back ends the wait at once; a stop, and the exit of a child, are looked for at this
-        // pace.
-        let pace = now + PACE;
-        core.permits.wait_for_place(until.map_or(pace, |until| until.min(pace)));
-        return Ok(None);
-    };
-    if !acceptor.source.has_buffered() {
-        let descriptor = acceptor.source.descriptor();
-        match wait(descriptor, Interest::Read, &[Some(&stop.draining)], until).map_err(failed)? {
-            Woken::Ready => {}
-            Woken::Signal(_) => return Ok(Some(Handled::Stopping)),
-            Woken::TimedOut => return Ok(Some(Handled::TimedOut)),
-        }
-    }
-    match acceptor.source.accept(permit, Instant::now()) {
-        Ok(job) => {
+    match acceptor.accept_one(&park, Instant::now())? {
+        Accepted::Job(job) => {
             if let Err(rejected) = dispatch.process_request(running, serve_loop, *job) {
                 rejected.close();
             }
-            Ok(Some(Handled::Request))
+            return Ok(Some(Handled::Request));
         }
-        Err(error) => match classify(&error) {
-            AcceptVerdict::Wait | AcceptVerdict::Retry => Ok(None),
-            AcceptVerdict::BackOff => {
-                reporter.error(crate::RequestError::failed(Stage::Accept, error));
-                // A pause that a stop ends; the deadline still holds.
-                let pause = Instant::now() + Duration::from_millis(5);
-                let pause = until.map_or(pause, |until| until.min(pause));
-                wait(stop.draining.descriptor(), Interest::Read, &[], Some(pause))
-                    .map_err(|source| ServeError::Wait { address: String::new(), source })?;
-                let over = until.is_some_and(|until| Instant::now() >= until);
-                Ok(over.then_some(Handled::TimedOut))
+        Accepted::Lost => return Ok(None),
+        Accepted::Nothing => {
+            let descriptor = acceptor.source.descriptor();
+            let failed = |source| ServeError::Wait { address: acceptor.address().to_owned(), source };
+            match wait(descriptor, Interest::Read, &[Some(&stop.draining)], until).map_err(failed)? {
+                Woken::Ready => {}
+                Woken::Signal(_) => return Ok(Some(Handled::Stopping)),
+                Woken::TimedOut => return Ok(Some(Handled::TimedOut)),
             }
-            AcceptVerdict::Fatal => Err(ServeError::Accept { address: acceptor.address().to_owned(), source: error }),
-        },
+        }
+        Accepted::Closed => {
+            let now = Instant::now();
+            if until.is_some_and(|until| now >= until) {
+                return Ok(Some(Handled::TimedOut));
+            }
+            // A place that is given back ends the wait at once.
+            let next_try = acceptor.next_try(now).map(|delay| now + delay);
+            let recheck = now + RECHECK_INTERVAL;
+            let pause = [until, next_try].into_iter().flatten().fold(recheck, Instant::min);
+            if core.permits.wait_for_release(pause) {
+                acceptor.released();
+            }
+        }
     }
+    Ok(None)
 }

@@ -229,8 +229,7 @@ impl DatagramSocket {
                 // The queue of the device (or of the peer's Unix socket) is full: wait for room, but not for ever.
                 io::ErrorKind::WouldBlock => {
                     let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
-                    let woken =
-                        crate::sys::wait::wait(self.as_fd(), crate::sys::wait::Interest::Write, &[], Some(until))?;
+                    let woken = crate::sys::wait::wait(self.as_fd(), crate::sys::Interest::Write, &[], Some(until))?;
                     if woken == crate::sys::wait::Woken::TimedOut {
                         return Err(error);
                     }

@@ -32,6 +32,15 @@ pub type Descriptor<'fd> = std::os::fd::BorrowedFd<'fd>;
 #[cfg(windows)]
 pub type Descriptor<'fd> = std::os::windows::io::BorrowedSocket<'fd>;
 
+/// What a socket that is not ready is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interest {
+    /// Something to read, or the end of input.
+    Read,
+    /// Room to write. A wait for it in the poller also ends when there is something to read.
+    Write,
+}
+
 /// Stops the server when `signal` comes; at once if it has been told before.
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) fn on_signal(signal: i32, stop: crate::stop::StopHandle) -> std::io::Result<signal_hook::SigId> {

@@ -29,14 +29,6 @@ pub(crate) struct Event {
     pub(crate) hangup: bool,
 }
 
-/// What a registration waits for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Watch {
-    Read,
-    /// Room to write, or anything to read.
-    Write,
-}
-
 /// The token of [`Poller::notify`]; connections never have it.
 pub(crate) const NOTIFIED: u64 = u64::MAX - 1;
 

@@ -140,7 +140,7 @@ mod tests {
     use std::time::Instant;
 
     use super::Signal;
-    use crate::sys::wait::Interest;
+    use crate::sys::Interest;
     use crate::sys::wait::Woken;
     use crate::sys::wait::wait;
 

@@ -10,14 +10,8 @@ use rustix::event::PollFlags;
 use rustix::event::Timespec;
 
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::signal::Signal;
-
-/// What to wait for on a descriptor.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Interest {
-    Read,
-    Write,
-}
 
 /// Why [`wait`] returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -119,8 +119,6 @@ impl<T: Transport> Transport for Faulty<T> {
     type Pending = T::Pending;
     type Addr = T::Addr;
 
-    const CHILD_KEEPS_SOCKET: bool = T::CHILD_KEEPS_SOCKET;
-
     fn accept(&mut self) -> io::Result<T::Pending> {
         if let Some(error) = self.script.next_error() {
             return Err(error);
@@ -140,6 +138,10 @@ impl<T: Transport> Transport for Faulty<T> {
 
     fn has_buffered(&self) -> bool {
         self.inner.has_buffered()
+    }
+
+    fn answers_itself(&self) -> bool {
+        self.inner.answers_itself()
     }
 }
 

@@ -1,13 +1,11 @@
 //! Where requests come from.
 //!
 //! A transport has two phases. [`Transport::accept`] runs on the serve loop and never waits for a peer. What it yields
-//! is [established](Establish::establish) where the handler runs, under a deadline: handshakes and headers belong
-//! there.
+//! is [established](Establish) in turns, under a deadline: handshakes and headers belong there.
 
 use std::fmt;
 use std::io;
 
-mod deadline;
 mod listen;
 mod tcp;
 mod udp;
@@ -18,7 +16,6 @@ mod unix_path;
 #[cfg(unix)]
 mod unix_stream;
 
-pub use deadline::Deadline;
 pub use listen::InetAddress;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
@@ -42,26 +39,32 @@ pub use unix_stream::UnixStreamOptions;
 use crate::error::BindError;
 use crate::request::Request;
 use crate::sys::Descriptor;
+pub use crate::sys::Interest;
 
 /// A source of requests.
 ///
 /// Dropping it closes the listener; connections live on.
 ///
-/// A transport of one's own often wraps another. This one lets in who says a word first; that is a matter between the
-/// client and the thread that will serve it, so it is done in the second phase:
+/// A custom transport often wraps another. This one admits clients that send a password first. That means waiting for
+/// the client, so it happens in the second phase:
 ///
 /// ```
 /// use std::io::{self, ErrorKind, Read, Write};
 /// use std::net::{SocketAddr, TcpStream};
 /// use socketserver::handler::function;
-/// use socketserver::transport::{Bind, Deadline, Immediate};
-/// use socketserver::{Descriptor, Establish, Flow, Request, Server, Socket, Stream, Sync, Tcp, Transport};
+/// use socketserver::transport::{Advance, Bind, Establish, Immediate, Interest};
+/// use socketserver::{Descriptor, Flow, Request, Server, Socket, Stream, Sync, Tcp, Transport};
 ///
-/// /// TCP for those who know the word.
+/// /// TCP for clients that know the password.
 /// struct Guarded(Tcp);
 ///
-/// /// A client that has not said it yet.
-/// struct Stranger(Stream<TcpStream>);
+/// /// A client that has not sent all of it yet.
+/// struct Stranger {
+///     stream: Stream<TcpStream>,
+///     received: Vec<u8>,
+/// }
+///
+/// const PASSWORD: &[u8] = b"open";
 ///
 /// impl Transport for Guarded {
 ///     type Request = Stream<TcpStream>;
@@ -69,7 +72,7 @@ use crate::sys::Descriptor;
 ///     type Addr = SocketAddr;
 ///
 ///     fn accept(&mut self) -> io::Result<Stranger> {
-///         self.0.accept().map(|Immediate(stream)| Stranger(stream))
+///         self.0.accept().map(|Immediate(stream)| Stranger { stream, received: Vec::new() })
 ///     }
 ///
 ///     fn descriptor(&self) -> Descriptor<'_> {
@@ -84,27 +87,32 @@ use crate::sys::Descriptor;
 /// impl Establish for Stranger {
 ///     type Request = Stream<TcpStream>;
 ///
-///     const WAITS: bool = true;
-///
 ///     fn client_address(&self) -> Option<&SocketAddr> {
-///         self.0.client_address()
+///         self.stream.peer_addr()
 ///     }
 ///
-///     fn establish(mut self, deadline: Deadline<'_>) -> io::Result<Stream<TcpStream>> {
-///         let mut word = [0; 4];
-///         let mut known = 0;
-///         while known < word.len() {
-///             // The socket itself: the stream has no timeouts yet. It does not block.
-///             match self.0.get_mut().read(&mut word[known..]) {
+///     fn descriptor(&self) -> Option<Descriptor<'_>> {
+///         Request::descriptor(&self.stream)
+///     }
+///
+///     fn advance(&mut self) -> io::Result<Advance> {
+///         while self.received.len() < PASSWORD.len() {
+///             let mut rest = [0; PASSWORD.len()];
+///             let rest = &mut rest[self.received.len()..];
+///             // The socket itself, which does not block. No more is read than the password.
+///             match self.stream.get_mut().read(rest) {
 ///                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-///                 Ok(count) => known += count,
-///                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-///                     deadline.wait_readable(Socket::descriptor(self.0.get_ref()))?;
-///                 }
+///                 Ok(count) => self.received.extend(&rest[..count]),
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Advance::Wait(Interest::Read)),
+///                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
 ///                 Err(error) => return Err(error),
 ///             }
 ///         }
-///         if word == *b"open" { Ok(self.0) } else { Err(io::Error::other("a wrong word")) }
+///         if self.received == PASSWORD { Ok(Advance::Done) } else { Err(io::Error::other("a wrong password")) }
+///     }
+///
+///     fn into_request(self) -> Stream<TcpStream> {
+///         self.stream
 ///     }
 /// }
 ///
@@ -117,12 +125,15 @@ use crate::sys::Descriptor;
 /// let address = server.local_addr();
 /// let server = server.serve_in_background()?;
 ///
+/// // A client that says nothing holds nobody up.
+/// let silent = TcpStream::connect(address)?;
 /// let mut client = TcpStream::connect(address)?;
 /// client.write_all(b"open, please")?;
 /// let mut answer = String::new();
 /// client.read_to_string(&mut answer)?;
 /// assert_eq!(answer, "come in");
-/// # assert!(server.shutdown()?.is_clean());
+/// # drop(silent);
+/// # drop(server);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[diagnostic::on_unimplemented(
@@ -136,10 +147,6 @@ pub trait Transport: Sized + 'static {
     type Pending: Establish<Request = Self::Request>;
     /// The address it listens on.
     type Addr: fmt::Display + Clone;
-
-    /// Whether a forked child needs the transport's own socket, as it does to answer a datagram; else the child closes
-    /// it.
-    const CHILD_KEEPS_SOCKET: bool = false;
 
     /// Takes the next request, without waiting: Python's `get_request`.
     ///
@@ -159,25 +166,57 @@ pub trait Transport: Sized + 'static {
     fn has_buffered(&self) -> bool {
         false
     }
+
+    /// Whether requests are answered on the transport's own socket, as datagrams are: then a forked child keeps it, and
+    /// else closes it.
+    fn answers_itself(&self) -> bool {
+        false
+    }
 }
 
 /// The second phase: from what was accepted to what is handled.
-pub trait Establish {
+///
+/// It goes in turns. [`advance`](Self::advance) goes as far as it can without waiting for the peer, and says what it
+/// waits for; under `Sync` and `Pool` the connection then waits in the poller and costs no thread, under
+/// `ThreadPerRequest` and `Fork` its own thread or process waits. The builder's
+/// [`establish_timeout`](crate::Builder::establish_timeout) ends it.
+pub trait Establish: Sized {
     /// What the handler sees.
     type Request: Request;
 
-    /// Whether establishing may wait for the peer. If not, it is done at once, wherever the request is.
-    const WAITS: bool = false;
-
-    /// Who it is, as far as `accept` knows.
+    /// Who it is, as far as is known so far.
     fn client_address(&self) -> Option<&<Self::Request as Request>::Addr>;
 
-    /// Makes the request: handshakes, headers.
+    /// What tells when to go on: the descriptor that the request will have, too. `None`, the default, where nothing is
+    /// waited for; then `advance` is called as soon as the request has been accepted, on the serve loop.
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        None
+    }
+
+    /// Goes on as far as it can without waiting for the peer: handshakes, headers.
+    ///
+    /// It is called for the first time before anything is known to have arrived, because a server may be the one to
+    /// begin. After [`Advance::Wait`] it is called when the descriptor is ready, and may be called sooner. Reads and
+    /// writes have to go on until they say [`WouldBlock`](io::ErrorKind::WouldBlock): readiness is told once.
     ///
     /// # Errors
     ///
-    /// What went wrong; what the waits of `deadline` say when it has passed.
-    fn establish(self, deadline: Deadline<'_>) -> io::Result<Self::Request>;
+    /// What went wrong; the connection is closed, and
+    /// [`handle_error`](crate::HandlerFactory::handle_error) told at [`Stage::Establish`](crate::Stage::Establish).
+    fn advance(&mut self) -> io::Result<Advance>;
+
+    /// Makes the request; called once, after [`Advance::Done`]. Bytes that were read ahead belong into it: see
+    /// [`Stream::from_parts`](crate::Stream::from_parts).
+    fn into_request(self) -> Self::Request;
+}
+
+/// How far [`Establish::advance`] has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Advance {
+    /// The request can be made.
+    Done,
+    /// It can go on when the descriptor is ready for this.
+    Wait(Interest),
 }
 
 /// A transport that can be bound to an address by the builder.
@@ -223,8 +262,12 @@ impl<R: Request> Establish for Immediate<R> {
         self.0.client_address()
     }
 
-    fn establish(self, _: Deadline<'_>) -> io::Result<R> {
-        Ok(self.0)
+    fn advance(&mut self) -> io::Result<Advance> {
+        Ok(Advance::Done)
+    }
+
+    fn into_request(self) -> R {
+        self.0
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Tcp {
     keepalive: Option<TcpKeepalive>,
 }
 
-/// What can be chosen before a TCP listener is bound; set through the builder.
+/// What can be chosen before a TCP listener is bound.
 #[derive(Clone, Debug)]
 pub struct TcpOptions {
     pub(crate) backlog: u32,
@@ -43,6 +43,57 @@ pub struct TcpOptions {
     pub(crate) only_v6: Option<bool>,
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Duration>,
+}
+
+impl TcpOptions {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true.
+    #[must_use]
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// Whether several servers may listen on the port and share its clients (`SO_REUSEPORT`). Default false.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: as the system is set up.
+    #[must_use]
+    pub fn only_v6(mut self, only_v6: bool) -> Self {
+        self.only_v6 = Some(only_v6);
+        self
+    }
+
+    /// Whether small writes are sent at once (`TCP_NODELAY`). Default true.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// How often a silent client is asked whether it is still there (`SO_KEEPALIVE`). Default `None`: never.
+    #[must_use]
+    pub fn keepalive(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.keepalive = period.into();
+        self
+    }
 }
 
 impl Default for TcpOptions {
@@ -166,15 +217,22 @@ fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 impl Socket for TcpStream {
     type Addr = SocketAddr;
 
-    const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
-    const IS_PLAIN: bool = true;
-
     fn descriptor(&self) -> Descriptor<'_> {
         super::borrow(self)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    #[inline]
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn is_drained_by_short_read(&self) -> bool {
+        cfg!(target_os = "linux")
     }
 }
 

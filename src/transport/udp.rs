@@ -27,13 +27,50 @@ pub struct Udp {
     local: SocketAddr,
 }
 
-/// What can be chosen before a UDP socket is bound; set through the builder.
+/// What can be chosen before a UDP socket is bound.
 #[derive(Clone, Debug)]
 pub struct UdpOptions {
     pub(crate) reuse_address: bool,
     pub(crate) reuse_port: bool,
     pub(crate) only_v6: Option<bool>,
     pub(crate) max_datagram_size: usize,
+}
+
+impl UdpOptions {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The longest message that is received whole. Default 65 535.
+    #[must_use]
+    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
+        self.max_datagram_size = bytes;
+        self
+    }
+
+    /// Whether other sockets may be bound to the port, too (`SO_REUSEADDR`). Default false.
+    #[must_use]
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// Whether several servers may share the port's messages (`SO_REUSEPORT`). Default false.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// Whether an IPv6 socket takes IPv6 messages only (`IPV6_V6ONLY`). Default: as the system is set up.
+    #[must_use]
+    pub fn only_v6(mut self, only_v6: bool) -> Self {
+        self.only_v6 = Some(only_v6);
+        self
+    }
 }
 
 impl Default for UdpOptions {
@@ -84,14 +121,16 @@ impl Transport for Udp {
     type Pending = Immediate<Datagram<SocketAddr>>;
     type Addr = SocketAddr;
 
-    const CHILD_KEEPS_SOCKET: bool = true;
-
     fn accept(&mut self) -> io::Result<Self::Pending> {
         self.socket.receive().map(Immediate)
     }
 
     fn descriptor(&self) -> Descriptor<'_> {
         self.socket.descriptor()
+    }
+
+    fn answers_itself(&self) -> bool {
+        true
     }
 
     fn local_addr(&self) -> SocketAddr {

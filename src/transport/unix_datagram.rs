@@ -37,11 +37,33 @@ pub struct UnixDatagram {
     _path: Option<OwnedPath>,
 }
 
-/// What can be chosen before a Unix-domain datagram socket is bound; set through the builder.
+/// What can be chosen before a Unix-domain datagram socket is bound.
 #[derive(Clone, Debug)]
 pub struct UnixDatagramOptions {
     pub(crate) mode: Option<u32>,
     pub(crate) max_datagram_size: usize,
+}
+
+impl UnixDatagramOptions {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The longest message that is received whole. Default 65 535.
+    #[must_use]
+    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
+        self.max_datagram_size = bytes;
+        self
+    }
+
+    /// The permissions of the socket's file. Default: as the umask has it.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
 }
 
 impl Default for UnixDatagramOptions {
@@ -95,8 +117,6 @@ impl Transport for UnixDatagram {
     type Pending = Immediate<Datagram<UnixAddress>>;
     type Addr = UnixAddress;
 
-    const CHILD_KEEPS_SOCKET: bool = true;
-
     fn accept(&mut self) -> io::Result<Self::Pending> {
         if !self.batch.has_next() {
             self.socket.receive(&mut self.batch)?;
@@ -109,6 +129,10 @@ impl Transport for UnixDatagram {
 
     fn descriptor(&self) -> Descriptor<'_> {
         self.socket.as_fd()
+    }
+
+    fn answers_itself(&self) -> bool {
+        true
     }
 
     fn local_addr(&self) -> UnixAddress {

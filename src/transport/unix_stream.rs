@@ -33,11 +33,33 @@ pub struct UnixStream {
     _path: Option<OwnedPath>,
 }
 
-/// What can be chosen before a Unix-domain listener is bound; set through the builder.
+/// What can be chosen before a Unix-domain listener is bound.
 #[derive(Clone, Debug)]
 pub struct UnixStreamOptions {
     pub(crate) backlog: u32,
     pub(crate) mode: Option<u32>,
+}
+
+impl UnixStreamOptions {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// The permissions of the socket's file. Default: as the umask has it.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
 }
 
 impl Default for UnixStreamOptions {
@@ -132,15 +154,22 @@ fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, UnixAddr
 impl Socket for net::UnixStream {
     type Addr = UnixAddress;
 
-    const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
-    const IS_PLAIN: bool = true;
-
     fn descriptor(&self) -> Descriptor<'_> {
         self.as_fd()
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    #[inline]
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn is_drained_by_short_read(&self) -> bool {
+        cfg!(target_os = "linux")
     }
 }
 

@@ -13,16 +13,17 @@ use socketserver::Establish;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::Transport;
+use socketserver::transport::Advance;
 use socketserver::transport::Bind;
-use socketserver::transport::Deadline;
 use socketserver::transport::InetAddress;
+use socketserver::transport::Interest;
 use socketserver::transport::TcpOptions;
 
 /// TCP, where a client knocks with a line before it is let in.
 pub struct Knocking(Tcp);
 
 /// A client that has not knocked yet.
-pub struct Outside(TcpStream, SocketAddr);
+pub struct Outside(TcpStream, SocketAddr, Vec<u8>);
 
 impl Transport for Knocking {
     type Request = Stream<TcpStream>;
@@ -32,7 +33,7 @@ impl Transport for Knocking {
     fn accept(&mut self) -> io::Result<Outside> {
         let stream = self.0.accept()?.0;
         let peer = *stream.peer_addr().expect("TCP has addresses");
-        Ok(Outside(stream.into_parts().0, peer))
+        Ok(Outside(stream.into_parts().0, peer, Vec::new()))
     }
 
     fn descriptor(&self) -> Descriptor<'_> {
@@ -56,23 +57,33 @@ impl Bind for Knocking {
 impl Establish for Outside {
     type Request = Stream<TcpStream>;
 
-    const WAITS: bool = true;
-
     fn client_address(&self) -> Option<&SocketAddr> {
         Some(&self.1)
     }
 
-    fn establish(self, deadline: Deadline<'_>) -> io::Result<Stream<TcpStream>> {
-        let Self(socket, peer) = self;
-        let mut byte = [0];
-        while byte != *b"\n" {
-            deadline.wait_readable(socket.as_fd())?;
-            match (&socket).read(&mut byte) {
+    fn descriptor(&self) -> Option<Descriptor<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    /// Reads ahead: what has come behind the knock is the beginning of the first message.
+    fn advance(&mut self) -> io::Result<Advance> {
+        let mut bytes = [0; 64];
+        loop {
+            match self.0.read(&mut bytes) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-                Ok(_) | Err(_) => {}
+                Ok(count) => {
+                    if let Some(end) = bytes[..count].iter().position(|&byte| byte == b'\n') {
+                        self.2.extend(&bytes[end + 1..count]);
+                        return Ok(Advance::Done);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Advance::Wait(Interest::Read)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(Stream::new(socket, Some(peer)))
+    }
+
+    fn into_request(self) -> Stream<TcpStream> {
+        Stream::from_parts(self.0, Some(self.1), self.2)
     }
 }

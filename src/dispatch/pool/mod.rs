@@ -29,7 +29,7 @@ use crate::end::End;
 use crate::engine::task::Report;
 use crate::error::BindError;
 use crate::panics::Thrown;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 use crate::sys::wait::wait;
 
 /// Runs handlers on N threads of a private rayon pool, for any number of connections.
@@ -105,7 +105,13 @@ where
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or_else(|| (4 * cpus).max(LEAST_DEFAULT));
-        let scheduler = Scheduler::new(workers, cpus, Arc::clone(&serve_loop.park), serve_loop.reporter.clone());
+        let scheduler = Scheduler::new(
+            workers,
+            cpus,
+            serve_loop.waiter.address(),
+            Arc::clone(&serve_loop.park),
+            serve_loop.reporter.clone(),
+        );
         let scheduler = Arc::new(scheduler);
         let failed = |source| StartError::Start { dispatch: Self::NAME, source };
         let monitor = monitor::spawn(&scheduler).map_err(failed)?;
@@ -129,7 +135,7 @@ where
         while !stop.is_stopping() {
             if let Err(source) = wait(stop.draining.descriptor(), Interest::Read, &[], None) {
                 stop_after(running);
-                return Err(StartError::Wait { address: String::new(), source });
+                return Err(StartError::Wait { address: serve_loop.waiter.address().to_owned(), source });
             }
         }
         serve_loop.acceptor = scheduler.take_back();

@@ -118,7 +118,13 @@ struct Leader<J: Task> {
 }
 
 impl<J: Task> Scheduler<J> {
-    pub(super) fn new(workers: usize, cpus: usize, park: Arc<ParkingPlace<Box<J>>>, reporter: J::Reporter) -> Self {
+    pub(super) fn new(
+        workers: usize,
+        cpus: usize,
+        address: &str,
+        park: Arc<ParkingPlace<Box<J>>>,
+        reporter: J::Reporter,
+    ) -> Self {
         // Quick connections keep as many workers as there are CPUs, but not more than half of them.
         let reserve = cpus.min(workers / 2).max(1);
         Self {
@@ -126,7 +132,7 @@ impl<J: Task> Scheduler<J> {
             reporter,
             lanes: (0..workers).map(|_| Lane::new()).collect(),
             sleepers: Sleepers::new(workers),
-            leader: Mutex::new(Leader { waiter: Waiter::new(), acceptor: None, ready: Vec::new() }),
+            leader: Mutex::new(Leader { waiter: Waiter::new(address), acceptor: None, ready: Vec::new() }),
             polling: AtomicBool::new(false),
             incoming: Mutex::new(None),
             returned: Mutex::new(None),
@@ -298,10 +304,7 @@ impl<J: Task> Scheduler<J> {
                 job.expire(class);
                 (token, job)
             }
-            Work::New(mut job) => {
-                if job.is_pending() {
-                    self.establish(index, &mut job, worker);
-                }
+            Work::New(job) => {
                 if !job.parks() {
                     return self.run_message(index, job, worker);
                 }
@@ -331,15 +334,6 @@ impl<J: Task> Scheduler<J> {
         if let Some(job) = again {
             lane.push(Work::Again { token, job });
         }
-    }
-
-    /// A handshake holds its worker, as a call that blocks does.
-    fn establish(&self, index: usize, job: &mut J, worker: &mut Worker) {
-        let lane = &self.lanes[index];
-        self.begin(lane, None);
-        job.establish();
-        self.end(lane);
-        worker.set_now(now());
     }
 
     /// A message is handled to its end.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Closing;
+use super::Account;
+use super::Conversation;
 use super::Job;
 use super::Phase;
+use super::Remains;
+use super::closing::Closing;
 use crate::end::End;
 use crate::engine::core::guarded;
 use crate::engine::listening::Listening;
@@ -28,8 +31,7 @@ use crate::request::mailbox::Mailbox;
 use crate::stop::DRAINING;
 use crate::stop::MAIL;
 use crate::sys::Descriptor;
-use crate::sys::poller::Watch;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 use crate::sys::wait::Woken;
 use crate::transport::Establish;
 use crate::transport::Transport;
@@ -56,18 +58,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         guarded(Stage::Handle, || self.converse(worker)).unwrap_or_else(|error| self.broken(error))
     }
 
-    fn is_pending(&self) -> bool {
-        matches!(self.phase, Phase::Pending(_))
-    }
-
-    fn establish(&mut self) {
-        self.establish_now();
-    }
-
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         match &self.phase {
-            Phase::Open(request, _) | Phase::Closing(request) => request.descriptor(),
-            Phase::Pending(_) | Phase::Gone => None,
+            Phase::Pending(pending) | Phase::Over(Remains::Pending(pending)) => pending.descriptor(),
+            Phase::Open(request, _) | Phase::Closing(request, _) | Phase::Over(Remains::Request(request)) => {
+                request.descriptor()
+            }
+            Phase::Over(Remains::Nothing) => None,
         }
     }
 
@@ -78,21 +75,22 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     fn mailbox(&self) -> Option<&Mailbox> {
         match &self.phase {
             Phase::Open(request, _) => request.mailbox(),
-            Phase::Pending(_) | Phase::Closing(_) | Phase::Gone => None,
+            Phase::Pending(_) | Phase::Closing(..) | Phase::Over(_) => None,
         }
     }
 
     fn first_wait(&self) -> Option<Wait> {
+        // A handshake may be there already, or begin with a word of the server's.
+        let Phase::Open(request, _) = &self.phase else { return None };
         // A panic comes again when the request is verified, where it can be told.
         let speaks = || guarded(Stage::Verify, || self.shared.factory.speaks_first()).unwrap_or(true);
-        let waits = self.parks() && !speaks();
-        let now = || if T::Pending::WAITS { Instant::now() } else { self.accepted_at };
-        waits.then(|| self.wait_for(Class::Idle, now()))
+        let waits = self.parks() && request.progress().unread == 0 && !speaks();
+        waits.then(|| self.wait_for(Class::Idle, self.account.accepted_at))
     }
 
     fn set_hangup(&mut self) {
         self.hangup = true;
-        if let Phase::Open(request, _) | Phase::Closing(request) = &mut self.phase {
+        if let Phase::Open(request, _) | Phase::Closing(request, _) = &mut self.phase {
             request.set_hangup();
         }
     }
@@ -104,17 +102,19 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     fn cut(&mut self, end: End) {
         self.finish(end);
         if end == End::Forced {
-            self.phase = Phase::Gone;
+            self.account.end.get_or_insert(end);
+            self.give_connection_up();
         }
     }
 
     fn detach(mut self) {
-        let Phase::Open(mut request, Some(handler)) = std::mem::replace(&mut self.phase, Phase::Gone) else { return };
-        self.end = Some(End::Detached);
-        self.transferred = request.progress().transferred;
+        let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
+        let Phase::Open(mut request, Conversation { handler: Some(handler), .. }) = phase else { return };
+        self.account.end = Some(End::Detached);
+        self.account.transferred = request.progress().transferred;
         request.release();
         let shared = Arc::clone(&self.shared);
-        let id = self.id;
+        let id = self.account.id;
         // The permit goes first: the connection is not the server's any more.
         drop(self);
         if let Err(error) = guarded(Stage::Handle, || handler.detached(request)) {
@@ -123,7 +123,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn reject(mut self, error: RequestError) {
-        self.shared.report(error, Some(self.id), self.client_address());
+        self.shared.report(error, Some(self.account.id), self.client_address());
         self.shared.observe(|| Event::Refused { reason: Refusal::Rejected });
         self.refuse();
     }
@@ -135,22 +135,25 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn run_as_child(mut self) -> bool {
-        self.in_child = true;
+        self.account.in_child = true;
         self.shared.core.stop.state.set_forked();
         self.shared.core.session.set_in_child();
         if self.run_here(false) == Turn::Detach {
             self.detach();
             return true;
         }
-        matches!(self.end, Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused))
+        matches!(
+            self.account.end,
+            Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused)
+        )
     }
 
     fn leave_to_child(&mut self) {
-        self.phase = Phase::Gone;
+        self.phase = Phase::Over(Remains::Nothing);
     }
 
     fn ended_elsewhere(&mut self, end: End) {
-        self.end.get_or_insert(end);
+        self.account.end.get_or_insert(end);
     }
 
     fn refuse_with(&mut self, farewell: &[u8]) {
@@ -169,10 +172,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Nothing more is asked of a request that has panicked.
     #[cold]
     fn broken(&mut self, error: RequestError) -> Turn {
-        self.end.get_or_insert(End::Panicked);
-        // Its destructor may panic as well, which would be the same news.
-        let _ = guarded(Stage::Close, || self.phase = Phase::Gone);
-        self.shared.report(error, Some(self.id), None);
+        self.account.end.get_or_insert(End::Panicked);
+        // Asking it for its figures may panic as well, which would be the same news.
+        let _ = guarded(Stage::Close, || self.give_connection_up());
+        self.shared.report(error, Some(self.account.id), None);
         Turn::Done
     }
 
@@ -196,23 +199,19 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Blocks this thread until the conversation can go on, its deadline passes, or the server's patience ends.
     fn wait_here(&mut self, park: Wait) {
         let stop = Arc::clone(&self.shared.core.stop.state);
-        let interest = match park.watch {
-            Watch::Read => Interest::Read,
-            Watch::Write => Interest::Write,
-        };
         // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers
         // looks once whether its peer is still sending.
-        let idle = match park.class {
-            Class::Idle | Class::Message => true,
-            Class::Linger => !matches!(self.closing, Closing::Linger { stopping: true, .. }),
-            Class::Write => false,
+        let idle = match (park.class, &self.phase) {
+            (Class::Idle | Class::Message, _) => true,
+            (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => !linger.stopping,
+            _ => false,
         };
         let until = crate::request::deadline(park.timeout);
         let Some(descriptor) = Task::descriptor(self) else { return };
-        let mailbox = if park.watch == Watch::Read { Task::mailbox(self) } else { None };
+        let mailbox = if park.interest == Interest::Read { Task::mailbox(self) } else { None };
         let woken = match mailbox {
-            Some(mailbox) => mailbox.wait(&stop, descriptor, interest, until, idle),
-            None => stop.wait(descriptor, interest, until, idle, None),
+            Some(mailbox) => mailbox.wait(&stop, descriptor, park.interest, until, idle),
+            None => stop.wait(descriptor, park.interest, until, idle, None),
         };
         match woken {
             Ok(Woken::Ready | Woken::Signal(DRAINING | MAIL)) => {}
@@ -220,7 +219,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Ok(Woken::TimedOut) => self.expire(park.class),
             Err(error) => {
                 self.fail(RequestError::failed(Stage::Handle, error));
-                self.phase = Phase::Gone;
+                self.give_connection_up();
             }
         }
     }
@@ -229,28 +228,22 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
     /// Whatever way it came here: one end, counted and told once.
     fn drop(&mut self) {
-        if let Phase::Open(request, _) | Phase::Closing(request) = &self.phase {
-            self.transferred = request.progress().transferred;
-        }
-        let end = self.end.unwrap_or(End::Forced);
-        // The socket closes before anybody is told that it has.
-        self.phase = Phase::Gone;
-        if self.in_child {
+        self.give_connection_up();
+        let Account { id, accepted_at, calls, transferred, end, in_child } = self.account;
+        let end = end.unwrap_or(End::Forced);
+        // The socket closes before the observers are told that it has.
+        self.phase = Phase::Over(Remains::Nothing);
+        if in_child {
             return;
         }
         self.shared.core.counters.ended(end);
-        self.shared.observe(|| Event::Stop {
-            id: self.id,
-            end,
-            duration: self.accepted_at.elapsed(),
-            transferred: self.transferred,
-            calls: self.calls,
-        });
+        let duration = || accepted_at.elapsed();
+        self.shared.observe(|| Event::Stop { id, end, duration: duration(), transferred, calls });
     }
 }
 
 impl<T: Transport, H: HandlerFactory<T::Request>> fmt::Debug for Job<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id).field("calls", &self.calls).finish_non_exhaustive()
+        f.debug_struct("Job").field("account", &self.account).finish_non_exhaustive()
     }
 }

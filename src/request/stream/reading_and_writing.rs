@@ -12,7 +12,7 @@ use crate::request::Request;
 use crate::request::Socket;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Reading;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 
 impl<S: Socket> Stream<S> {
     /// The unread bytes, waiting for some if there are none; nothing only at the end of input.

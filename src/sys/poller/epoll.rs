@@ -23,8 +23,8 @@ use rustix::time::timerfd_settime;
 use super::BATCH;
 use super::Event;
 use super::NOTIFIED;
-use super::Watch;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::signal::Signal;
 use crate::sys::wait::timespec;
 
@@ -82,7 +82,7 @@ impl Poller {
 
     /// Registers a connection, edge-triggered.
     pub(crate) fn add(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), edge(Watch::Read))?)
+        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), edge(Interest::Read))?)
     }
 
     /// Registers something that is reported for as long as it is ready: listeners, signals, child exits.
@@ -91,8 +91,8 @@ impl Poller {
     }
 
     /// Changes what a connection waits for; what is ready already is reported.
-    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
-        Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(watch))?)
+    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(interest))?)
     }
 
     /// Nothing to do: level-triggered registrations stay armed.
@@ -154,10 +154,10 @@ impl Poller {
     }
 }
 
-fn edge(watch: Watch) -> EventFlags {
+fn edge(interest: Interest) -> EventFlags {
     let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
-    match watch {
-        Watch::Read => read,
-        Watch::Write => read | EventFlags::OUT,
+    match interest {
+        Interest::Read => read,
+        Interest::Write => read | EventFlags::OUT,
     }
 }

@@ -8,13 +8,13 @@ use std::io;
 use std::time::Duration;
 
 use super::Event;
-use super::Watch;
 use super::epoll;
 pub(crate) use super::epoll::EDGE;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::thread;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 
 pub(crate) struct Poller {
     epoll: epoll::Poller,
@@ -52,8 +52,8 @@ impl Poller {
         Ok(())
     }
 
-    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
-        self.epoll.modify(descriptor, token, watch)?;
+    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        self.epoll.modify(descriptor, token, interest)?;
         self.look();
         Ok(())
     }

@@ -14,8 +14,8 @@ use polling::os::kqueue::ProcessOps;
 use super::BATCH;
 use super::Event;
 use super::NOTIFIED;
-use super::Watch;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 
 /// Registrations fire once.
 pub(crate) const EDGE: bool = false;
@@ -62,16 +62,16 @@ impl Poller {
         unsafe { self.0.add_with_mode(&descriptor, polling::Event::readable(key(token)), PollMode::Oneshot) }
     }
 
-    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
-        let event = match watch {
-            Watch::Read => polling::Event::readable(key(token)),
-            Watch::Write => polling::Event::all(key(token)),
+    pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        let event = match interest {
+            Interest::Read => polling::Event::readable(key(token)),
+            Interest::Write => polling::Event::all(key(token)),
         };
         self.0.modify_with_mode(descriptor, event, PollMode::Oneshot)
     }
 
     pub(crate) fn rearm_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
-        self.modify(descriptor, token, Watch::Read)
+        self.modify(descriptor, token, Interest::Read)
     }
 
     pub(crate) fn delete(&self, descriptor: Descriptor<'_>) -> io::Result<()> {

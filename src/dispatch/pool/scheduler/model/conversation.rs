@@ -14,7 +14,6 @@ use shuttle::sync::atomic::Ordering::SeqCst;
 
 use crate::end::End;
 use crate::engine::core::Core;
-use crate::engine::options::ServeOptions;
 use crate::engine::task::Report;
 use crate::engine::task::Sealed;
 use crate::engine::task::Source;
@@ -30,11 +29,11 @@ use crate::request::mailbox::Mailbox;
 use crate::stop::StopHandle;
 use crate::stop::StopState;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::poller::Poller;
-use crate::sys::poller::Watch;
 use crate::sys::signal::Signal;
 
-pub(super) const WAIT: Wait = Wait { class: Class::Idle, timeout: None, watch: Watch::Read };
+pub(super) const WAIT: Wait = Wait { class: Class::Idle, timeout: None, interest: Interest::Read };
 
 /// What everybody in a model can see, write on and wait for.
 #[derive(Debug, Default)]
@@ -213,10 +212,6 @@ impl Task for Conversation {
         Some(WAIT)
     }
 
-    fn is_pending(&self) -> bool {
-        false
-    }
-
     fn cut(&mut self, _: End) {}
 
     fn set_hangup(&mut self) {
@@ -233,10 +228,6 @@ impl Task for Conversation {
 
     fn run_until_lingering(&mut self) -> Turn {
         unreachable!("a pool takes turns");
-    }
-
-    fn establish(&mut self) {
-        unreachable!("nothing is pending");
     }
 
     fn detach(self) {
@@ -322,7 +313,7 @@ impl Source for Arc<Listener> {
         self.reporter.clone()
     }
 
-    fn child_keeps_socket(&self) -> bool {
+    fn answers_itself(&self) -> bool {
         unreachable!("nothing forks");
     }
 }
@@ -339,7 +330,10 @@ struct Reported {
 impl Reporter {
     pub(super) fn new(board: &Arc<Board>) -> Self {
         let stop = StopHandle { state: Arc::new(StopState::new(Duration::ZERO).unwrap()) };
-        Self(Arc::new(Reported { core: Core::new(ServeOptions::default(), 100, stop), board: Arc::clone(board) }))
+        Self(Arc::new(Reported {
+            core: Core::new(crate::options::ServerOptions::default(), 100, stop),
+            board: Arc::clone(board),
+        }))
     }
 }
 

@@ -40,6 +40,7 @@ use super::Work;
 use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
 use crate::dispatch::pool::monitor;
+use crate::engine::acceptor::Acceptor;
 use crate::engine::task::Report;
 use crate::park::token::Token;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -83,8 +84,9 @@ impl Pool {
         let board = Arc::new(Board::default());
         let reporter = Reporter::new(&board);
         let listener = Arc::new(Listener::new(&reporter));
-        let serve_loop = ServeLoop::new(Arc::clone(&listener), reporter.clone()).unwrap();
-        let scheduler = Scheduler::new(workers, cpus, Arc::clone(&serve_loop.park), reporter);
+        let mut serve_loop = ServeLoop::new("model", reporter.clone()).unwrap();
+        serve_loop.acceptor = Some(Acceptor::new(Arc::clone(&listener)));
+        let scheduler = Scheduler::new(workers, cpus, "model", Arc::clone(&serve_loop.park), reporter);
         Self {
             scheduler: Arc::new(scheduler),
             serve_loop,

@@ -4,9 +4,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Closing;
 use super::Job;
 use super::Phase;
+use super::closing::Closing;
+use super::closing::STOPPING_LINGER;
 use crate::end::End;
 use crate::engine::task::Turn;
 use crate::engine::task::Worker;
@@ -18,57 +19,66 @@ use crate::park::Wait;
 use crate::park::token::Class;
 use crate::request::Request;
 use crate::request::WHOLE_REQUEST;
-use crate::request::deadline;
 use crate::request::pace::Due;
 use crate::request::pace::Sending;
 use crate::request::pace::after;
-use crate::sys::poller::Watch;
-use crate::sys::wait::Interest;
+use crate::sys::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
-use crate::transport::Deadline;
 use crate::transport::Transport;
 
-/// The timers of parked connections have whole milliseconds: one that rings so much early has rung for the deadline.
+/// The timers of parked connections have whole milliseconds: one that rings this early has rung for the deadline.
 const ROUNDING: Duration = Duration::from_millis(2);
-
-/// A stopping server waits so long for more from a peer that was still sending when it was closed.
-pub(super) const STOPPING_LINGER: Duration = Duration::from_millis(100);
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// What to wait for from `now` on.
     pub(super) fn wait_for(&self, class: Class, now: Instant) -> Wait {
         let left = |until: Instant| until.saturating_duration_since(now);
-        let mut timeout = match class {
+        let timeout = match class {
             Class::Idle => {
                 // Mostly it begins to wait just now, which needs no reckoning.
                 let since = self.waiting_since.filter(|since| *since != now);
                 let spent = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
                 self.shared.core.options.idle_timeout.map(|timeout| timeout.saturating_sub(spent))
             }
-            Class::Message | Class::Write | Class::Linger => self.due(class).at.map(left),
+            Class::Establish | Class::Message | Class::Write | Class::Linger => self.due(class).at.map(left),
         };
-        if let Some(until) = self.until() {
-            timeout = Some(timeout.map_or_else(|| left(until), |timeout| timeout.min(left(until))));
-        }
-        Wait { class, timeout, watch: if class == Class::Write { Watch::Write } else { Watch::Read } }
+        let in_all = self.until().map(left);
+        let timeout = [timeout, in_all].into_iter().flatten().min();
+        Wait { class, timeout, interest: self.interest(class) }
+    }
+
+    /// What the socket needs to go on with a wait of this class.
+    fn interest(&self, class: Class) -> Interest {
+        let (Phase::Open(request, _) | Phase::Closing(request, _)) = &self.phase else { return Interest::Read };
+        request.interest(if class == Class::Write { Interest::Write } else { Interest::Read })
+    }
+
+    /// What to wait for in the second phase of the transport. Its time counts from the accept.
+    pub(super) fn wait_to_establish(&mut self, interest: Interest) -> Wait {
+        self.waiting_since.get_or_insert(self.account.accepted_at);
+        Wait { interest, ..self.wait_for(Class::Establish, Instant::now()) }
     }
 
     /// When a wait for what has begun is given up: all waits for the same thing share a deadline.
     fn due(&self, class: Class) -> Due {
         let core = &self.shared.core;
         let (options, rate) = (&core.options, core.session.min_rate);
-        match (class, &self.phase, self.closing) {
-            (Class::Message, Phase::Open(request, _), _) => self.waiting_since.map_or_else(Due::default, |since| {
+        match (class, &self.phase) {
+            (Class::Establish, Phase::Pending(_)) => {
+                Due::first(after(self.account.accepted_at, options.establish_timeout), None)
+            }
+            (Class::Message, Phase::Open(request, _)) => self.waiting_since.map_or_else(Due::default, |since| {
                 let unread = request.progress().unread as u64;
                 Due::first(after(since, options.read_timeout), rate.and_then(|rate| rate.due(since, unread)))
             }),
-            (Class::Write, ..) => {
+            (Class::Write, _) => {
                 self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(options.write_timeout, rate))
             }
-            (Class::Linger, _, Closing::Linger { since, heard, stopping, .. }) => {
-                let silence = heard.filter(|_| stopping).and_then(|heard| after(heard, Some(STOPPING_LINGER)));
-                Due::first(after(since, Some(options.linger_timeout)).into_iter().chain(silence).min(), None)
+            (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => {
+                let silence = linger.heard.filter(|_| linger.stopping);
+                let silent = silence.and_then(|heard| after(heard, Some(STOPPING_LINGER)));
+                Due::first(after(linger.since, Some(options.linger_timeout)).into_iter().chain(silent).min(), None)
             }
             _ => Due::default(),
         }
@@ -77,7 +87,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Waits for the peer to take more of what is to be sent. What it sends meanwhile does not extend the deadline.
     #[cold]
     pub(super) fn wait_for_room(&mut self, worker: &mut Worker) -> Turn {
-        let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return Turn::Done };
+        let (Phase::Open(request, _) | Phase::Closing(request, _)) = &self.phase else { return Turn::Done };
         let progress = request.progress();
         if progress.yielded {
             return Turn::Again;
@@ -90,19 +100,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         Turn::Park(self.wait_for(Class::Write, now))
     }
 
-    /// Until when the second phase of the transport has to be over that begins now.
-    pub(super) fn establish_deadline(&self) -> Deadline<'_> {
-        let core = &self.shared.core;
-        let own = (deadline(core.options.establish_timeout), "establishing", core.options.establish_timeout);
-        let total = (self.until(), WHOLE_REQUEST, core.options.total_timeout);
-        // Of two that have an end, the first to come.
-        let sooner = if total.0.is_some() && (own.0.is_none() || total.0 < own.0) { total } else { own };
-        Deadline::new(&core.stop.state, sooner.0, sooner.1, sooner.2.unwrap_or_default())
-    }
-
     /// When the time for the whole request is over.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.shared.core.options.total_timeout.and_then(|timeout| self.accepted_at.checked_add(timeout))
+        self.shared.core.options.total_timeout.and_then(|timeout| self.account.accepted_at.checked_add(timeout))
     }
 
     /// Ends the request if its time is over.
@@ -120,7 +120,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match &self.phase {
             Phase::Open(..) => self.fail(RequestError::failed(Stage::Handle, error)),
             Phase::Pending(_) => self.fail_to_establish(RequestError::failed(Stage::Establish, error)),
-            Phase::Closing(_) | Phase::Gone => self.phase = Phase::Gone,
+            Phase::Closing(..) | Phase::Over(_) => self.give_connection_up(),
         }
     }
 
@@ -133,31 +133,35 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     fn is_ready(&self, class: Class) -> bool {
-        let interest = match class {
-            Class::Idle | Class::Message => Interest::Read,
-            Class::Write => Interest::Write,
-            Class::Linger => return false,
-        };
-        let (Phase::Open(request, _) | Phase::Closing(request)) = &self.phase else { return false };
+        // The time of a handshake is over whatever has arrived of it.
+        if matches!(class, Class::Establish | Class::Linger) {
+            return false;
+        }
+        let interest = self.interest(class);
+        let (Phase::Open(request, _) | Phase::Closing(request, _)) = &self.phase else { return false };
         let ready = |descriptor| wait(descriptor, interest, &[], Some(Instant::now()));
         request.descriptor().is_some_and(|descriptor| matches!(ready(descriptor), Ok(Woken::Ready)))
     }
 
-    /// A wait of this class was in vain.
+    /// A wait of this class has timed out.
     pub(super) fn give_up(&mut self, class: Class) {
         if self.until().is_some_and(|until| Instant::now() + ROUNDING >= until) {
             return self.run_out();
         }
         match class {
+            Class::Establish => {
+                let error = timed_out("establishing", self.shared.core.options.establish_timeout.unwrap_or_default());
+                self.fail_to_establish(RequestError::failed(Stage::Establish, error));
+            }
             Class::Idle => self.finish(End::IdleTimeout),
-            Class::Linger => self.phase = Phase::Gone,
+            Class::Linger => self.give_connection_up(),
             Class::Message => {
                 self.fail(self.too_slow(class, "receiving a message", self.shared.core.options.read_timeout));
             }
             Class::Write => {
                 self.fail(self.too_slow(class, "sending", self.shared.core.options.write_timeout));
-                // The peer does not read: waiting for it again would be in vain.
-                self.phase = Phase::Gone;
+                // The peer does not read: it is not waited for again.
+                self.give_connection_up();
             }
         }
     }

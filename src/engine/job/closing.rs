@@ -1,0 +1,97 @@
+//! How a connection is closed so that no answer is lost.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Job;
+use super::Phase;
+use crate::end::End;
+use crate::engine::task::Turn;
+use crate::engine::task::Worker;
+use crate::error::RequestError;
+use crate::error::Stage;
+use crate::handler::HandlerFactory;
+use crate::park::token::Class;
+use crate::request::Discard;
+use crate::request::Request;
+use crate::transport::Transport;
+
+/// A stopping server waits this long for more from a peer that was still sending when it was closed.
+pub(super) const STOPPING_LINGER: Duration = Duration::from_millis(100);
+
+/// How far the closing of a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Closing {
+    /// Output is left to be sent, or the peer is still to be told that no more will come.
+    Flush,
+    /// The peer may still be sending.
+    Linger(Linger),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linger {
+    pub(super) since: Instant,
+    discarded: usize,
+    /// When the peer was last heard.
+    pub(super) heard: Option<Instant>,
+    /// The server was stopping when it last looked.
+    pub(super) stopping: bool,
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
+    ///
+    /// Without the reading, input that nobody has read would make the kernel reset the connection, and the reset could
+    /// overtake the answer (RFC 1122, 4.2.2.13; RFC 9112, 9.6).
+    pub(super) fn close(&mut self, worker: &mut Worker) -> Turn {
+        let Phase::Closing(request, closing) = &mut self.phase else { return Turn::Done };
+        request.take_replies(&mut worker.outbox);
+        let options = &self.shared.core.options;
+        if let Closing::Flush = closing {
+            match request.flush_output() {
+                Ok(false) => return self.wait_for_room(worker),
+                Ok(true) => {}
+                Err(error) => {
+                    let error = RequestError::failed(Stage::Close, error);
+                    if !error.is_disconnect() {
+                        self.shared.report(error, Some(self.account.id), request.client_address());
+                    }
+                    return Turn::Done;
+                }
+            }
+            let lingers = request.descriptor().is_some();
+            if self.account.end == Some(End::PeerClosed) && !request.has_closing_handshake() {
+                return Turn::Done;
+            }
+            match request.shutdown_request() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.wait_for_room(worker),
+                Ok(()) if lingers && self.account.end != Some(End::PeerClosed) => {}
+                Ok(()) | Err(_) => return Turn::Done,
+            }
+            // Handlers before this one may have taken their time; the linger begins now.
+            worker.set_now(Instant::now());
+            *closing = Closing::Linger(Linger { since: worker.now(), discarded: 0, heard: None, stopping: false });
+        }
+        let Closing::Linger(linger) = closing else { return Turn::Done };
+        match request.discard_input() {
+            Discard::End => return Turn::Done,
+            Discard::More { discarded: 0 } => {}
+            Discard::More { discarded } => {
+                linger.discarded += discarded;
+                linger.heard = Some(worker.now());
+            }
+        }
+        let silence = |heard| worker.now().saturating_duration_since(heard);
+        let quiet = linger.heard.is_none_or(|heard| silence(heard) >= STOPPING_LINGER);
+        linger.stopping = self.shared.core.stop.is_stopping();
+        // A stopping server owes patience only to those who are still sending.
+        if linger.discarded > options.linger_bytes
+            || silence(linger.since) >= options.linger_timeout
+            || (linger.stopping && quiet)
+        {
+            return Turn::Done;
+        }
+        Turn::Park(self.wait_for(Class::Linger, worker.now()))
+    }
+}
