@@ -1,94 +1,28 @@
 //! The example `http_files` serves files as RFC 9110 and 9112 say, and nothing outside of its folder.
 
-#[path = "common/example.rs"]
-mod example;
+mod common;
 
 use std::fs;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use example::Example;
-
-/// No test waits so long to succeed.
-const PATIENCE: Duration = Duration::from_secs(30);
+use common::connect;
+use common::site::Site;
+use common::site::assert_status;
+use common::site::body;
+use common::site::exchange;
+use common::site::field;
+use common::site::get;
 
 /// More than the kernel takes in for a client that does not read.
 const HUGE: usize = 16 << 20;
 
-/// A folder with something in it and something outside of it; removed at the end.
-struct Site(PathBuf);
-
-impl Site {
-    fn new(name: &str) -> Self {
-        let outer = std::env::temp_dir().join(format!("http-files-{name}-{}", std::process::id()));
-        let inner = outer.join("served");
-        fs::create_dir_all(inner.join("folder")).unwrap();
-        fs::write(outer.join("secret"), "secret").unwrap();
-        fs::write(inner.join("a.txt"), "0123456789").unwrap();
-        fs::write(inner.join("two words.txt"), "words").unwrap();
-        fs::write(inner.join("large"), vec![b'x'; 3 << 20]).unwrap();
-        symlink(outer.join("secret"), inner.join("leak")).unwrap();
-        symlink("../secret", inner.join("relative leak")).unwrap();
-        symlink("../a.txt", inner.join("folder/link")).unwrap();
-        Self(outer)
-    }
-
-    fn serve(&self, more: &[&str]) -> Example {
-        let folder = self.0.join("served");
-        let flags = ["--listen", "127.0.0.1:0", "--workers", "2", "--directory", folder.to_str().unwrap()];
-        Example::start("http_files", &[&flags[..], more].concat())
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn connect(server: &Example) -> TcpStream {
-    let client = TcpStream::connect(&server.address).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client
-}
-
-/// Everything the server sends for `request` until it closes.
-fn exchange(server: &Example, request: &str) -> String {
-    let mut client = connect(server);
-    client.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn get(server: &Example, path: &str, fields: &str) -> String {
-    exchange(server, &format!("GET {path} HTTP/1.1\r\nHost: here\r\n{fields}Connection: close\r\n\r\n"))
-}
-
-#[track_caller]
-fn assert_status(answer: &str, status: u16) {
-    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status} expected: {answer:.300}");
-}
-
-/// The value of a field of the answer's head.
-fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let head = answer.split("\r\n\r\n").next()?;
-    head.lines()
-        .find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|pair| pair.1))
-}
-
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").map_or("", |parts| parts.1)
-}
-
 #[test]
 fn a_file_whole_in_part_and_only_if_changed() {
-    let site = Site::new("ranges");
+    let site = Site::new();
     let server = site.serve(&[]);
     let whole = get(&server, "/a.txt", "");
     assert_status(&whole, 200);
@@ -111,7 +45,7 @@ fn a_file_whole_in_part_and_only_if_changed() {
 
 #[test]
 fn names_and_folders_and_no_way_out() {
-    let site = Site::new("names");
+    let site = Site::new();
     let server = site.serve(&[]);
     assert_eq!(body(&get(&server, "/two%20words.txt", "")), "words");
     assert_status(&get(&server, "/folder", ""), 301);
@@ -141,7 +75,7 @@ fn names_and_folders_and_no_way_out() {
 
 #[test]
 fn what_is_no_request_gets_the_right_answer() {
-    let site = Site::new("errors");
+    let site = Site::new();
     let server = site.serve(&[]);
     assert_status(&get(&server, "/nothing", ""), 404);
     let post = exchange(&server, "POST /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
@@ -163,11 +97,11 @@ fn what_is_no_request_gets_the_right_answer() {
 
 #[test]
 fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
-    let site = Site::new("keep");
+    let site = Site::new();
     let server = site.serve(&[]);
     let one = "GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n";
     let last = "GET /two%20words.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
-    let answers = exchange(&server, &format!("{}{last}", one.repeat(20)));
+    let answers = exchange(&server, format!("{}{last}", one.repeat(20)));
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 21, "{answers:.600}");
     assert_eq!(answers.matches("0123456789").count(), 20);
     assert!(answers.ends_with("words"));
@@ -176,10 +110,10 @@ fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn clients_that_drip_their_heads_hold_no_worker() {
-    let site = Site::new("drip");
+    let site = Site::new();
     let server = site.serve(&[]);
     // Twenty-five for each worker, each in the middle of its head.
-    let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(&server)).collect();
+    let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(server.socket_address())).collect();
     for client in &mut slow {
         client.write_all(b"GET /a.txt HTTP/1.1\r\nHost: he").unwrap();
     }
@@ -198,12 +132,12 @@ fn clients_that_drip_their_heads_hold_no_worker() {
 /// Two threads, and sixty-four clients that have asked for a large file and do not read it.
 #[test]
 fn slow_downloads_hold_no_worker() {
-    let site = Site::new("downloads");
-    fs::write(site.0.join("served/huge"), vec![b'y'; HUGE]).unwrap();
+    let site = Site::new();
+    site.write("huge", vec![b'y'; HUGE]);
     let server = site.serve(&[]);
     let slow: Vec<TcpStream> = (0..64)
         .map(|_| {
-            let mut client = connect(&server);
+            let mut client = connect(server.socket_address());
             client.write_all(b"GET /huge HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
             client.read_exact(&mut [0]).unwrap();
             client
@@ -220,14 +154,14 @@ fn slow_downloads_hold_no_worker() {
 
 #[test]
 fn pipelined_large_files_come_one_after_the_other() {
-    let site = Site::new("pipelined");
-    fs::write(site.0.join("served/huge"), vec![b'y'; HUGE]).unwrap();
+    let site = Site::new();
+    site.write("huge", vec![b'y'; HUGE]);
     for dispatch in ["sync", "threads", "fork", "pool"] {
         let server = site.serve(&["--dispatch", dispatch]);
         let ask = |path, more| format!("GET {path} HTTP/1.1\r\nHost: here\r\n{more}\r\n");
         let close = "Connection: close\r\n";
         let requests = [ask("/huge", ""), ask("/a.txt", ""), ask("/large", ""), ask("/huge", ""), ask("/a.txt", close)];
-        let answers = exchange(&server, &requests.concat());
+        let answers = exchange(&server, requests.concat());
         let mut rest = &answers[..];
         for length in [HUGE, 10, 3 << 20, HUGE, 10] {
             assert_status(rest, 200);
@@ -272,11 +206,10 @@ fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else() {
     let (cwd, here) = (rustix::fs::CWD, rustix::fs::ResolveFlags::BENEATH);
     rustix::fs::openat2(cwd, ".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty(), here)
         .expect("openat2, which Linux before 5.6 and some sandboxes do not have");
-    let site = Site::new("race");
-    let inner = site.0.join("served");
-    fs::create_dir(inner.join("changing")).unwrap();
-    fs::write(inner.join("changing/secret"), "public").unwrap();
-    symlink("..", inner.join("outwards")).unwrap();
+    let site = Site::new();
+    fs::create_dir(site.path("changing")).unwrap();
+    site.write("changing/secret", "public");
+    symlink("..", site.path("outwards")).unwrap();
     let server = site.serve(&[]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -284,11 +217,11 @@ fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else() {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                let (cwd, one, two) = (rustix::fs::CWD, inner.join("changing"), inner.join("outwards"));
+                let (cwd, one, two) = (rustix::fs::CWD, site.path("changing"), site.path("outwards"));
                 rustix::fs::renameat_with(cwd, one, cwd, two, exchange).unwrap();
             }
         });
-        let mut client = connect(&server);
+        let mut client = connect(server.socket_address());
         let (mut served, mut refused) = (0, 0);
         while served < 2000 || refused < 2000 {
             client.write_all(b"GET /changing/secret HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
@@ -308,7 +241,7 @@ fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere_else() {
 
 #[test]
 fn a_head_that_does_not_come_in_time_is_answered() {
-    let site = Site::new("late");
+    let site = Site::new();
     let server = site.serve(&["--timeout", "1"]);
     assert_status(&exchange(&server, "GET /a.txt HTTP/1.1\r\nHost: he"), 408);
     assert!(server.stop().0.success());
@@ -316,7 +249,7 @@ fn a_head_that_does_not_come_in_time_is_answered() {
 
 #[test]
 fn hello_is_the_same_for_every_path() {
-    let site = Site::new("hello");
+    let site = Site::new();
     let server = site.serve(&["--hello"]);
     let answer = get(&server, "/whatever", "");
     assert_status(&answer, 200);
@@ -327,7 +260,7 @@ fn hello_is_the_same_for_every_path() {
 #[test]
 #[ignore = "needs curl"]
 fn curl_is_served() {
-    let site = Site::new("curl");
+    let site = Site::new();
     let server = site.serve(&[]);
     let url = format!("http://{}/large", server.address);
     let output = Command::new("curl").args(["-sS", "--max-time", "30", &url, &url]).output().unwrap();

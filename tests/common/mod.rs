@@ -15,6 +15,8 @@ mod knocking;
 pub mod own_sockets;
 mod recorder;
 mod server;
+#[cfg(unix)]
+pub mod site;
 mod slow;
 mod wait;
 
