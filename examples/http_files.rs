@@ -21,6 +21,8 @@
 #[path = "http_files/beneath.rs"]
 mod beneath;
 mod common;
+#[path = "http_files/dates.rs"]
+mod dates;
 #[path = "http_files/files.rs"]
 mod files;
 #[path = "http_files/head.rs"]

@@ -7,6 +7,7 @@ use std::io;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use socketserver::Socket;
 use socketserver::Writer;
 
 use super::beneath::Root;
+use super::dates;
 use super::head::Head;
 use super::head::number;
 use super::head::tokens;
@@ -165,10 +167,12 @@ fn names(path: &str) -> Result<Vec<Vec<u8>>, u16> {
 fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> HandlerResult {
     let Found { name, file, metadata } = found;
     let length = metadata.len();
-    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let etag = format!("\"{:x}-{:x}-{length:x}\"", since.as_secs(), since.subsec_nanos());
-    let modified = UNIX_EPOCH + Duration::from_secs(since.as_secs());
-    let validators = format!("ETag: {etag}\r\nLast-Modified: {}\r\n", httpdate::fmt_http_date(modified));
+    let etag = format!("\"{:x}-{:x}-{length:x}\"", metadata.mtime(), metadata.mtime_nsec());
+    let modified = modified(&metadata);
+    let mut validators = format!("ETag: {etag}\r\n");
+    if let Some(date) = modified.and_then(dates::written) {
+        validators += &format!("Last-Modified: {date}\r\n");
+    }
     if is_unchanged(head, &etag, modified) {
         reply::begin(out, 304, head)?;
         write!(out, "{validators}\r\n")?;
@@ -203,25 +207,28 @@ fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> Handle
     Ok(Flow::Flush)
 }
 
+/// The second in which a file has changed; now, if that is still to come.
+fn modified(metadata: &Metadata) -> Option<SystemTime> {
+    let since = UNIX_EPOCH.elapsed().ok()?.as_secs().min(metadata.mtime().try_into().ok()?);
+    Some(UNIX_EPOCH + Duration::from_secs(since))
+}
+
 /// Whether the client has the file as it is; its tag counts for more than its date.
-fn is_unchanged(head: &Head<'_>, etag: &str, modified: SystemTime) -> bool {
+fn is_unchanged(head: &Head<'_>, etag: &str, modified: Option<SystemTime>) -> bool {
     match (head.if_none_match, head.if_modified_since) {
         (Some(tags), _) => tokens(tags).any(|tag| {
             let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
             tag == b"*" || tag == etag.as_bytes()
         }),
-        (None, Some(value)) => date(value).is_some_and(|date| modified <= date),
+        (None, Some(value)) => dates::read(value).zip(modified).is_some_and(|(date, modified)| modified <= date),
         (None, None) => false,
     }
 }
 
 /// Whether a part of this file fits to what the client has of it.
-fn may_be_part(head: &Head<'_>, etag: &str, modified: SystemTime) -> bool {
-    head.if_range.is_none_or(|value| value == etag.as_bytes() || date(value) == Some(modified))
-}
-
-fn date(value: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+fn may_be_part(head: &Head<'_>, etag: &str, modified: Option<SystemTime>) -> bool {
+    head.if_range
+        .is_none_or(|value| value == etag.as_bytes() || modified.is_some_and(|_| dates::read(value) == modified))
 }
 
 enum Range {

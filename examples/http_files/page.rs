@@ -8,6 +8,8 @@ use percent_encoding::AsciiSet;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_encode;
 
+use super::dates;
+
 /// What is in a folder.
 pub struct Entry {
     pub name: Vec<u8>,
@@ -71,8 +73,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// "Sat, 21 Nov 2026 04:20:00 GMT" without the weekday, the seconds and the zone.
-fn date(time: SystemTime) -> String {
-    httpdate::fmt_http_date(time).get(5..22).unwrap_or_default().to_owned()
+fn date(time: SystemTime) -> Option<String> {
+    dates::written(time)?.get(5..22).map(str::to_owned)
 }
 
 /// The path as it is shown, each part of it a link.
@@ -104,7 +106,7 @@ pub fn draw(names: &[Vec<u8>], mut entries: Vec<Entry>) -> String {
     for Entry { name, is_folder, size: bytes, modified } in entries {
         let slash = if is_folder { "/" } else { "" };
         let size = if is_folder { String::new() } else { size(bytes) };
-        let date = modified.map(date).unwrap_or_default();
+        let date = modified.and_then(date).unwrap_or_default();
         let href = percent_encode(&name, ESCAPED);
         let text = escape(&String::from_utf8_lossy(&name));
         let _ = writeln!(

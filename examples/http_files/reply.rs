@@ -10,12 +10,14 @@ use std::time::UNIX_EPOCH;
 use socketserver::Flow;
 use socketserver::HandlerResult;
 
+use super::dates;
 use super::head::Head;
 
 /// The date, and the answer of `--hello` with it.
 #[derive(Default)]
 struct Dated {
     second: u64,
+    /// The whole field; a clock that is far off has none.
     date: String,
     hello: Vec<u8>,
 }
@@ -31,12 +33,12 @@ fn dated<T>(take: impl FnOnce(&Dated) -> T) -> T {
     DATED.with_borrow_mut(|dated| {
         if dated.second != second {
             dated.second = second;
-            dated.date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            let date = dates::written(UNIX_EPOCH + Duration::from_secs(second));
+            dated.date = date.map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
             let (date, length) = (&dated.date, HELLO.len());
-            dated.hello = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nDate: {date}\r\n\r\n{HELLO}"
-            )
-            .into_bytes();
+            dated.hello =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{date}\r\n{HELLO}")
+                    .into_bytes();
         }
         take(dated)
     })
@@ -73,7 +75,7 @@ pub fn begin(out: &mut impl Write, status: u16, head: &Head<'_>) -> Result<()> {
         (true, false) => "",
     };
     let reason = reason(status);
-    dated(|dated| write!(out, "HTTP/1.1 {status} {reason}\r\nDate: {}\r\n{connection}", dated.date))
+    dated(|dated| write!(out, "HTTP/1.1 {status} {reason}\r\n{}{connection}", dated.date))
 }
 
 /// A whole answer whose body is text.
