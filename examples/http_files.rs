@@ -12,8 +12,8 @@
 //! served. Between requests, and while a head is incomplete, a connection waits without a thread (under `sync` and
 //! `pool`).
 //!
-//! `head` takes requests apart, `files` finds what they ask for, `beneath` sees to it that it is in the directory,
-//! `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
+//! `head` takes requests apart, `target` what they ask for, `files` finds it, `beneath` sees to it that it is in the
+//! directory, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
 //! large file is sent by the kernel, and a client that reads it slowly holds no thread.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
@@ -31,6 +31,8 @@ mod head;
 mod page;
 #[path = "http_files/reply.rs"]
 mod reply;
+#[path = "http_files/target.rs"]
+mod target;
 
 use std::io::BufRead;
 use std::path::PathBuf;

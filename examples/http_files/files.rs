@@ -29,6 +29,7 @@ use super::head::tokens;
 use super::page;
 use super::page::Entry;
 use super::reply;
+use super::target;
 
 /// What is served.
 pub struct Site {
@@ -71,8 +72,8 @@ impl Site {
 
     /// Finds what is asked for, or the status that says why not.
     fn look(&self, target: &str) -> Result<Target, u16> {
-        let (path, query) = split(target)?;
-        let names = names(path)?;
+        let (path, query) = target::split(target)?;
+        let names = target::names(path)?;
         let found = self.find(&names)?;
         match (found.metadata.is_dir(), path.ends_with('/')) {
             (false, false) => return Ok(Target::File(found)),
@@ -124,43 +125,6 @@ fn status(error: &io::Error) -> u16 {
         _ if error.kind() == ErrorKind::PermissionDenied => 403,
         _ => 404,
     }
-}
-
-/// The path of a target and its query.
-fn split(target: &str) -> Result<(&str, &str), u16> {
-    let path = match target.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.find('/').map_or("/", |at| &rest[at..]),
-        _ => target,
-    };
-    if !path.starts_with('/') {
-        return Err(400);
-    }
-    Ok(path.split_at(path.find(['?', '#']).unwrap_or(path.len())))
-}
-
-/// The names in a path, decoded; none of them leads upwards.
-fn names(path: &str) -> Result<Vec<Vec<u8>>, u16> {
-    let mut names = Vec::new();
-    for part in path.split('/') {
-        let well_formed = part.split('%').skip(1).all(|rest| {
-            let bytes = rest.as_bytes();
-            bytes.len() >= 2 && bytes[..2].iter().all(u8::is_ascii_hexdigit)
-        });
-        if !well_formed {
-            return Err(400);
-        }
-        let name: Vec<u8> = percent_encoding::percent_decode_str(part).collect();
-        if name.contains(&0) {
-            return Err(400);
-        }
-        match &name[..] {
-            b"" | b"." => {}
-            b".." => return Err(404),
-            name if name.contains(&b'/') => return Err(404),
-            _ => names.push(name),
-        }
-    }
-    Ok(names)
 }
 
 /// Answers with a file, or a part of it, or that the client has it already.

@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 use httparse::Status;
 
+use super::target;
+
 /// The longest target, and the longest head with everything.
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_HEAD: usize = 32 * 1024;
@@ -82,7 +84,12 @@ impl<'a> Head<'a> {
         for &Header { name, value } in request.headers.iter() {
             let is = |other: &str| name.eq_ignore_ascii_case(other);
             match name.len() {
-                4 if is("host") => hosts += 1,
+                4 if is("host") => {
+                    hosts += 1;
+                    if !target::is_host(value) {
+                        return Err(400);
+                    }
+                }
                 5 if is("range") => head.range = Some(value),
                 6 if is("expect") => {
                     if !value.eq_ignore_ascii_case(b"100-continue") {

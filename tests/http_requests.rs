@@ -1,0 +1,71 @@
+//! The example `http_files` takes requests as RFC 9112 writes them, and answers everything else with the right refusal.
+
+mod common;
+
+use common::site::Site;
+use common::site::assert_status;
+use common::site::exchange;
+
+/// RFC 9112, 3.2.
+#[test]
+fn a_host_is_a_host() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let ask =
+        |version, fields: &str| exchange(&server, format!("GET /a.txt {version}\r\n{fields}Connection: close\r\n\r\n"));
+    let right = [
+        "here",
+        "here:8000",
+        "here:",
+        "127.0.0.1:1",
+        "[::1]",
+        "[::1]:80",
+        "a_b.c-d~e",
+        "%41",
+        "xn--bcher-kva.example",
+        "",
+    ];
+    for host in right {
+        assert_status(&ask("HTTP/1.1", &format!("Host: {host}\r\n")), 200);
+        assert_status(&ask("HTTP/1.0", &format!("Host: {host}\r\n")), 200);
+    }
+    let wrong = [
+        "a b",
+        "h/x",
+        "h/",
+        "/",
+        "h?x",
+        "h#x",
+        "user@h",
+        "@h",
+        "h:x",
+        "h:-1",
+        "h:80:80",
+        "h:65536",
+        "::1",
+        "[::1",
+        "[::1]x",
+        "[::g]",
+        "[]",
+        "h\\x",
+        "h<x>",
+        "\"h\"",
+        "%zz",
+        "%4",
+        "h\tx",
+        "b\u{fc}cher",
+        "http://h",
+    ];
+    for host in wrong {
+        for version in ["HTTP/1.1", "HTTP/1.0"] {
+            let answer = ask(version, &format!("Host: {host}\r\n"));
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{host:?}: {answer:.300}");
+        }
+    }
+    assert_status(&ask("HTTP/1.1", ""), 400);
+    assert_status(&ask("HTTP/1.0", ""), 200);
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        assert_status(&ask(version, "Host: here\r\nHost: here\r\n"), 400);
+    }
+    assert!(server.stop().0.success());
+}
