@@ -5,6 +5,9 @@ mod common;
 use common::site::Site;
 use common::site::assert_status;
 use common::site::exchange;
+use common::site::field;
+
+const LAST: &str = "GET /two%20words.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
 
 /// RFC 9112, 3.2.
 #[test]
@@ -66,6 +69,49 @@ fn a_host_is_a_host() {
     assert_status(&ask("HTTP/1.0", ""), 200);
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         assert_status(&ask(version, "Host: here\r\nHost: here\r\n"), 400);
+    }
+    assert!(server.stop().0.success());
+}
+
+/// RFC 9112, 9.3: one `close`, wherever it is, closes.
+#[test]
+fn a_connection_is_closed_if_either_side_says_so() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let cases = [
+        ("1.1", "", true),
+        ("1.1", "Connection: keep-alive\r\n", true),
+        ("1.1", "Connection: upgrade\r\n", true),
+        ("1.1", "Connection: closed, close-ish\r\n", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: CLOSE\r\n", false),
+        ("1.1", "Connection: keep-alive, close\r\n", false),
+        ("1.1", "Connection: close, keep-alive\r\n", false),
+        ("1.1", "Connection: x,close ,y\r\n", false),
+        ("1.1", "Connection: close\r\nConnection: keep-alive\r\n", false),
+        ("1.1", "Connection: keep-alive\r\nConnection: close\r\n", false),
+        ("1.0", "", false),
+        ("1.0", "Connection: keep-alive\r\n", true),
+        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: upgrade\r\n", false),
+        ("1.0", "Connection: close, keep-alive\r\n", false),
+        ("1.0", "Connection: keep-alive, close\r\n", false),
+        ("1.0", "Connection: close\r\nConnection: keep-alive\r\n", false),
+        ("1.0", "Connection: keep-alive\r\nConnection: x\r\nConnection: close\r\n", false),
+    ];
+    for (version, fields, stays) in cases {
+        let answers = exchange(&server, format!("GET /a.txt HTTP/{version}\r\nHost: here\r\n{fields}\r\n{LAST}"));
+        assert_status(&answers, 200);
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 1 + usize::from(stays), "{version} {fields:?}: {answers}");
+        let says = field(&answers, "Connection");
+        let expected = if !stays {
+            Some("close")
+        } else if version == "1.0" {
+            Some("keep-alive")
+        } else {
+            None
+        };
+        assert_eq!(says, expected, "{version} {fields:?}");
     }
     assert!(server.stop().0.success());
 }

@@ -67,13 +67,7 @@ impl<'a> Head<'a> {
 
     fn of(request: &httparse::Request<'_, 'a>, length: usize) -> Result<Self, u16> {
         let is_http_10 = request.version == Some(0);
-        let mut head = Head {
-            target: request.path.unwrap_or_default(),
-            keep_alive: !is_http_10,
-            is_http_10,
-            length,
-            ..Head::default()
-        };
+        let mut head = Head { target: request.path.unwrap_or_default(), is_http_10, length, ..Head::default() };
         if head.target.len() > MAX_TARGET {
             return Err(414);
         }
@@ -81,6 +75,8 @@ impl<'a> Head<'a> {
         let mut content_length = None;
         let mut coding: Option<&[u8]> = None;
         let mut expects = false;
+        // In HTTP/1.1 connections are kept unless one side says otherwise.
+        let (mut closes, mut keeps) = (false, !is_http_10);
         for &Header { name, value } in request.headers.iter() {
             let is = |other: &str| name.eq_ignore_ascii_case(other);
             match name.len() {
@@ -100,11 +96,8 @@ impl<'a> Head<'a> {
                 8 if is("if-range") => head.if_range = Some(value),
                 10 if is("connection") => {
                     for token in tokens(value) {
-                        if token.eq_ignore_ascii_case(b"close") {
-                            head.keep_alive = false;
-                        } else if is_http_10 && token.eq_ignore_ascii_case(b"keep-alive") {
-                            head.keep_alive = true;
-                        }
+                        closes |= token.eq_ignore_ascii_case(b"close");
+                        keeps |= token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
                 13 if is("if-none-match") => head.if_none_match = Some(value),
@@ -147,7 +140,7 @@ impl<'a> Head<'a> {
             return Err(411);
         }
         // The client may or may not send the body after an answer that is not `100 Continue`.
-        head.keep_alive &= !(expects && head.body > 0);
+        head.keep_alive = keeps && !closes && !(expects && head.body > 0);
         Ok(head)
     }
 }
