@@ -63,6 +63,9 @@ const GATHERED: usize = 64 * 1024;
 /// they are.
 const HELD: usize = 1024 * 1024;
 
+/// So many bytes of empty lines before a request are nothing: clients of old sent one behind the body of a POST.
+const BLANK: usize = 16;
+
 /// What is served.
 enum Content {
     /// A fixed answer, for load tests.
@@ -75,6 +78,8 @@ struct Http {
     content: Arc<Content>,
     /// Bytes of a request's body that are still to come, and of no interest.
     skip: u64,
+    /// Bytes of empty lines since the last request.
+    blank: usize,
 }
 
 impl<S: Socket> Handler<Stream<S>> for Http {
@@ -87,8 +92,14 @@ impl<S: Socket> Handler<Stream<S>> for Http {
                 request.consume(count);
                 self.skip -= count as u64;
             }
+            let blank = head::empty_lines(request.buffered(), request.is_ended());
+            request.consume(blank);
+            self.blank += blank;
             let (is_ended, is_stopping) = (request.is_ended(), request.is_stopping());
             let (bytes, out) = request.split_buffered();
+            if self.blank > BLANK {
+                return reply::refuse(out, 400);
+            }
             if bytes.is_empty() {
                 return Ok(Flow::Continue);
             }
@@ -105,6 +116,7 @@ impl<S: Socket> Handler<Stream<S>> for Http {
             };
             let (length, keep_alive) = (head.length, head.keep_alive);
             self.skip = head.body;
+            self.blank = 0;
             request.consume(length);
             if !keep_alive {
                 return Ok(Flow::Close);
@@ -118,7 +130,8 @@ impl<S: Socket> Handler<Stream<S>> for Http {
     /// Tells a client that has not sent the rest of a head in time.
     fn finish(&mut self, request: &mut Stream<S>, end: End) -> HandlerResult<()> {
         let (unread, out) = request.split_buffered();
-        if end == End::TimedOut && !unread.is_empty() && out.pending() == 0 {
+        let has_begun = !unread.trim_ascii().is_empty();
+        if end == End::TimedOut && has_begun && out.pending() == 0 {
             reply::refuse(out, 408)?;
         }
         Ok(())
@@ -134,7 +147,7 @@ impl<S: Socket> HandlerFactory<Stream<S>> for Factory {
     type Handler = Http;
 
     fn make(&self, _: &Stream<S>) -> Http {
-        Http { content: Arc::clone(&self.content), skip: 0 }
+        Http { content: Arc::clone(&self.content), skip: 0, blank: 0 }
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 use common::site::Site;
 use common::site::assert_status;
 use common::site::exchange;
+use common::site::exchange_and_end;
 use common::site::field;
 
 const LAST: &str = "GET /two%20words.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
@@ -113,5 +114,29 @@ fn a_connection_is_closed_if_either_side_says_so() {
         };
         assert_eq!(says, expected, "{version} {fields:?}");
     }
+    assert!(server.stop().0.success());
+}
+
+/// RFC 9112, 2.2.
+#[test]
+fn empty_lines_before_a_request_and_behind_the_last_are_nothing() {
+    let site = Site::new();
+    let server = site.serve(&["--timeout", "1"]);
+    for stray in ["\r\n", "\n", "\r\n\r\n", "\r"] {
+        let alone = exchange_and_end(&server, stray);
+        assert_eq!(alone, "", "{stray:?}: nothing was asked");
+        let behind = exchange_and_end(&server, format!("GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n{stray}"));
+        assert_eq!(behind.matches("HTTP/1.1 ").count(), 1, "{stray:?}: {behind}");
+    }
+    for stray in ["\r\n", "\n", "\r\n\r\n"] {
+        let between = exchange(&server, format!("{stray}GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n{stray}{LAST}"));
+        assert_eq!(between.matches("HTTP/1.1 200 ").count(), 2, "{stray:?}: {between}");
+    }
+    // Half of an empty line is not the beginning of a request that could be late.
+    let late = exchange(&server, "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\r");
+    assert_eq!(late.matches("HTTP/1.1 ").count(), 1, "{late}");
+    // Not for ever.
+    assert_status(&exchange(&server, "\r\n".repeat(1000)), 400);
+    assert_status(&exchange(&server, format!("\r{LAST}")), 400);
     assert!(server.stop().0.success());
 }

@@ -145,6 +145,19 @@ impl<'a> Head<'a> {
     }
 }
 
+/// How many bytes at the beginning are empty lines, ended by CR LF or LF alone; at the end of the input half of one
+/// counts.
+pub fn empty_lines(bytes: &[u8], is_ended: bool) -> usize {
+    let mut rest = bytes;
+    loop {
+        rest = match rest {
+            [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
+            [b'\r'] if is_ended => &[],
+            _ => return bytes.len() - rest.len(),
+        };
+    }
+}
+
 /// The parts of a list, without the space around them.
 pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
