@@ -103,10 +103,18 @@ impl<S: Socket> Handler<Stream<S>> for Http {
             if bytes.is_empty() {
                 return Ok(Flow::Continue);
             }
-            let mut head = match Head::parse(bytes) {
+            let copy;
+            let parsed = match Head::parse(bytes) {
+                Parsed::Later => {
+                    copy = head::as_1_1(bytes);
+                    Head::parse(&copy)
+                }
+                parsed => parsed,
+            };
+            let mut head = match parsed {
                 Parsed::Whole(head) => head,
                 Parsed::Incomplete if !is_ended => return Ok(Flow::Continue),
-                Parsed::Incomplete => return reply::refuse(out, 400),
+                Parsed::Incomplete | Parsed::Later => return reply::refuse(out, 400),
                 Parsed::Refused(status) => return reply::refuse(out, status),
             };
             head.keep_alive &= !is_stopping;

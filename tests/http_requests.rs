@@ -4,6 +4,7 @@ mod common;
 
 use common::site::Site;
 use common::site::assert_status;
+use common::site::body;
 use common::site::exchange;
 use common::site::exchange_and_end;
 use common::site::field;
@@ -138,5 +139,121 @@ fn empty_lines_before_a_request_and_behind_the_last_are_nothing() {
     // Not for ever.
     assert_status(&exchange(&server, "\r\n".repeat(1000)), 400);
     assert_status(&exchange(&server, format!("\r{LAST}")), 400);
+    assert!(server.stop().0.success());
+}
+
+/// RFC 9112, 2.3 and 3.
+#[test]
+fn a_request_line_is_three_words_of_which_the_last_is_a_version() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let wrong = [
+        "GET /f .txt HTTP/1.1",
+        "GET /a.txt  HTTP/1.1",
+        "GET  /a.txt HTTP/1.1",
+        " GET /a.txt HTTP/1.1",
+        "GET /a.txt HTTP/1.1 ",
+        "GET /a.txt HTTP/1.1 x",
+        "GET\t/a.txt HTTP/1.1",
+        "GET /a.txt\tHTTP/1.1",
+        "GET /a.txt",
+        "GET /a.txt ",
+        "GET",
+        "GET ",
+        "/a.txt HTTP/1.1",
+        "GET HTTP/1.1",
+        "GET  HTTP/1.1",
+        "GET /a.txt http/1.1",
+        "GET /a.txt HTTP",
+        "GET /a.txt HTTP/",
+        "GET /a.txt HTTP/1",
+        "GET /a.txt HTTP/1.",
+        "GET /a.txt HTTP/.1",
+        "GET /a.txt HTTP/1.10",
+        "GET /a.txt HTTP/01.1",
+        "GET /a.txt HTTP/1,1",
+        "GET /a.txt HTTP/a.1",
+        "GET /a.txt HTTP/-1.1",
+        "GET /a.txt HTTPS/1.1",
+        "GET /a.txt HTCPCP/1.0",
+        "G\u{e9}T /a.txt HTTP/1.1",
+        "GET, /a.txt HTTP/1.1",
+        "GET: /a.txt HTTP/1.1",
+    ];
+    for line in wrong {
+        let answer = exchange(&server, format!("{line}\r\nHost: here\r\nConnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{line:?}: {answer:.300}");
+    }
+    for version in ["HTTP/0.9", "HTTP/2.0", "HTTP/3.0", "HTTP/9.9"] {
+        let answer = exchange(&server, format!("GET /a.txt {version}\r\nHost: here\r\nConnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 505 "), "{version:?}: {answer:.300}");
+    }
+    // RFC 9110, 2.5: what is said in a later version of HTTP/1 can be read as HTTP/1.1.
+    for version in ["HTTP/1.0", "HTTP/1.1", "HTTP/1.2", "HTTP/1.9"] {
+        let answer = exchange(&server, format!("GET /a.txt {version}\r\nHost: here\r\nConnection: close\r\n\r\n"));
+        assert_eq!((&answer[..12], body(&answer)), ("HTTP/1.1 200", "0123456789"), "{version}: {answer}");
+    }
+    let both = exchange(&server, format!("GET /a.txt HTTP/1.9\r\nHost: here\r\n\r\n{LAST}"));
+    assert_eq!(both.matches("HTTP/1.1 200 ").count(), 2, "{both}");
+    assert_status(&exchange(&server, "GET /a.txt HTTP/1.9\r\n\r\n"), 400);
+    assert!(server.stop().0.success());
+}
+
+/// RFC 9112, 3.2, and RFC 9110, 4.2.
+#[test]
+fn a_target_is_a_path_or_a_whole_address() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let ask =
+        |target: &str| exchange(&server, format!("GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"));
+    let right = [
+        "/a.txt",
+        "/a.txt?",
+        "/a.txt?x=/../y?z",
+        "//a.txt",
+        "/./a.txt",
+        "/%61.txt",
+        "http://here/a.txt",
+        "HTTP://elsewhere:8000/a.txt?x",
+        "http://[::1]/a.txt",
+    ];
+    for target in right {
+        let answer = ask(target);
+        assert_eq!((&answer[..12], body(&answer)), ("HTTP/1.1 200", "0123456789"), "{target}: {answer}");
+    }
+    for target in ["http://here", "http://here?x", "http://here/"] {
+        assert!(ask(target).starts_with("HTTP/1.1 200 "), "{target}");
+    }
+    let wrong = [
+        "http:///a.txt",
+        "http://",
+        "http://?x",
+        "http:/a.txt",
+        "http:a.txt",
+        "http://:80/a.txt",
+        "http://user@here/a.txt",
+        "http://user:word@here/a.txt",
+        "http://here:x/a.txt",
+        "http://[::g]/a.txt",
+        "http://h<x>/a.txt",
+        "ftp://here/a.txt",
+        "https://here/a.txt",
+        "://here/a.txt",
+        "a.txt",
+        "*",
+        "here:80",
+        "?",
+        "/a.txt#x",
+        "/#",
+        "http://here/a.txt#x",
+        "/%",
+        "/%4",
+        "/%g0",
+        "/a.txt%00",
+    ];
+    for target in wrong {
+        let answer = ask(target);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{target:?}: {answer:.300}");
+    }
     assert!(server.stop().0.success());
 }

@@ -59,7 +59,7 @@ impl Site {
 
     /// Writes the answer to a request.
     pub fn answer<S: Socket>(&self, head: &Head<'_>, out: &mut Writer<S>) -> HandlerResult {
-        match self.look(head.target) {
+        match self.look(head.path, head.query) {
             Ok(Target::File(found)) => file(head, found, out),
             Ok(Target::Moved(link)) => {
                 let fields = format!("Location: {link}\r\n");
@@ -71,8 +71,7 @@ impl Site {
     }
 
     /// Finds what is asked for, or the status that says why not.
-    fn look(&self, target: &str) -> Result<Target, u16> {
-        let (path, query) = target::split(target)?;
+    fn look(&self, path: &str, query: &str) -> Result<Target, u16> {
         let names = target::names(path)?;
         let found = self.find(&names)?;
         match (found.metadata.is_dir(), path.ends_with('/')) {

@@ -18,7 +18,10 @@ const MAX_BODY: u64 = 1024 * 1024;
 /// What a request asks for; borrowed from the connection's buffer.
 #[derive(Debug, Default)]
 pub struct Head<'a> {
-    pub target: &'a str,
+    /// Of a folder or file, not decoded yet; begins with a slash.
+    pub path: &'a str,
+    /// With its question mark, where there is one.
+    pub query: &'a str,
     /// Without a body in the answer.
     pub is_head: bool,
     pub keep_alive: bool,
@@ -37,6 +40,8 @@ pub struct Head<'a> {
 pub enum Parsed<'a> {
     Whole(Head<'a>),
     Incomplete,
+    /// In a later version of HTTP/1, which can be read as 1.1: see [`as_1_1`].
+    Later,
     /// With which status to answer before the close.
     Refused(u16),
 }
@@ -56,7 +61,7 @@ impl<'a> Head<'a> {
                 return Parsed::Refused(if long_target { 414 } else { 431 });
             }
             Err(httparse::Error::TooManyHeaders) => return Parsed::Refused(431),
-            Err(httparse::Error::Version) => return Parsed::Refused(505),
+            Err(httparse::Error::Version) => return Self::of_another_version(bytes),
             Err(_) => return Parsed::Refused(400),
         };
         match Self::of(&request, length) {
@@ -65,10 +70,31 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// What the parser took for a bad version may be a line that is none at all.
+    fn of_another_version(bytes: &[u8]) -> Parsed<'a> {
+        let Some(line) = first_line(bytes) else {
+            return if bytes.len() > MAX_TARGET { Parsed::Refused(414) } else { Parsed::Incomplete };
+        };
+        let is_one = line.iter().filter(|&&byte| byte == b' ').count() == 2;
+        match line.rsplit(|&byte| byte == b' ').next() {
+            Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+                if is_one && major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                if *major == b'1' {
+                    Parsed::Later
+                } else {
+                    Parsed::Refused(505)
+                }
+            }
+            _ => Parsed::Refused(400),
+        }
+    }
+
     fn of(request: &httparse::Request<'_, 'a>, length: usize) -> Result<Self, u16> {
         let is_http_10 = request.version == Some(0);
-        let mut head = Head { target: request.path.unwrap_or_default(), is_http_10, length, ..Head::default() };
-        if head.target.len() > MAX_TARGET {
+        let mut head = Head { is_http_10, length, ..Head::default() };
+        let target = request.path.unwrap_or_default();
+        if target.len() > MAX_TARGET {
             return Err(414);
         }
         let mut hosts = 0;
@@ -136,6 +162,7 @@ impl<'a> Head<'a> {
             "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => return Err(405),
             _ => return Err(501),
         }
+        (head.path, head.query) = target::split(target).ok_or(400_u16)?;
         if coding.is_some() {
             return Err(411);
         }
@@ -143,6 +170,21 @@ impl<'a> Head<'a> {
         head.keep_alive = keeps && !closes && !(expects && head.body > 0);
         Ok(head)
     }
+}
+
+/// The first line without its end, once it is there.
+fn first_line(bytes: &[u8]) -> Option<&[u8]> {
+    let line = &bytes[..bytes.iter().position(|&byte| byte == b'\n')?];
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// A copy of a head with the version that the parser knows.
+pub fn as_1_1(bytes: &[u8]) -> Vec<u8> {
+    let mut copy = bytes.to_vec();
+    if let Some(minor) = first_line(bytes).and_then(|line| copy.get_mut(line.len().checked_sub(1)?)) {
+        *minor = b'1';
+    }
+    copy
 }
 
 /// How many bytes at the beginning are empty lines, ended by CR LF or LF alone; at the end of the input half of one

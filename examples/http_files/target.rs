@@ -1,6 +1,8 @@
 //! What a request is for: a host, and names that lead to a file or folder.
 
+use fluent_uri::Uri;
 use fluent_uri::UriRef;
+use fluent_uri::component::Scheme;
 
 /// Whether this is a host with or without a port, and nothing else.
 pub fn is_host(value: &[u8]) -> bool {
@@ -13,16 +15,25 @@ pub fn is_host(value: &[u8]) -> bool {
     })
 }
 
-/// The path of a target and its query.
-pub fn split(target: &str) -> Result<(&str, &str), u16> {
-    let path = match target.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.find('/').map_or("/", |at| &rest[at..]),
-        _ => target,
-    };
-    if !path.starts_with('/') {
-        return Err(400);
+/// The path of a target and its query, if it is a path or the whole address of something.
+pub fn split(target: &str) -> Option<(&str, &str)> {
+    const HTTP: &Scheme = Scheme::new_or_panic("http");
+    // A fragment is for the client to keep.
+    if target.contains('#') {
+        return None;
     }
-    Ok(path.split_at(path.find(['?', '#']).unwrap_or(path.len())))
+    let rest = if target.starts_with('/') {
+        target
+    } else {
+        let uri = Uri::parse(target).ok()?;
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty())?.as_str();
+        if uri.scheme() != HTTP || !is_host(authority.as_bytes()) {
+            return None;
+        }
+        target.get("http://".len() + authority.len()..)?
+    };
+    let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    Some((if path.is_empty() { "/" } else { path }, query))
 }
 
 /// The names in a path, decoded; none of them leads upwards.
