@@ -98,7 +98,7 @@ impl<S: Socket> Handler<Stream<S>> for Http {
             let (is_ended, is_stopping) = (request.is_ended(), request.is_stopping());
             let (bytes, out) = request.split_buffered();
             if self.blank > BLANK {
-                return reply::refuse(out, 400);
+                return reply::refuse(out, 400, bytes);
             }
             if bytes.is_empty() {
                 return Ok(Flow::Continue);
@@ -114,8 +114,8 @@ impl<S: Socket> Handler<Stream<S>> for Http {
             let mut head = match parsed {
                 Parsed::Whole(head) => head,
                 Parsed::Incomplete if !is_ended => return Ok(Flow::Continue),
-                Parsed::Incomplete | Parsed::Later => return reply::refuse(out, 400),
-                Parsed::Refused(status) => return reply::refuse(out, status),
+                Parsed::Incomplete | Parsed::Later => return reply::refuse(out, 400, bytes),
+                Parsed::Refused(status) => return reply::refuse(out, status, bytes),
             };
             head.keep_alive &= !is_stopping;
             let flow = match &*self.content {
@@ -140,7 +140,7 @@ impl<S: Socket> Handler<Stream<S>> for Http {
         let (unread, out) = request.split_buffered();
         let has_begun = !unread.trim_ascii().is_empty();
         if end == End::TimedOut && has_begun && out.pending() == 0 {
-            reply::refuse(out, 408)?;
+            reply::refuse(out, 408, unread)?;
         }
         Ok(())
     }

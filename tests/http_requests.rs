@@ -257,3 +257,46 @@ fn a_target_is_a_path_or_a_whole_address() {
     }
     assert!(server.stop().0.success());
 }
+
+/// RFC 9110, 9.3.2: whatever it is that is wrong with the request.
+#[test]
+fn no_answer_to_head_has_a_body() {
+    let site = Site::new();
+    let server = site.serve(&["--timeout", "1"]);
+    let long = "x".repeat(100_000);
+    let cases = [
+        ("HEAD /a.txt HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nno field\r\n\r\n".to_owned(), 400),
+        ("\r\nHEAD /a.txt HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt b HTTP/1.1\r\nHost: here\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt HTTP/7.1\r\nHost: here\r\n\r\n".to_owned(), 505),
+        ("HEAD /nothing HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".to_owned(), 404),
+        ("HEAD /folder HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".to_owned(), 301),
+        ("HEAD http:///a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nExpect: more\r\n\r\n".to_owned(), 417),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nContent-Length: x\r\n\r\n".to_owned(), 400),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nContent-Length: 99999999\r\n\r\n".to_owned(), 413),
+        ("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 411),
+        (format!("HEAD /{long} HTTP/1.1\r\nHost: here\r\n\r\n"), 414),
+        (format!("HEAD /a.txt HTTP/1.1\r\nHost: here\r\nX: {long}\r\n\r\n"), 431),
+        // It does not come in time, and does not come whole.
+        ("HEAD /a.txt HTTP/1.1\r\nHos".to_owned(), 408),
+        ("HEAD ".to_owned(), 408),
+    ];
+    for (request, status) in cases {
+        let answer = exchange(&server, &request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:.60}: {answer:.300}");
+        assert_eq!(body(&answer), "", "{request:.60}");
+        assert!(field(&answer, "Content-Length").is_some_and(|length| length != "0"), "{request:.60}: {answer}");
+    }
+    let cut = exchange_and_end(&server, "HEAD /a.txt HTTP/1.1\r\nHost");
+    assert_status(&cut, 400);
+    assert_eq!(body(&cut), "");
+    // Where it is not HEAD there is one.
+    for method in ["HEADS", "head", "GET"] {
+        let answer = exchange(&server, format!("{method} /a.txt HTTP/1.1\r\n\r\n"));
+        assert_ne!(body(&answer), "", "{method}");
+    }
+    assert!(server.stop().0.success());
+}

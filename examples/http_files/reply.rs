@@ -98,9 +98,10 @@ pub fn error(out: &mut impl Write, status: u16, head: &Head<'_>) -> HandlerResul
     text(out, status, head, fields, "text/plain", &format!("{status} {}\n", reason(status)))
 }
 
-/// The last answer to what is no request: where the next one begins nobody knows.
-pub fn refuse(out: &mut impl Write, status: u16) -> HandlerResult {
-    error(out, status, &Head::default())?;
+/// The last answer to bytes that are no request: where the next one begins is not known. What the client means as HEAD
+/// gets no body all the same, or it would read the body as an answer.
+pub fn refuse(out: &mut impl Write, status: u16, bytes: &[u8]) -> HandlerResult {
+    error(out, status, &Head { is_head: bytes.starts_with(b"HEAD "), ..Head::default() })?;
     Ok(Flow::Close)
 }
 
