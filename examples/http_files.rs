@@ -13,7 +13,7 @@
 //! `pool`).
 //!
 //! `head` takes requests apart, `target` what they ask for, `files` finds it, `beneath` sees to it that it is in the
-//! directory, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
+//! directory, `conditions` decides whether the client needs it, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
 //! large file is sent by the kernel, and a client that reads it slowly holds no thread.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
@@ -21,6 +21,8 @@
 #[path = "http_files/beneath.rs"]
 mod beneath;
 mod common;
+#[path = "http_files/conditions.rs"]
+mod conditions;
 #[path = "http_files/dates.rs"]
 mod dates;
 #[path = "http_files/files.rs"]

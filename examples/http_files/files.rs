@@ -7,12 +7,8 @@ use std::io;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use rustix::fs::Dir;
 use rustix::io::Errno;
@@ -22,10 +18,9 @@ use socketserver::Socket;
 use socketserver::Writer;
 
 use super::beneath::Root;
-use super::dates;
+use super::conditions::Validators;
 use super::head::Head;
 use super::head::number;
-use super::head::tokens;
 use super::page;
 use super::page::Entry;
 use super::reply;
@@ -65,7 +60,14 @@ impl Site {
                 let fields = format!("Location: {link}\r\n");
                 reply::text(out, 301, head, &fields, "text/plain", "301 Moved Permanently\n")
             }
-            Ok(Target::Page(page)) => reply::text(out, 200, head, "Cache-Control: no-cache\r\n", "text/html", &page),
+            Ok(Target::Page(page)) => {
+                let fields = "Cache-Control: no-cache\r\n";
+                match head.conditions.refusal(&Validators::default()) {
+                    Some(304) => reply::unmodified(out, head, fields),
+                    Some(status) => reply::error(out, status, head),
+                    None => reply::text(out, 200, head, fields, "text/html", &page),
+                }
+            }
             Err(status) => reply::error(out, status, head),
         }
     }
@@ -130,18 +132,14 @@ fn status(error: &io::Error) -> u16 {
 fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> HandlerResult {
     let Found { name, file, metadata } = found;
     let length = metadata.len();
-    let etag = format!("\"{:x}-{:x}-{length:x}\"", metadata.mtime(), metadata.mtime_nsec());
-    let modified = modified(&metadata);
-    let mut validators = format!("ETag: {etag}\r\n");
-    if let Some(date) = modified.and_then(dates::written) {
-        validators += &format!("Last-Modified: {date}\r\n");
+    let validators = Validators::of(&metadata);
+    let fields = validators.fields();
+    match head.conditions.refusal(&validators) {
+        Some(304) => return reply::unmodified(out, head, &fields),
+        Some(status) => return reply::error(out, status, head),
+        None => {}
     }
-    if is_unchanged(head, &etag, modified) {
-        reply::begin(out, 304, head)?;
-        write!(out, "{validators}\r\n")?;
-        return Ok(Flow::Continue);
-    }
-    let wanted = head.range.filter(|_| !head.is_head && may_be_part(head, &etag, modified));
+    let wanted = head.conditions.range(&validators).filter(|_| !head.is_head);
     let (status, at, end) = match wanted.map_or(Range::Whole, |value| range(value, length)) {
         Range::Whole => (200, 0, length),
         Range::Part(at, end) => (206, at, end),
@@ -153,11 +151,7 @@ fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> Handle
     reply::begin(out, status, head)?;
     let kind = mime_guess::from_path(&name).first_or_octet_stream();
     let charset = if kind.type_() == mime_guess::mime::TEXT { "; charset=utf-8" } else { "" };
-    write!(
-        out,
-        "{validators}Accept-Ranges: bytes\r\nContent-Type: {kind}{charset}\r\nContent-Length: {}\r\n",
-        end - at
-    )?;
+    write!(out, "{fields}Accept-Ranges: bytes\r\nContent-Type: {kind}{charset}\r\nContent-Length: {}\r\n", end - at)?;
     if status == 206 {
         write!(out, "Content-Range: bytes {at}-{}/{length}\r\n", end - 1)?;
     }
@@ -168,30 +162,6 @@ fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> Handle
     out.send_file(file, at, end - at)?;
     // Another file behind it would have to wait for it.
     Ok(Flow::Flush)
-}
-
-/// The second in which a file has changed; now, if that is still to come.
-fn modified(metadata: &Metadata) -> Option<SystemTime> {
-    let since = UNIX_EPOCH.elapsed().ok()?.as_secs().min(metadata.mtime().try_into().ok()?);
-    Some(UNIX_EPOCH + Duration::from_secs(since))
-}
-
-/// Whether the client has the file as it is; its tag counts for more than its date.
-fn is_unchanged(head: &Head<'_>, etag: &str, modified: Option<SystemTime>) -> bool {
-    match (head.if_none_match, head.if_modified_since) {
-        (Some(tags), _) => tokens(tags).any(|tag| {
-            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
-            tag == b"*" || tag == etag.as_bytes()
-        }),
-        (None, Some(value)) => dates::read(value).zip(modified).is_some_and(|(date, modified)| modified <= date),
-        (None, None) => false,
-    }
-}
-
-/// Whether a part of this file fits to what the client has of it.
-fn may_be_part(head: &Head<'_>, etag: &str, modified: Option<SystemTime>) -> bool {
-    head.if_range
-        .is_none_or(|value| value == etag.as_bytes() || modified.is_some_and(|_| dates::read(value) == modified))
 }
 
 enum Range {

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 use httparse::Status;
 
+use super::conditions::Conditions;
 use super::target;
 
 /// The longest target, and the longest head with everything.
@@ -26,10 +27,7 @@ pub struct Head<'a> {
     pub is_head: bool,
     pub keep_alive: bool,
     pub is_http_10: bool,
-    pub range: Option<&'a [u8]>,
-    pub if_range: Option<&'a [u8]>,
-    pub if_none_match: Option<&'a [u8]>,
-    pub if_modified_since: Option<&'a [u8]>,
+    pub conditions: Conditions<'a>,
     /// Bytes of the head, and of the body behind it.
     pub length: usize,
     pub body: u64,
@@ -112,35 +110,31 @@ impl<'a> Head<'a> {
                         return Err(400);
                     }
                 }
-                5 if is("range") => head.range = Some(value),
                 6 if is("expect") => {
                     if !value.eq_ignore_ascii_case(b"100-continue") {
                         return Err(417);
                     }
                     expects = true;
                 }
-                8 if is("if-range") => head.if_range = Some(value),
                 10 if is("connection") => {
                     for token in tokens(value) {
                         closes |= token.eq_ignore_ascii_case(b"close");
                         keeps |= token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
-                13 if is("if-none-match") => head.if_none_match = Some(value),
                 14 if is("content-length") => {
                     let new = number(value).ok_or(400_u16)?;
                     if content_length.replace(new).is_some_and(|old| old != new) {
                         return Err(400);
                     }
                 }
-                17 if is("if-modified-since") => head.if_modified_since = Some(value),
                 17 if is("transfer-encoding") => {
                     let twice = coding.replace(value).is_some();
                     if twice {
                         return Err(400);
                     }
                 }
-                _ => {}
+                _ => head.conditions.take(name, value),
             }
         }
         if hosts > 1 || hosts == 0 && !is_http_10 {

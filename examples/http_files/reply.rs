@@ -56,6 +56,7 @@ fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         411 => "Length Required",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
         416 => "Range Not Satisfiable",
@@ -89,6 +90,13 @@ pub fn text(out: &mut impl Write, status: u16, head: &Head<'_>, fields: &str, ki
     if !head.is_head {
         out.write_all(body.as_bytes())?;
     }
+    Ok(Flow::Continue)
+}
+
+/// Tells the client that it has what it asks for.
+pub fn unmodified(out: &mut impl Write, head: &Head<'_>, fields: &str) -> HandlerResult {
+    begin(out, 304, head)?;
+    write!(out, "{fields}\r\n")?;
     Ok(Flow::Continue)
 }
 
