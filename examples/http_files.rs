@@ -13,7 +13,7 @@
 //! `pool`).
 //!
 //! `head` takes requests apart, `target` what they ask for, `files` finds it, `beneath` sees to it that it is in the
-//! directory, `conditions` decides whether the client needs it, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
+//! directory, `conditions` decides whether the client needs it, and `part` how much, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
 //! large file is sent by the kernel, and a client that reads it slowly holds no thread.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
@@ -31,6 +31,8 @@ mod files;
 mod head;
 #[path = "http_files/page.rs"]
 mod page;
+#[path = "http_files/part.rs"]
+mod part;
 #[path = "http_files/reply.rs"]
 mod reply;
 #[path = "http_files/target.rs"]

@@ -202,3 +202,87 @@ fn conditions_on_what_is_no_file() {
     check(&server, "/a.txt%00", &[(every, 400)]);
     assert!(server.stop().0.success());
 }
+
+#[test]
+fn ranges() {
+    let (_site, server) = serve();
+    let parts = [
+        ("bytes=0-0", "0"),
+        ("bytes=0-9", "0123456789"),
+        ("bytes=0-", "0123456789"),
+        ("bytes=9-", "9"),
+        ("bytes=5-100", "56789"),
+        ("bytes=5-99999999999999999999999", "56789"),
+        ("bytes=-1", "9"),
+        ("bytes=-10", "0123456789"),
+        ("bytes=-100", "0123456789"),
+        ("BYTES=2-3", "23"),
+        ("bytes=002-003", "23"),
+        ("bytes= 2-3", "23"),
+        ("bytes=2-3,", "23"),
+    ];
+    for (range, part) in parts {
+        let answer = ask(&server, "GET", "/a.txt", &[&format!("Range: {range}")]);
+        assert_eq!((&answer[..12], body(&answer)), ("HTTP/1.1 206", part), "{range}: {answer}");
+        let from = part.as_bytes()[0] - b'0';
+        let told = format!("bytes {from}-{}/10", usize::from(from) + part.len() - 1);
+        assert_eq!(field(&answer, "Content-Range"), Some(&*told), "{range}");
+        assert_eq!(field(&answer, "Content-Length"), Some(&*part.len().to_string()), "{range}");
+    }
+    for range in ["bytes=10-", "bytes=10-20", "bytes=99999999999999999999999-", "bytes=-0", "bytes=20-,30-"] {
+        let answer = ask(&server, "GET", "/a.txt", &[&format!("Range: {range}")]);
+        assert!(answer.starts_with("HTTP/1.1 416 "), "{range}: {answer}");
+        assert_eq!(field(&answer, "Content-Range"), Some("bytes */10"), "{range}");
+    }
+    // 14.2: what is no range of bytes is ignored, and several may be.
+    for range in [
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=3-2",
+        "bytes=+1-2",
+        "bytes=1",
+        "bytes=1-2-3",
+        "bytes=0x1-2",
+        "lines=0-1",
+        "bytes=0-1,3-4",
+        "bytes=1 - 2",
+        "bytes 1-2",
+        "bytes=-+1",
+        "bytes=--1",
+    ] {
+        let answer = ask(&server, "GET", "/a.txt", &[&format!("Range: {range}")]);
+        assert_eq!((&answer[..12], body(&answer)), ("HTTP/1.1 200", "0123456789"), "{range}: {answer}");
+    }
+    let twice = ask(&server, "GET", "/a.txt", &["Range: bytes=0-1", "Range: bytes=0-1"]);
+    assert_eq!((&twice[..12], body(&twice)), ("HTTP/1.1 200", "0123456789"), "{twice}");
+    assert!(server.stop().0.success());
+}
+
+/// 14.1.2: its last bytes are all it has.
+#[test]
+fn ranges_of_an_empty_file() {
+    let (_site, server) = serve();
+    for (range, status) in [
+        ("bytes=-5", 200),
+        ("bytes=-1", 200),
+        ("bytes=0-,-5", 200),
+        ("bytes=-0", 416),
+        ("bytes=0-", 416),
+        ("bytes=0-0", 416),
+        ("bytes=5-", 416),
+    ] {
+        let answer = ask(&server, "GET", "/empty", &[&format!("Range: {range}")]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{range}: {answer}");
+        if status == 200 {
+            assert_eq!(
+                (field(&answer, "Content-Length"), field(&answer, "Content-Range")),
+                (Some("0"), None),
+                "{range}"
+            );
+        }
+    }
+    assert!(server.stop().0.success());
+}

@@ -20,9 +20,10 @@ use socketserver::Writer;
 use super::beneath::Root;
 use super::conditions::Validators;
 use super::head::Head;
-use super::head::number;
 use super::page;
 use super::page::Entry;
+use super::part::Part;
+use super::part::part;
 use super::reply;
 use super::target;
 
@@ -140,10 +141,10 @@ fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> Handle
         None => {}
     }
     let wanted = head.conditions.range(&validators).filter(|_| !head.is_head);
-    let (status, at, end) = match wanted.map_or(Range::Whole, |value| range(value, length)) {
-        Range::Whole => (200, 0, length),
-        Range::Part(at, end) => (206, at, end),
-        Range::Outside => {
+    let (status, at, end) = match wanted.map_or(Part::Whole, |value| part(value, length)) {
+        Part::Whole => (200, 0, length),
+        Part::Bytes(part) => (206, part.start, part.end),
+        Part::Nothing => {
             let fields = format!("Content-Range: bytes */{length}\r\n");
             return reply::text(out, 416, head, &fields, "text/plain", "416 Range Not Satisfiable\n");
         }
@@ -162,28 +163,4 @@ fn file<S: Socket>(head: &Head<'_>, found: Found, out: &mut Writer<S>) -> Handle
     out.send_file(file, at, end - at)?;
     // Another file behind it would have to wait for it.
     Ok(Flow::Flush)
-}
-
-enum Range {
-    Whole,
-    /// From where to before where.
-    Part(u64, u64),
-    Outside,
-}
-
-/// A single range of bytes; what is no such thing is ignored, as the standard allows.
-fn range(value: &[u8], length: u64) -> Range {
-    let Some((unit, value)) = value.split_at_checked(6) else { return Range::Whole };
-    let mut ends = value.trim_ascii().splitn(2, |&byte| byte == b'-');
-    let (Some(first), Some(last)) = (ends.next(), ends.next()) else { return Range::Whole };
-    if !unit.eq_ignore_ascii_case(b"bytes=") {
-        return Range::Whole;
-    }
-    let (at, end) = match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => (first, length.min(last.saturating_add(1))),
-        (Some(first), None) if last.is_empty() => (first, length),
-        (None, Some(count)) if first.is_empty() => (length - count.min(length), length),
-        _ => return Range::Whole,
-    };
-    if at < end { Range::Part(at, end) } else { Range::Outside }
 }

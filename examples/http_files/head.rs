@@ -200,7 +200,7 @@ pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Digits, and nothing but digits.
-pub fn number(digits: &[u8]) -> Option<u64> {
+fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
