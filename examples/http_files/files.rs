@@ -32,8 +32,9 @@ pub struct Site {
     root: Root,
 }
 
-/// A file or folder, open, under the last of its names.
+/// A file, open.
 struct Found {
+    /// From the root.
     name: PathBuf,
     file: File,
     metadata: Metadata,
@@ -76,30 +77,37 @@ impl Site {
     /// Finds what is asked for, or the status that says why not.
     fn look(&self, path: &str, query: &str) -> Result<Target, u16> {
         let names = target::names(path)?;
-        let found = self.find(&names)?;
-        match (found.metadata.is_dir(), path.ends_with('/')) {
-            (false, false) => return Ok(Target::File(found)),
+        match (self.find(&names)?.is_dir(), path.ends_with('/')) {
+            (false, false) => return self.read(&names).map(Target::File),
             (false, true) => return Err(404),
             // Put together anew: `//host` as it came would lead to another host.
             (true, false) => return Ok(Target::Moved(page::link(&names, true) + query)),
             (true, true) => {}
         }
         for index in ["index.html", "index.htm"] {
-            match self.find(&[&names[..], &[index.into()]].concat()) {
-                Ok(found) if found.metadata.is_file() => return Ok(Target::File(found)),
-                _ => {}
+            let names = [&names[..], &[index.into()]].concat();
+            if self.find(&names).is_ok_and(|found| found.is_file()) {
+                return self.read(&names).map(Target::File);
             }
         }
-        let entries = self.entries(&names, &found.file).map_err(|error| status(&error))?;
+        let folder = self.root.read(&joined(&names)).map_err(|error| status(&error))?;
+        let entries = self.entries(&names, &folder).map_err(|error| status(&error))?;
         Ok(Target::Page(page::draw(&names, entries)))
     }
 
-    fn find(&self, names: &[Vec<u8>]) -> Result<Found, u16> {
-        let path: PathBuf = names.iter().map(|name| OsStr::from_bytes(name)).collect();
-        let file = self.root.find(&path).map_err(|error| status(&error))?;
+    /// What has these names, if it is a file or folder.
+    fn find(&self, names: &[Vec<u8>]) -> Result<Metadata, u16> {
+        let found = self.root.look(&joined(names)).map_err(|error| status(&error))?;
+        if found.is_file() || found.is_dir() { Ok(found) } else { Err(404) }
+    }
+
+    /// Opens the file that has these names.
+    fn read(&self, names: &[Vec<u8>]) -> Result<Found, u16> {
+        let path = joined(names);
+        let file = self.root.read(&path).map_err(|error| status(&error))?;
         let metadata = file.metadata().map_err(|error| status(&error))?;
-        let name = path.file_name().unwrap_or_default().into();
-        if metadata.is_file() || metadata.is_dir() { Ok(Found { name, file, metadata }) } else { Err(404) }
+        // It may have become something else since it was looked at.
+        if metadata.is_file() { Ok(Found { name: path, file, metadata }) } else { Err(404) }
     }
 
     /// What is in a folder, as far as it is served.
@@ -111,13 +119,18 @@ impl Site {
                 continue;
             }
             // As it would be found if it were asked for.
-            if let Ok(Found { metadata, .. }) = self.find(&[names, std::slice::from_ref(&name)].concat()) {
-                let modified = metadata.modified().ok();
-                entries.push(Entry { name, is_folder: metadata.is_dir(), size: metadata.len(), modified });
+            if let Ok(found) = self.find(&[names, std::slice::from_ref(&name)].concat()) {
+                let modified = found.modified().ok();
+                entries.push(Entry { name, is_folder: found.is_dir(), size: found.len(), modified });
             }
         }
         Ok(entries)
     }
+}
+
+/// The path from the root.
+fn joined(names: &[Vec<u8>]) -> PathBuf {
+    names.iter().map(|name| OsStr::from_bytes(name)).collect()
 }
 
 fn status(error: &io::Error) -> u16 {
