@@ -209,19 +209,19 @@ fn set(call: &mut Call<'_>) -> Outcome {
             answer_old = true;
         } else if is("keepttl") && time.is_none() {
             keep = true;
-        } else if (is("ex") || is("px") || is("exat") || is("pxat")) && time.is_none() && !keep {
-            let unit = if is("px") || is("pxat") { 1 } else { 1000 };
-            let from = if is("ex") || is("px") { now() } else { 0 };
-            time = Some((call.args.next().ok_or(SYNTAX)?, unit, from));
+        } else if let Some(way) = TimeOption::named(option)
+            && time.is_none_or(|(before, _)| before == way)
+            && !keep
+        {
+            // Given again, the last one counts, and those before are not looked at.
+            time = Some((way, call.args.next().ok_or(SYNTAX)?));
         } else {
             return Err(SYNTAX);
         }
     }
     let expiry = match time {
-        Some((time, unit, from)) => {
-            let at = integer(time)?.checked_mul(unit).filter(|time| *time > 0);
-            let at = at.and_then(|time| time.checked_add_unsigned(from));
-            Expiry::At(at.ok_or(Refusal::Text("invalid expire time in 'set' command"))? as u64)
+        Some((way, time)) => {
+            Expiry::At(way.at(integer(time)?).ok_or(Refusal::Text("invalid expire time in 'set' command"))?)
         }
         None if keep => Expiry::Keep,
         None => Expiry::Never,
@@ -239,6 +239,36 @@ fn set(call: &mut Call<'_>) -> Outcome {
         shard.set(key, value, expiry);
     }
     Ok(())
+}
+
+/// How the time at which a key expires is given.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct TimeOption {
+    /// In milliseconds.
+    unit: i64,
+    /// From now on, not from 1970.
+    relative: bool,
+}
+
+impl TimeOption {
+    fn named(option: &[u8]) -> Option<Self> {
+        let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
+        let (unit, relative) = match () {
+            () if is("ex") => (1000, true),
+            () if is("px") => (1, true),
+            () if is("exat") => (1000, false),
+            () if is("pxat") => (1, false),
+            () => return None,
+        };
+        Some(Self { unit, relative })
+    }
+
+    /// In milliseconds since 1970; `None` for times that do not exist.
+    fn at(self, time: i64) -> Option<u64> {
+        let from = if self.relative { now() } else { 0 };
+        let at = time.checked_mul(self.unit).filter(|time| *time > 0)?.checked_add_unsigned(from)?;
+        u64::try_from(at).ok()
+    }
 }
 
 fn del(call: &mut Call<'_>) -> Outcome {
