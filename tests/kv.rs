@@ -166,6 +166,17 @@ const RAW: &[(&[u8], &str)] = &[
     (b"*1\r\n\xff\r\n", "-ERR Protocol error: expected \\'$\\', got \\'\\xff\\'|"),
     (b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", "$0||"),
     (b"PING\r\n*2\r\n$4\r\nEC", "+PONG|"),
+    // What a web page can make a browser send: closed without a word, and nothing behind it is run.
+    (b"POST / HTTP/1.1\r\nContent-Length: 21\r\n\r\nSET x 1\r\nECHO there\r\n", ""),
+    (b"PUT / HTTP/1.1\r\nHost: 127.0.0.1:6379\r\n\r\nSET x 1\r\nECHO there\r\n", ""),
+    (b"PING\r\nhOST: a\r\nSET x 1\r\nPING\r\n", ""),
+    (b"*2\r\n$4\r\npOsT\r\n$1\r\n/\r\nSET x 1\r\nPING\r\n", ""),
+    (b"\"post\"\r\nSET x 1\r\nPING\r\n", ""),
+    (b"GET x\r\n", "$-1|"),
+    (
+        b"HOST\r\nPOST:\r\nPOS\r\n",
+        "-ERR unknown command \\'HOST\\', with args beginning with: |-ERR unknown command \\'POST:\\', with args beginning with: |-ERR unknown command \\'POS\\', with args beginning with: |",
+    ),
 ];
 
 #[test]

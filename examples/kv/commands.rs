@@ -120,6 +120,11 @@ pub fn run(store: &Store, mut args: Args<'_>, output: &mut Vec<u8>) -> Flow {
     let count = args.len() as i32;
     let Some(name) = args.next() else { return Flow::Continue };
     let Some(spec) = find(name) else {
+        if is_http(name) {
+            // As Redis does: what was answered before it and has not left yet goes with it.
+            output.clear();
+            return Flow::Close;
+        }
         put_error(output, &unknown(name, args));
         return Flow::Continue;
     };
@@ -136,6 +141,12 @@ pub fn run(store: &Store, mut args: Args<'_>, output: &mut Vec<u8>) -> Flow {
         Err(Refusal::Told(text)) => put_error(output, text.as_bytes()),
     }
     if spec.name == "quit" { Flow::Close } else { Flow::Continue }
+}
+
+/// Whether it is a line of an HTTP request, which a web page can make a browser send to any port: its body would be run
+/// as commands, with the rights of the browser's user.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 pub fn find(name: &[u8]) -> Option<&'static Spec> {
