@@ -48,6 +48,10 @@ const USAGE: &str =
 /// Answers for a client that does not read are held up to here; then its worker waits for it.
 const HELD_ANSWERS: usize = 16 * 1024 * 1024;
 
+/// A client may be silent for ever, but it has to be there: after this long its system is asked, and then as often again;
+/// nine questions without an answer are the end. Ten minutes in all, as in Redis (`tcp-keepalive`).
+const ASKED_AFTER: Duration = Duration::from_secs(60);
+
 /// Makes the handlers, which share one store; between times it looks for keys whose time is over.
 struct Clients {
     store: Arc<Store>,
@@ -85,6 +89,7 @@ fn main() -> common::Outcome {
             clients,
             service_interval(often),
             idle_timeout(None),
+            keepalive(ASKED_AFTER),
             max_pending_output(HELD_ANSWERS)
         ),
         "unix" => serve_with!(

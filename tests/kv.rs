@@ -287,6 +287,33 @@ fn clients_at_the_same_time_lose_no_increment() {
     assert_eq!(conversation(&server.address, &command("GET n")), "$4|4000|");
 }
 
+/// The kernel's row for the server's end of a connection; its timer is the sixth column, and `02:` is a probe to come.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_says_nothing_is_asked_whether_it_is_still_there() {
+    for dispatch in ["sync", "threads", "pool"] {
+        let server = kv(dispatch);
+        let mut client = connect(&server.address);
+        client.write_all(b"PING\r\n").expect("send");
+        client.read_exact(&mut [0; 7]).expect("the answer");
+        let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+        let (near, far) = (port(server.socket_address()), port(client.local_addr().expect("an address")));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+            let columns = |row: &str| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let mut rows = table.lines().map(columns);
+            let row = rows.find(|row| row[1].ends_with(&near) && row[2].ends_with(&far)).expect("the connection");
+            if row[5].starts_with("02:") {
+                break;
+            }
+            // Until the answer is acknowledged, the timer is that of its next transmission.
+            assert!(Instant::now() < deadline, "{dispatch}: {row:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 #[test]
 fn a_process_per_client_is_refused_with_the_reason() {
     let output = Command::new(example::program("kv")).args(["--dispatch", "fork"]).output().expect("it ends");
