@@ -1,4 +1,4 @@
-//! A store of keys and values that Redis clients take for Redis: RESP2, pipelining, plain lines, expiry.
+//! A store of keys and values that Redis clients take for Redis: RESP2 and RESP3, pipelining, plain lines, expiry.
 //!
 //! ```text
 //! cargo run --release --example kv
@@ -11,28 +11,40 @@
 //! ```
 //!
 //! Commands: PING ECHO GET SET (EX PX EXAT PXAT NX XX GET KEEPTTL) DEL EXISTS MGET MSET INCR DECR INCRBY DECRBY EXPIRE
-//! PEXPIRE TTL PTTL PERSIST DBSIZE FLUSHALL FLUSHDB INFO COMMAND CONFIG GET, SELECT 0, QUIT.
+//! PEXPIRE TTL PTTL PERSIST DBSIZE FLUSHALL FLUSHDB; HELLO AUTH CLIENT (ID INFO GETNAME SETNAME SETINFO) SELECT 0 RESET
+//! QUIT; INFO COMMAND (COUNT DOCS INFO LIST) CONFIG GET.
 //!
 //! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the
-//! answers to a pipeline in one write; `resp` is the codec, `store` the map, `commands` what is done with them.
+//! answers to a pipeline in one write. `resp` is the codec and `reply` what it is answered with; `store` is the map,
+//! `commands` the list of what can be done, and the other modules do it.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
+#[path = "kv/client.rs"]
+mod client;
 #[path = "kv/commands.rs"]
 mod commands;
 mod common;
-#[path = "kv/info.rs"]
-mod info;
+#[path = "kv/connection.rs"]
+mod connection;
+#[path = "kv/keys.rs"]
+mod keys;
+#[path = "kv/reply.rs"]
+mod reply;
 #[path = "kv/resp.rs"]
 mod resp;
+#[path = "kv/server.rs"]
+mod server;
 #[path = "kv/store.rs"]
 mod store;
+#[path = "kv/strings.rs"]
+mod strings;
 
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use commands::Client;
+use client::Client;
 use resp::Resp;
 use socketserver::HandlerFactory;
 use socketserver::Socket;
@@ -77,7 +89,7 @@ fn main() -> common::Outcome {
         )
         .into());
     }
-    info::STARTED.get_or_init(Instant::now);
+    server::STARTED.get_or_init(Instant::now);
     let clients = Clients { store: Arc::new(Store::new()) };
     let often = Duration::from_millis(100);
     match flags.transport.as_deref().unwrap_or("tcp") {

@@ -1,61 +1,23 @@
-//! The example `kv` answers as Redis does, to raw bytes, to Redis' own clients, and beside Redis itself.
+//! The example `kv` answers as Redis does, to commands and to raw bytes.
 
 #[path = "common/example.rs"]
 mod example;
+#[path = "common/redis.rs"]
+mod redis;
 
 use std::io::Read;
 use std::io::Write;
-use std::net::Shutdown;
-use std::net::TcpStream;
 use std::process::Command;
-use std::process::Output;
-use std::process::Stdio;
-use std::sync::mpsc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use std::time::Instant;
 
 use example::Example;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
-
-/// A safety net: no test waits so long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn kv(dispatch: &str) -> Example {
-    // Under `threads` they would be the most clients at a time.
-    let workers: &[&str] = if dispatch == "pool" { &["--workers", "2"] } else { &[] };
-    Example::start("kv", &[&["--listen", "127.0.0.1:0", "--dispatch", dispatch], workers].concat())
-}
-
-fn connect(address: &str) -> TcpStream {
-    let client = TcpStream::connect(address).expect("connect");
-    client.set_read_timeout(Some(PATIENCE)).expect("read timeout");
-    client.set_write_timeout(Some(PATIENCE)).expect("write timeout");
-    client
-}
-
-/// A command as clients send it.
-fn command(words: &str) -> Vec<u8> {
-    let words: Vec<_> = words.split(' ').collect();
-    let mut bytes = format!("*{}\r\n", words.len());
-    for word in words {
-        bytes += &format!("${}\r\n{word}\r\n", word.len());
-    }
-    bytes.into_bytes()
-}
-
-/// Sends all of `bytes` and ends; everything that comes back.
-fn conversation(address: &str, bytes: &[u8]) -> String {
-    let mut client = connect(address);
-    client.write_all(bytes).expect("send");
-    // A server that has closed already has nothing against it.
-    let _ = client.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).expect("the answer");
-    answer.escape_ascii().to_string().replace("\\r\\n", "|")
-}
+use redis::PATIENCE;
+use redis::Redis;
+use redis::command;
+use redis::connect;
+use redis::conversation;
+use redis::kv;
 
 /// Commands and their answers; `|` is the end of a line. State goes from one to the next.
 const ANSWERS: &[(&str, &str)] = &[
@@ -348,97 +310,18 @@ fn unix_sockets_serve_the_same() {
     std::fs::remove_dir_all(&folder).expect("an empty folder");
 }
 
-/// Runs a client to its end; its output.
-fn client(program: &str, server: &Example, args: &[&str], input: &str) -> String {
-    let mut child = Command::new(program)
-        .args(["-p", server.port()])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}: install redis-tools"));
-    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("send");
-    let (over, waiting) = mpsc::channel::<()>();
-    let pid = Pid::from_child(&child);
-    let watch = std::thread::spawn(move || {
-        if waiting.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    });
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
-    drop(over);
-    watch.join().expect("the watch");
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{program} {args:?}: {status}\n{stdout}\n{stderr}");
-    stdout.into_owned()
-}
-
-#[test]
-#[ignore = "needs redis-cli"]
-fn redis_cli_takes_it_for_redis() {
-    for dispatch in ["sync", "threads", "pool"] {
-        let server = kv(dispatch);
-        let ask = |args: &[&str]| client("redis-cli", &server, args, "");
-        assert_eq!(ask(&["SET", "greeting", "hello world"]), "OK\n");
-        assert_eq!(ask(&["GET", "greeting"]), "hello world\n");
-        assert_eq!(ask(&["--no-raw", "MGET", "greeting", "nope"]), "1) \"hello world\"\n2) (nil)\n");
-        assert_eq!(ask(&["--no-raw", "NOSUCH"]), "(error) ERR unknown command 'NOSUCH', with args beginning with: \n");
-        assert!(ask(&["INFO", "server"]).contains("redis_version:7"));
-        let session = "SET a 1\nINCR a\nGET a\nDBSIZE\n";
-        assert_eq!(client("redis-cli", &server, &[], session), "OK\n2\n2\n2\n");
-        let mut pipe = String::new();
-        for number in 0..10_000 {
-            pipe += &format!("SET piped:{number} {number}\r\n");
-        }
-        let said = client("redis-cli", &server, &["--pipe"], &pipe);
-        assert!(said.contains("errors: 0, replies: 10000"), "{dispatch}: {said}");
-        assert_eq!(ask(&["GET", "piped:9999"]), "9999\n");
-    }
-}
-
-#[test]
-#[ignore = "needs redis-benchmark"]
-fn redis_benchmark_runs_through() {
-    for dispatch in ["sync", "threads", "pool"] {
-        let server = kv(dispatch);
-        for pipeline in ["1", "16"] {
-            let tests = ["-t", "ping_inline,ping_mbulk,set,get,incr,mset", "-n", "10000", "-r", "1000", "--csv"];
-            let said = client("redis-benchmark", &server, &[&tests[..], &["-P", pipeline]].concat(), "");
-            for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"] {
-                assert!(said.contains(&format!("\"{test}\"")), "{dispatch}, -P {pipeline}: no {test} in\n{said}");
-            }
-            assert!(!said.contains("ERR"), "{said}");
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs redis-server"]
 fn redis_itself_answers_the_same() {
-    // A port that is free now; another process would have to take it within a moment.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-    let mut redis = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server: install redis-server");
-    let address = format!("127.0.0.1:{port}");
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(&address).is_err() {
-        assert!(Instant::now() < deadline, "redis-server does not listen");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let redis = Redis::start();
     let server = kv("sync");
     let all = ANSWERS.iter().map(|(words, _)| command(words));
     let mut differences = Vec::new();
     for bytes in all.chain(RAW.iter().map(|(bytes, _)| bytes.to_vec())) {
-        let (theirs, ours) = (conversation(&address, &bytes), conversation(&server.address, &bytes));
+        let (theirs, ours) = (conversation(&redis.address, &bytes), conversation(&server.address, &bytes));
         if theirs != ours {
             differences.push(format!("{}: redis {theirs}, kv {ours}", bytes.escape_ascii()));
         }
     }
-    let _ = redis.kill();
-    let _ = redis.wait();
     assert_eq!(differences, [""; 0]);
 }

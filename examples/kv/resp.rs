@@ -1,10 +1,14 @@
-//! The Redis protocol (RESP2) as a codec: commands as arrays of bulk strings or as plain lines, and the words of the
-//! answers.
+//! The commands of the Redis protocol as a codec: arrays of bulk strings, or plain lines. Both versions, RESP2 and RESP3,
+//! have the same.
+
+mod inline;
 
 use std::borrow::Cow;
 
 use socketserver::frames::Decoder;
 use socketserver::frames::FrameError;
+
+use inline::split_words;
 
 /// The longest value, as Redis has it (`proto-max-bulk-len`).
 const MAX_BULK: i64 = 512 * 1024 * 1024;
@@ -176,26 +180,9 @@ fn number(bytes: &[u8], at: usize, too_long: &'static str) -> Result<Option<(Opt
 }
 
 /// A number as Redis reads it: no spaces, no plus, no zeros in front.
-pub fn parse_integer(digits: &[u8]) -> Option<i64> {
-    let (negative, magnitude) = match digits {
-        [b'-', magnitude @ ..] => (true, magnitude),
-        magnitude => (false, magnitude),
-    };
-    match magnitude {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] if magnitude.len() < 20 => {}
-        _ => return None,
-    }
-    let mut number = 0_i64;
-    for digit in magnitude {
-        let digit = i64::from(digit.wrapping_sub(b'0'));
-        if !(0..10).contains(&digit) {
-            return None;
-        }
-        // Downwards, because there is one more number below zero than above.
-        number = number.checked_mul(10)?.checked_sub(digit)?;
-    }
-    if negative { Some(number) } else { number.checked_neg() }
+pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
+    let shaped = matches!(bytes, b"0" | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..]);
+    str::from_utf8(bytes).ok().filter(|_| shaped)?.parse().ok()
 }
 
 /// A plain line of words, for people: `SET greeting "hello world"`. No words, no command.
@@ -209,126 +196,9 @@ fn inline<'a>(input: &mut &'a [u8]) -> Result<Option<Command<'a>>, RespError> {
     *input = &bytes[end + 1..];
     let mut frame = Vec::new();
     for word in &words {
-        put_bulk(&mut frame, word);
+        frame.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        frame.extend_from_slice(word);
+        frame.extend_from_slice(b"\r\n");
     }
     Ok(Some(Command { frame: Cow::Owned(frame), count: words.len() }))
-}
-
-/// Words between spaces; `"..."` with `\n`, `\xff` and the like in it, `'...'` with `\'`. `None` if a quote is not
-/// closed, or something follows it directly.
-fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-    let mut words = Vec::new();
-    let mut rest = line.iter().copied().peekable();
-    loop {
-        while rest.next_if(space).is_some() {}
-        if rest.peek().is_none() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        while let Some(byte) = rest.next_if(|byte| !space(byte)) {
-            match byte {
-                quote @ (b'"' | b'\'') => {
-                    loop {
-                        match rest.next()? {
-                            byte if byte == quote => break,
-                            b'\\' if quote == b'"' => word.push(escaped(&mut rest)?),
-                            b'\\' if rest.next_if_eq(&b'\'').is_some() => word.push(b'\''),
-                            byte => word.push(byte),
-                        }
-                    }
-                    if rest.peek().is_some_and(|byte| !space(byte)) {
-                        return None;
-                    }
-                }
-                byte => word.push(byte),
-            }
-        }
-        words.push(word);
-    }
-}
-
-/// What stands behind a backslash in double quotes.
-fn escaped(rest: &mut (impl Iterator<Item = u8> + Clone)) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut ahead = rest.clone();
-    if let (Some(b'x'), Some(high), Some(low)) =
-        (ahead.next(), ahead.next().and_then(digit), ahead.next().and_then(digit))
-    {
-        *rest = ahead;
-        return Some((high * 16 + low) as u8);
-    }
-    Some(match rest.next()? {
-        b'a' => 7,
-        b'b' => 8,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        byte => byte,
-    })
-}
-
-/// `:12`
-pub fn put_integer(output: &mut Vec<u8>, number: i64) {
-    put_line(output, b':', number);
-}
-
-/// `*2`, in front of so many answers.
-pub fn put_array(output: &mut Vec<u8>, count: usize) {
-    put_line(output, b'*', count as i64);
-}
-
-/// Bytes of any kind, behind their length.
-pub fn put_bulk(output: &mut Vec<u8>, bytes: &[u8]) {
-    put_line(output, b'$', bytes.len() as i64);
-    output.extend_from_slice(bytes);
-    output.extend_from_slice(b"\r\n");
-}
-
-/// Nothing, where a value could be.
-pub fn put_nil(output: &mut Vec<u8>) {
-    output.extend_from_slice(b"$-1\r\n");
-}
-
-/// `+OK`
-pub fn put_ok(output: &mut Vec<u8>) {
-    output.extend_from_slice(b"+OK\r\n");
-}
-
-/// `-ERR ...`; the text is kept to one line.
-pub fn put_error(output: &mut Vec<u8>, text: &[u8]) {
-    output.extend_from_slice(b"-ERR ");
-    output.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
-    output.extend_from_slice(b"\r\n");
-}
-
-fn put_line(output: &mut Vec<u8>, kind: u8, number: i64) {
-    let mut digits = Digits::default();
-    output.push(kind);
-    output.extend_from_slice(digits.of(number));
-    output.extend_from_slice(b"\r\n");
-}
-
-/// Room for the digits of a number.
-#[derive(Default)]
-pub struct Digits([u8; 20]);
-
-impl Digits {
-    pub fn of(&mut self, number: i64) -> &[u8] {
-        let mut magnitude = number.unsigned_abs();
-        let mut at = self.0.len();
-        loop {
-            at -= 1;
-            self.0[at] = b'0' + (magnitude % 10) as u8;
-            magnitude /= 10;
-            if magnitude == 0 {
-                break;
-            }
-        }
-        if number < 0 {
-            at -= 1;
-            self.0[at] = b'-';
-        }
-        &self.0[at..]
-    }
 }

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use crate::commands::COMMANDS;
 use crate::commands::Call;
-use crate::commands::Refusal;
+use crate::commands::Outcome;
+use crate::commands::SYNTAX;
 use crate::commands::Spec;
 use crate::commands::find;
-use crate::resp::put_array;
-use crate::resp::put_bulk;
-use crate::resp::put_integer;
-use crate::resp::put_nil;
+use crate::reply::Reply;
+
+/// The Redis that clients may take this for: its commands, as far as there are any, are those of this version.
+pub const REDIS_VERSION: &str = "7.0.0";
 
 /// Settings that clients look at; here they are facts.
 const SETTINGS: &[(&str, &str)] =
@@ -22,15 +23,15 @@ const SETTINGS: &[(&str, &str)] =
 pub static STARTED: OnceLock<Instant> = OnceLock::new();
 
 /// `INFO [section ...]`
-pub fn info(call: &mut Call<'_>) -> Result<(), Refusal> {
+pub fn info(call: &mut Call<'_>) -> Outcome {
     let asked: Vec<_> = call.args.by_ref().map(<[u8]>::to_ascii_lowercase).collect();
     let all = asked.is_empty()
         || asked.iter().any(|section| matches!(section.as_slice(), b"all" | b"default" | b"everything"));
-    let (keys, expires) = call.store.all().count();
+    let (keys, expires) = call.client.store.all().count();
     let seconds = STARTED.get_or_init(Instant::now).elapsed().as_secs();
     let keyspace = if keys == 0 { String::new() } else { format!("db0:keys={keys},expires={expires},avg_ttl=0\r\n") };
     let server = format!(
-        "redis_version:7.0.0\r\nredis_mode:standalone\r\nserver_name:kv\r\nprocess_id:{}\r\nuptime_in_seconds:{seconds}\r\n",
+        "redis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nserver_name:kv\r\nprocess_id:{}\r\nuptime_in_seconds:{seconds}\r\n",
         std::process::id()
     );
     let mut text = String::new();
@@ -41,83 +42,83 @@ pub fn info(call: &mut Call<'_>) -> Result<(), Refusal> {
             let _ = write!(text, "{gap}# {section}\r\n{body}");
         }
     }
-    put_bulk(call.output, text.as_bytes());
+    call.reply.text(&text);
     Ok(())
 }
 
-/// `COMMAND [COUNT | DOCS | LIST | INFO name ...]`
-pub fn command(call: &mut Call<'_>) -> Result<(), Refusal> {
-    let what = call.args.next().unwrap_or(b"info");
-    match what.to_ascii_lowercase().as_slice() {
-        b"count" if call.args.len() > 0 => return Err(Refusal::Arity(Some("count"))),
-        b"count" => put_integer(call.output, COMMANDS.len() as i64),
-        b"docs" => put_array(call.output, 0),
-        b"list" => {
-            put_array(call.output, COMMANDS.len());
-            for spec in COMMANDS {
-                put_bulk(call.output, spec.name.as_bytes());
-            }
+/// `COMMAND`
+pub fn describe_all(call: &mut Call<'_>) -> Outcome {
+    call.reply.array(COMMANDS.len());
+    COMMANDS.iter().for_each(|spec| describe_one(spec, &mut call.reply));
+    Ok(())
+}
+
+/// `COMMAND INFO [name ...]`
+pub fn describe(call: &mut Call<'_>) -> Outcome {
+    if call.args.len() == 0 {
+        return describe_all(call);
+    }
+    call.reply.array(call.args.len());
+    for name in call.args.by_ref() {
+        match find(name) {
+            Some(spec) => describe_one(spec, &mut call.reply),
+            None => call.reply.nil(),
         }
-        b"info" if call.args.len() == 0 => {
-            put_array(call.output, COMMANDS.len());
-            for spec in COMMANDS {
-                describe(spec, call.output);
-            }
-        }
-        b"info" => {
-            put_array(call.output, call.args.len());
-            for name in call.args.by_ref() {
-                match find(name) {
-                    Some(spec) => describe(spec, call.output),
-                    None => put_nil(call.output),
-                }
-            }
-        }
-        _ => return Err(unknown_subcommand(what, call.spec)),
     }
     Ok(())
 }
 
-/// Name, arity, flags, keys; and four lists that are empty here.
-fn describe(spec: &Spec, output: &mut Vec<u8>) {
-    put_array(output, 10);
-    put_bulk(output, spec.name.as_bytes());
-    put_integer(output, spec.arity.into());
-    put_array(output, spec.flags.len());
-    for flag in spec.flags {
-        output.extend_from_slice(format!("+{flag}\r\n").as_bytes());
-    }
+/// Name, arity, flags and keys; three lists that are empty here; and what belongs to it.
+fn describe_one(spec: &Spec, reply: &mut Reply<'_>) {
+    reply.array(10);
+    reply.bulk(spec.name);
+    reply.integer(spec.arity.into());
+    reply.set(spec.flags.len());
+    spec.flags.iter().for_each(|flag| reply.status(flag));
     for place in [spec.keys.0, spec.keys.1, spec.keys.2] {
-        put_integer(output, place);
+        reply.integer(place);
     }
-    for _ in 0..4 {
-        put_array(output, 0);
+    for _ in 0..3 {
+        reply.set(0);
     }
+    reply.array(spec.subcommands.len());
+    spec.subcommands.iter().for_each(|spec| describe_one(spec, reply));
+}
+
+/// `COMMAND COUNT`
+pub fn count(call: &mut Call<'_>) -> Outcome {
+    call.reply.integer(COMMANDS.len() as i64);
+    Ok(())
+}
+
+/// `COMMAND DOCS [name ...]`: there are none here.
+pub fn docs(call: &mut Call<'_>) -> Outcome {
+    call.reply.map(0);
+    Ok(())
+}
+
+/// `COMMAND LIST`
+pub fn list(call: &mut Call<'_>) -> Outcome {
+    if call.args.len() > 0 {
+        return Err(SYNTAX);
+    }
+    let names = || COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands));
+    call.reply.array(names().count());
+    names().for_each(|spec| call.reply.bulk(spec.name));
+    Ok(())
 }
 
 /// `CONFIG GET pattern ...`
-pub fn config(call: &mut Call<'_>) -> Result<(), Refusal> {
-    let what = call.args.next().unwrap_or_default();
-    if !what.eq_ignore_ascii_case(b"get") {
-        return Err(unknown_subcommand(what, call.spec));
-    }
-    if call.args.len() == 0 {
-        return Err(Refusal::Arity(Some("get")));
-    }
+pub fn settings(call: &mut Call<'_>) -> Outcome {
     let patterns: Vec<_> = call.args.by_ref().map(<[u8]>::to_ascii_lowercase).collect();
     let asked = |name: &str| patterns.iter().any(|pattern| matches(pattern, name.as_bytes()));
     let found: Vec<_> = SETTINGS.iter().filter(|(name, _)| asked(name)).collect();
-    put_array(call.output, found.len() * 2);
+    call.reply.map(found.len());
     for (name, value) in found {
-        put_bulk(call.output, name.as_bytes());
-        put_bulk(call.output, value.as_bytes());
+        call.reply.bulk(name);
+        call.reply.bulk(value);
     }
     Ok(())
-}
-
-fn unknown_subcommand(what: &[u8], spec: &Spec) -> Refusal {
-    let what = String::from_utf8_lossy(what);
-    Refusal::Told(format!("unknown subcommand '{what}'. Try {} HELP.", spec.name.to_uppercase()))
 }
 
 /// Whether `name` is what `pattern` says: `*` stands for any bytes, `?` for one.
