@@ -1,4 +1,4 @@
-//! The programs that speak to Redis take the example `kv` for it, with their defaults.
+//! The programs and libraries that speak to Redis take the example `kv` for it, with their defaults.
 
 #[path = "common/example.rs"]
 mod example;
@@ -6,6 +6,7 @@ mod example;
 mod redis;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
@@ -48,6 +49,18 @@ fn client(program: &str, server: &Example, args: &[&str], input: &str) -> String
     run(Command::new(program).args(["-p", server.port()]).args(args), input)
 }
 
+/// Where `.ci/packages` puts the libraries of other languages.
+fn libraries(language: &str) -> PathBuf {
+    let given = std::env::var_os("SOCKETSERVER_CLIENTS").map(PathBuf::from);
+    let folder = given.unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").expect("HOME, or the folder of client libraries in SOCKETSERVER_CLIENTS");
+        PathBuf::from(home).join(".cache/socketserver-clients")
+    });
+    let folder = folder.join(language);
+    assert!(folder.is_dir(), "{}: no such folder: .ci/packages makes it", folder.display());
+    folder
+}
+
 #[test]
 #[ignore = "needs redis-cli"]
 fn redis_cli_takes_it_for_redis() {
@@ -88,4 +101,24 @@ fn redis_benchmark_runs_through() {
             assert!(!said.contains("ERR"), "{said}");
         }
     }
+}
+
+#[test]
+#[ignore = "needs redis-py"]
+fn redis_py_works_with_its_defaults() {
+    let server = kv("pool");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/redis_py.py");
+    let mut python = Command::new("python3");
+    let said = run(python.env("PYTHONPATH", libraries("python")).args([script, server.port()]), "");
+    assert!(said.ends_with(" is content\n"), "{said}");
+}
+
+#[test]
+#[ignore = "needs node-redis"]
+fn node_redis_works_with_its_defaults() {
+    let server = kv("pool");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/node_redis.cjs");
+    let mut node = Command::new("node");
+    let said = run(node.env("NODE_PATH", libraries("node").join("node_modules")).args([script, server.port()]), "");
+    assert!(said.ends_with(" is content\n"), "{said}");
 }
