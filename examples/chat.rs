@@ -19,6 +19,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -176,13 +177,16 @@ impl<S: Socket> HandlerFactory<Stream<S>> for Room {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     if flags.dispatch.as_deref() == Some("fork") {
-        return Err(format!(
-            "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool\n{USAGE}"
-        )
-        .into());
+        return Err(common::wrong_usage(
+            "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool",
+        ));
     }
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => serve_with!(
@@ -207,6 +211,6 @@ fn main() -> common::Outcome {
             idle_timeout(IDLE),
             write_timeout(STALLED)
         ),
-        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -13,6 +13,7 @@ mod common;
 mod zone;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use lexopt::ValueExt;
@@ -67,14 +68,20 @@ macro_rules! serve_both {
         }
         let (udp, tcp) = bound?;
         let tcp = tcp.serve_in_background()?;
-        common::announce(&udp.local_addr())?;
+        // Both hear the signals.
+        #[cfg(unix)]
+        let _signals = socketserver::signals::stop_on_signals(tcp.stop_handle())?;
         common::serve_until_signal(udp)?;
-        eprintln!("{}", tcp.shutdown()?);
+        common::complain(tcp.shutdown()?);
         Ok(())
     }};
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let mut zone = Zone::default();
     let mut given = false;
     let flags = common::Flags::parse(USAGE, |name, parser| {
@@ -89,6 +96,9 @@ fn main() -> common::Outcome {
             zone.add(record)?;
         }
     }
+    if let Some(transport) = flags.transport {
+        return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
+    }
     let zone = Arc::new(zone);
     let listen = flags.listen_or("127.0.0.1:5300");
     match flags.dispatch.as_deref().unwrap_or("sync") {
@@ -98,10 +108,9 @@ fn main() -> common::Outcome {
             let pool = flags.workers.map_or_else(Pool::default, Pool::new);
             serve_both!(Pool, pool.clone(), listen, zone)
         }
-        "fork" => Err(format!(
-            "--dispatch fork: the two servers are threads of one process, and such a process must not fork\n{USAGE}"
-        )
-        .into()),
-        other => Err(format!("--dispatch {other}: choose sync, threads or pool\n{USAGE}").into()),
+        "fork" => Err(common::wrong_usage(
+            "--dispatch fork: the two servers are threads of one process, and such a process must not fork",
+        )),
+        other => Err(common::wrong_usage(format!("--dispatch {other}: choose sync, threads or pool"))),
     }
 }

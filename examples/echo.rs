@@ -13,6 +13,7 @@ mod common;
 use std::fmt::Debug;
 use std::io::BufRead;
 use std::io::Write;
+use std::process::ExitCode;
 
 use socketserver::Datagram;
 use socketserver::Flow;
@@ -50,7 +51,11 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Echo {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     let inet = || flags.listen_or("127.0.0.1:7007");
     let path = || flags.listen_or("echo.sock");
@@ -59,6 +64,8 @@ fn main() -> common::Outcome {
         "udp" => serve_with!(Udp, flags, "sync", inet(), |_: &_| Echo),
         "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), |_: &_| Echo),
         "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), |_: &_| Echo),
-        other => Err(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram\n{USAGE}").into()),
+        other => {
+            Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))
+        }
     }
 }

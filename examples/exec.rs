@@ -19,6 +19,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as UnixSocket;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::process::ExitCode;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -74,7 +75,11 @@ impl Handler<Stream<UnixSocket>> for Run {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let mut program = Vec::new();
     let flags = common::Flags::parse(USAGE, |name, parser| {
         if name == "run" {
@@ -84,10 +89,12 @@ fn main() -> common::Outcome {
         Ok(name == "run")
     })?;
     if program.is_empty() {
-        return Err(format!("which program is to be run?\n{USAGE}").into());
+        return Err(common::wrong_usage("--run is missing: which program is to be run?"));
     }
-    if flags.dispatch.as_deref().is_some_and(|dispatch| dispatch != "fork") {
-        return Err(format!("--dispatch: a process becomes the program, so there has to be one: fork\n{USAGE}").into());
+    if let Some(other) = flags.dispatch.as_deref().filter(|dispatch| *dispatch != "fork") {
+        return Err(common::wrong_usage(format!(
+            "--dispatch {other}: a process becomes the program, so there has to be one: fork"
+        )));
     }
     let run = Run(program.into());
     let dispatch = Fork::default().max_children(flags.workers.unwrap_or(40));
@@ -96,7 +103,7 @@ fn main() -> common::Outcome {
         "tcp" => {
             let server = Builder::<Tcp, Fork, _>::new(move |_: &_| run.clone()).dispatch(dispatch).speaking_first();
             common::serve(
-                server.on_error(|error: &RequestError, _| eprintln!("{error}")),
+                server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("127.0.0.1:7000"),
             )
         }
@@ -104,10 +111,10 @@ fn main() -> common::Outcome {
             let server =
                 Builder::<UnixStream, Fork, _>::new(move |_: &_| run.clone()).dispatch(dispatch).speaking_first();
             common::serve(
-                server.on_error(|error: &RequestError, _| eprintln!("{error}")),
+                server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("exec.sock"),
             )
         }
-        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -40,6 +40,7 @@ mod target;
 
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,7 +164,11 @@ impl<S: Socket> HandlerFactory<Stream<S>> for Factory {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let mut folder = PathBuf::from(".");
     let mut hello = false;
     let mut timeout = 30;
@@ -200,6 +205,6 @@ fn main() -> common::Outcome {
             write_buffer(GATHERED),
             max_pending_output(HELD)
         ),
-        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -40,6 +40,7 @@ mod store;
 #[path = "kv/strings.rs"]
 mod strings;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -81,13 +82,16 @@ impl<S: Socket> HandlerFactory<Stream<S>> for Clients {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     if flags.dispatch.as_deref() == Some("fork") {
-        return Err(format!(
-            "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool\n{USAGE}"
-        )
-        .into());
+        return Err(common::wrong_usage(
+            "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool",
+        ));
     }
     server::STARTED.get_or_init(Instant::now);
     let clients = Clients { store: Arc::new(Store::new()) };
@@ -114,6 +118,6 @@ fn main() -> common::Outcome {
             idle_timeout(None),
             max_pending_output(HELD_ANSWERS)
         ),
-        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -17,6 +17,7 @@ mod message;
 use std::fmt::Debug;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::process::ExitCode;
 
 use socketserver::Datagram;
 use socketserver::Flow;
@@ -56,11 +57,15 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Collect 
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     match flags.transport.as_deref().unwrap_or("udp") {
         "udp" => serve_with!(Udp, flags, "sync", flags.listen_or("127.0.0.1:5514"), |_: &_| Collect),
         "unix" => serve_with!(UnixDatagram, flags, "sync", flags.listen_or("syslog.sock"), |_: &_| Collect),
-        other => Err(format!("--transport {other}: choose udp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose udp or unix"))),
     }
 }

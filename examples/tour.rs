@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::fmt::Display;
 use std::io;
 use std::io::BufRead;
 use std::io::Read;
@@ -196,19 +197,22 @@ where
     })
 }
 
+/// Prints a line. An output that takes nothing is an error, not a panic as for `println!`.
+fn print(line: impl Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
 /// Runs one flavour and prints its line of the table; true if all its clients were served.
-fn run(flavour: &str, transport: &str, dispatch: &str, flavour_runs: impl FnOnce() -> Outcome) -> bool {
+fn run(flavour: &str, transport: &str, dispatch: &str, flavour_runs: impl FnOnce() -> Outcome) -> io::Result<bool> {
     let began = Instant::now();
     let outcome = flavour_runs();
     let elapsed = began.elapsed();
-    match &outcome {
-        Ok(()) => {
-            let elapsed = format!("{:.1} ms", elapsed.as_secs_f64() * 1000.0);
-            println!("{flavour:<27} {transport:<14} {dispatch:<17} {CLIENTS:>7} {elapsed:>10}");
-        }
-        Err(error) => println!("{flavour:<27} {transport:<14} {dispatch:<17} failed: {error}"),
-    }
-    outcome.is_ok()
+    let (clients, result) = match &outcome {
+        Ok(()) => (CLIENTS.to_string(), format!("{:.1} ms", elapsed.as_secs_f64() * 1000.0)),
+        Err(error) => (String::new(), format!("failed: {error}")),
+    };
+    print(format_args!("{flavour:<27} {transport:<14} {dispatch:<17} {clients:>7} {result:>10}"))?;
+    Ok(outcome.is_ok())
 }
 
 /// Runs `$alias` bound to `$address` with clients made by `$connect`, and notes it in `$failed` unless all went well.
@@ -216,7 +220,7 @@ macro_rules! flavour {
     ($failed:ident, $run:ident, $alias:ident, $transport:literal, $dispatch:literal, $address:expr, $connect:expr) => {
         let served = run(stringify!($alias), $transport, $dispatch, || {
             $run($alias::builder(|_: &_| Upper).request_timeout(PATIENCE).bind($address)?, $connect)
-        });
+        })?;
         if !served {
             $failed.push(stringify!($alias));
         }
@@ -224,16 +228,28 @@ macro_rules! flavour {
 }
 
 fn main() -> ExitCode {
+    match tour() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // If this cannot be printed either, the exit code says it.
+            let _ = writeln!(io::stderr(), "tour: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs all flavours; true if all their clients were served.
+fn tour() -> Outcome<bool> {
     let mut failed = Vec::new();
-    println!("The flavours of socketserver: each answers {CLIENTS} clients at a time, {ROUNDS} messages each.\n");
-    println!("{:<27} {:<14} {:<17} {:>7} {:>10}", "flavour", "transport", "dispatch", "clients", "elapsed");
+    print(format_args!(
+        "The flavours of socketserver: each answers {CLIENTS} clients at a time, {ROUNDS} messages each.\n"
+    ))?;
+    print(format_args!("{:<27} {:<14} {:<17} {:>7} {:>10}", "flavour", "transport", "dispatch", "clients", "elapsed"))?;
     let any = "127.0.0.1:0";
 
     #[cfg(unix)]
-    if let Err(error) = unix::forking(&mut failed) {
-        eprintln!("tour: {error}");
-        return ExitCode::FAILURE;
-    }
+    unix::forking(&mut failed)?;
     flavour!(failed, in_background, TcpServer, "TCP", "Sync", any, tcp);
     flavour!(failed, in_background, ThreadingTcpServer, "TCP", "ThreadPerRequest", any, tcp);
     flavour!(failed, in_background, PoolTcpServer, "TCP", "Pool", any, tcp);
@@ -241,17 +257,14 @@ fn main() -> ExitCode {
     flavour!(failed, in_background, ThreadingUdpServer, "UDP", "ThreadPerRequest", any, udp);
     flavour!(failed, in_background, PoolUdpServer, "UDP", "Pool", any, udp);
     #[cfg(unix)]
-    if let Err(error) = unix::threading(&mut failed) {
-        eprintln!("tour: {error}");
-        return ExitCode::FAILURE;
-    }
+    unix::threading(&mut failed)?;
 
     if failed.is_empty() {
-        println!("\nEvery client of every flavour got exactly its own bytes back.");
-        return ExitCode::SUCCESS;
+        print("\nEvery client of every flavour got exactly its own bytes back.")?;
+    } else {
+        print(format_args!("\nFailed: {}.", failed.join(", ")))?;
     }
-    println!("\nFailed: {}.", failed.join(", "));
-    ExitCode::FAILURE
+    Ok(failed.is_empty())
 }
 
 /// The flavours that only Unix has: `Fork`, and Unix-domain sockets.

@@ -9,6 +9,7 @@ mod common;
 
 use std::io::BufRead;
 use std::io::Write;
+use std::process::ExitCode;
 
 use socketserver::Flow;
 use socketserver::Handler;
@@ -33,13 +34,17 @@ impl<S: Socket> Handler<Stream<S>> for Upper {
     }
 }
 
-fn main() -> common::Outcome {
+fn main() -> ExitCode {
+    common::run(USAGE, serve)
+}
+
+fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => serve_with!(Tcp, flags, "pool", flags.listen_or("127.0.0.1:9999"), |_: &_| Upper, write_buffer(4096)),
         "unix" => {
             serve_with!(UnixStream, flags, "pool", flags.listen_or("upper.sock"), |_: &_| Upper, write_buffer(4096))
         }
-        other => Err(format!("--transport {other}: choose tcp or unix\n{USAGE}").into()),
+        other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -37,7 +37,7 @@ pub struct Zone(HashMap<String, Vec<RData<'static>>>);
 impl Zone {
     /// Adds `NAME TYPE VALUE`.
     pub fn add(&mut self, record: &str) -> Result<(), String> {
-        let wrong = |what: &str| format!("--record '{record}': {what}; it is 'NAME A|AAAA|TXT VALUE'");
+        let wrong = |what: &str| format!("'{record}': {what}; it is 'NAME A|AAAA|TXT VALUE'");
         let mut words = record.splitn(3, ' ');
         let (Some(name), Some(kind), Some(value)) = (words.next(), words.next(), words.next()) else {
             return Err(wrong("three words are needed"));
