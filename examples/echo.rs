@@ -14,11 +14,13 @@ use std::fmt::Debug;
 use std::io::BufRead;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Once;
 
 use socketserver::Datagram;
 use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerResult;
+use socketserver::RequestError;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
@@ -45,10 +47,21 @@ impl<S: Socket> Handler<Stream<S>> for Echo {
 
 impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Echo {
     fn handle(&mut self, request: &mut Datagram<A>) -> HandlerResult {
+        if request.truncated() {
+            // A part of it would look like all of it.
+            let length = request.payload().len();
+            return Err(format!("a message longer than {length} bytes was cut: it is not sent back").into());
+        }
         let payload = request.take_payload();
         request.reply_owned(payload)?;
         Ok(Flow::Close)
     }
+}
+
+/// Tells of the first message that could not be sent back; the report counts the others.
+fn say_once<A>(error: &RequestError, _: Option<&A>) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| common::complain(error));
 }
 
 fn main() -> ExitCode {
@@ -61,9 +74,9 @@ fn serve() -> common::Outcome {
     let path = || flags.listen_or("echo.sock");
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => serve_with!(Tcp, flags, "pool", inet(), |_: &_| Echo),
-        "udp" => serve_with!(Udp, flags, "sync", inet(), |_: &_| Echo),
+        "udp" => serve_with!(Udp, flags, "sync", inet(), |_: &_| Echo, on_error(say_once)),
         "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), |_: &_| Echo),
-        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), |_: &_| Echo),
+        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), |_: &_| Echo, on_error(say_once)),
         other => {
             Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))
         }
