@@ -21,6 +21,10 @@ pub struct SignalGuard {
 /// From here on SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait
 /// for the drain.
 ///
+/// The kernel does not queue signals: two of one number merge if the second comes before the first was delivered, as it
+/// can within some milliseconds on a busy machine (signal(7), "Queueing and delivery semantics"). A program that is to
+/// stop at once is told so in a way that cannot merge: SIGINT after SIGTERM, or a second SIGTERM a moment later.
+///
 /// No thread is started, so it goes together with `Fork`; forked children have default dispositions again.
 ///
 /// ```

@@ -61,6 +61,17 @@ impl StopHandle {
     pub fn is_stopping(&self) -> bool {
         self.state.is_stopping()
     }
+
+    /// What a signal does: the first one drains; one that comes when the server has been told does not wait.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) fn signalled(&self) {
+        // Two handlers can run at the same time, where neither sees what the other is about to do.
+        if self.state.signalled.swap(true, Ordering::SeqCst) || self.is_stopping() {
+            self.shutdown_now();
+        } else {
+            self.shutdown();
+        }
+    }
 }
 
 /// [`StopState::wait`] was ended by the drain's deadline.
@@ -80,6 +91,9 @@ pub(crate) struct StopState {
     /// Milliseconds after `epoch` at which the drain ends; `RUNNING` until told to stop.
     deadline: AtomicU64,
     paused: AtomicBool,
+    /// A signal has come.
+    #[cfg(all(unix, feature = "signals"))]
+    signalled: AtomicBool,
     /// This is a forked child that has not seen its server stop.
     forked: AtomicBool,
     /// Raised, and never cleared, from the first `shutdown`: connections that wait for their next message look at it.
@@ -97,6 +111,8 @@ impl StopState {
             drain_millis: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
             deadline: AtomicU64::new(RUNNING),
             paused: AtomicBool::new(false),
+            #[cfg(all(unix, feature = "signals"))]
+            signalled: AtomicBool::new(false),
             forked: AtomicBool::new(false),
             draining: Signal::new()?,
             force: Signal::new()?,
@@ -219,6 +235,29 @@ mod tests {
         stop.shutdown_now();
         assert!(stop.state.deadline().unwrap() <= Instant::now());
         assert!(stop.is_stopping());
+    }
+
+    /// Handlers of two signals can run at the same time, on two threads, or one inside the other.
+    #[cfg(all(unix, feature = "signals"))]
+    #[test]
+    fn of_two_signals_at_a_time_one_is_the_second() {
+        for round in 0..2_000 {
+            let stop = handle();
+            let there = std::sync::atomic::AtomicUsize::new(0);
+            let signal = || {
+                there.fetch_add(1, Ordering::SeqCst);
+                // Closer together than a barrier would have them.
+                while there.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                stop.signalled();
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(signal);
+                signal();
+            });
+            assert!(stop.state.deadline().unwrap() <= Instant::now(), "round {round}: the drain goes on");
+        }
     }
 
     #[test]

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` makes SIGINT and SIGTERM do it: the
-//! first drains, the second does not wait. Nothing is installed unasked.
+//! first drains, the second does not wait. Nothing is installed unasked. Two signals of one number that come within
+//! milliseconds can merge into one; SIGINT after SIGTERM cannot.
 //!
 //! # The order
 //!

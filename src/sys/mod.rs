@@ -44,13 +44,7 @@ pub enum Interest {
 /// Stops the server when `signal` comes; at once if it has been told before.
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) fn on_signal(signal: i32, stop: crate::stop::StopHandle) -> std::io::Result<signal_hook::SigId> {
-    let action = move || {
-        if stop.is_stopping() {
-            stop.shutdown_now();
-        } else {
-            stop.shutdown();
-        }
-    };
+    let action = move || stop.signalled();
     // SAFETY: the action is async-signal-safe: it reads a clock, changes atomics, and writes to eventfds or pipes
     // (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, action) }
