@@ -11,10 +11,9 @@ use super::ServesInBackground;
 use super::StartError;
 use super::Task;
 use crate::end::End;
+use crate::engine::answered::Answering;
 use crate::engine::serve_loop::Ready;
-use crate::engine::task::Report;
 use crate::engine::task::Turn;
-use crate::engine::task::Worker;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
@@ -38,7 +37,7 @@ impl ServesInBackground for Sync {}
 
 /// What `Sync` has between two turns of the loop.
 pub struct Running<J> {
-    worker: Worker,
+    worker: Answering<J>,
     again: VecDeque<(Token, Box<J>)>,
     ready: Vec<Ready<J>>,
 }
@@ -53,7 +52,7 @@ impl<J: Task> Process<J> for Sync {
     type Running = Running<J>;
 
     fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
-        Ok(Running { worker: Worker::new(), again: VecDeque::new(), ready: Vec::new() })
+        Ok(Running { worker: Answering::new(), again: VecDeque::new(), ready: Vec::new() })
     }
 
     /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do
@@ -185,10 +184,9 @@ impl<J: Task> Running<J> {
     }
 
     /// A new request: a connection is registered, a message handled at once.
-    fn begin(&mut self, park: &ParkingPlace<Box<J>>, mut job: Box<J>) {
+    fn begin(&mut self, park: &ParkingPlace<Box<J>>, job: Box<J>) {
         if !job.parks() {
-            while matches!(job.turn(&mut self.worker), Turn::Again | Turn::Park(_)) {}
-            return;
+            return self.worker.handle(job);
         }
         match start(park, job, self.worker.now()) {
             Ok(Started::Waits) => {}
@@ -204,6 +202,6 @@ impl<J: Task> Running<J> {
     }
 
     fn flush(&mut self, serve_loop: &ServeLoop<J>) {
-        self.worker.flush(|error| serve_loop.reporter.error(error));
+        self.worker.flush(&serve_loop.reporter);
     }
 }

@@ -5,6 +5,7 @@
 //! job.
 
 pub(crate) mod acceptor;
+pub(crate) mod answered;
 pub(crate) mod core;
 pub(crate) mod job;
 pub(crate) mod listening;

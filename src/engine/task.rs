@@ -8,14 +8,18 @@ use std::time::Instant;
 use crate::end::End;
 use crate::engine::core::Core;
 use crate::error::RequestError;
-use crate::error::Stage;
 use crate::event::Event;
 use crate::limits::permit::Permit;
 use crate::park::Wait;
 use crate::park::Waits;
 use crate::park::token::Class;
 use crate::request::Outbox;
+use crate::request::Session;
 use crate::request::buffer::SIZE;
+#[cfg(unix)]
+use crate::request::delivery::Patience;
+#[cfg(unix)]
+use crate::request::delivery::deliver_all;
 use crate::request::mailbox::Mailbox;
 use crate::sys::Descriptor;
 
@@ -101,6 +105,10 @@ pub trait Task: Sealed + Sized {
     /// As [`refuse`](Self::refuse), after these bytes.
     #[doc(hidden)]
     fn refuse_with(&mut self, farewell: &[u8]);
+
+    /// A reply could not be sent.
+    #[doc(hidden)]
+    fn undelivered(&mut self, error: io::Error);
 
     #[doc(hidden)]
     fn reporter(&self) -> Self::Reporter;
@@ -219,25 +227,24 @@ impl Worker {
         }
     }
 
-    /// Sends the replies that wait; `report` is told of each that could not be sent.
+    /// Sends the replies that wait; `failed` is told the place in the outbox and the error of each that could not be
+    /// sent.
     #[inline]
-    pub(crate) fn flush(&mut self, mut report: impl FnMut(RequestError)) {
+    pub(crate) fn flush(&mut self, session: Option<&Session>, failed: impl FnMut(usize, io::Error)) {
         if self.outbox.replies.is_empty() {
             return;
         }
         #[cfg(unix)]
-        for error in crate::sys::datagram::send_all(&mut self.outbox.replies) {
-            report(RequestError::failed(Stage::Close, error));
-        }
+        deliver_all(&mut self.outbox.replies, &mut Patience::of(session, None), failed);
         #[cfg(not(unix))]
-        let _ = (&mut report, Stage::Close);
+        let _ = (session, failed);
     }
 }
 
 impl Drop for Worker {
     /// Also where a panic takes its thread away: what has been answered is sent.
     fn drop(&mut self) {
-        self.flush(drop);
+        self.flush(None, |_, _| {});
     }
 }
 

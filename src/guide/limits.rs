@@ -17,6 +17,8 @@
 //! | reading on after the last answer | 2 s or 8 MiB | [`linger`](crate::Builder::linger) |
 //! | unread input of a connection between two calls | 64 KiB | [`max_buffered`](crate::Builder::max_buffered) |
 //! | output waiting for a client that does not read, of its handler and of senders | 64 KiB | [`max_pending_output`](crate::Builder::max_pending_output) |
+//! | a reply that waits for room in a full send buffer: of a UDP socket, of a Unix socket | 30 s, 50 ms | [`write_timeout`](crate::Builder::write_timeout), or less |
+//! | replies that peers on Unix datagram sockets have not read, together | 8 MiB | see `UnixDatagram` |
 //! | gathering small writes | off | [`write_buffer`](crate::Builder::write_buffer) |
 //! | the longest datagram | 65 535 bytes | [`max_datagram_size`](crate::Builder::max_datagram_size) |
 //! | threads of `ThreadPerRequest` | the requests at a time | [`max_threads`](crate::ThreadPerRequest::max_threads) |

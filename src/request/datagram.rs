@@ -5,10 +5,12 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Outbox;
 use super::Request;
 use super::Session;
+use super::delivery::Patience;
 use crate::stop::StopHandle;
 
 /// What sends the replies of a datagram transport.
@@ -19,6 +21,20 @@ pub trait ReplySocket<A>: Send + Sync {
     ///
     /// What the system said.
     fn send_to(&self, payload: &[u8], peer: &A, from: Option<IpAddr>) -> io::Result<()>;
+
+    /// As [`send_to`](Self::send_to), which does not wait for room; this does, as far as the server's timeouts and its
+    /// stop allow.
+    #[doc(hidden)]
+    fn send_patiently(
+        &self,
+        payload: &[u8],
+        peer: &A,
+        from: Option<IpAddr>,
+        patience: &mut Patience<'_>,
+    ) -> io::Result<()> {
+        let _ = patience;
+        self.send_to(payload, peer, from)
+    }
 
     /// The address in the form in which many can be sent with one call; `None` where that is not offered.
     #[doc(hidden)]
@@ -72,6 +88,8 @@ pub struct Datagram<A> {
     reply: Option<Vec<u8>>,
     more_replies: Vec<Vec<u8>>,
     session: Option<Arc<Session>>,
+    /// When the whole request is over.
+    until: Option<Instant>,
 }
 
 impl<A> Datagram<A> {
@@ -86,6 +104,7 @@ impl<A> Datagram<A> {
             reply: None,
             more_replies: Vec::new(),
             session: None,
+            until: None,
         }
     }
 
@@ -147,7 +166,12 @@ impl<A> Datagram<A> {
 
     /// Sends one datagram to the sender, from the address it was sent to. It leaves when `handle` has returned, with
     /// other replies in one system call where the platform can; what goes wrong then is told to
-    /// [`handle_error`](crate::HandlerFactory::handle_error). [`reply_now`](Self::reply_now) does not wait.
+    /// [`handle_error`](crate::HandlerFactory::handle_error) with [`Stage::Close`](crate::Stage::Close), and the request
+    /// counts as failed. [`reply_now`](Self::reply_now) leaves at once.
+    ///
+    /// Where the send buffer of the server's socket is full, a reply waits for room, at most for the builder's
+    /// [`write_timeout`](crate::Builder::write_timeout). A peer that does not read is not waited for: see
+    /// `UnixDatagram`.
     ///
     /// # Errors
     ///
@@ -179,7 +203,7 @@ impl<A> Datagram<A> {
     /// As [`reply`](Self::reply), and what the system said.
     pub fn reply_now(&self, payload: &[u8]) -> io::Result<()> {
         let peer = self.check(payload)?;
-        self.socket.send_to(payload, peer, self.local)
+        self.send(payload, peer, self.local)
     }
 
     /// Sends one datagram to anybody, at once.
@@ -188,15 +212,26 @@ impl<A> Datagram<A> {
     ///
     /// What the system said.
     pub fn send_to(&self, payload: &[u8], address: &A) -> io::Result<()> {
-        self.socket.send_to(payload, address, None)
+        self.send(payload, address, None)
+    }
+
+    fn send(&self, payload: &[u8], address: &A, from: Option<IpAddr>) -> io::Result<()> {
+        self.socket.send_patiently(payload, address, from, &mut self.patience())
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience::of(self.session.as_deref(), self.until)
     }
 
     /// Sends what could not be batched, in order.
     fn send_replies(&mut self) -> io::Result<bool> {
         let replies: Vec<_> = self.reply.take().into_iter().chain(self.more_replies.drain(..)).collect();
         let mut outcome = Ok(true);
+        let mut patience = self.patience();
         for payload in replies {
-            if let Err(error) = self.check(&payload).and_then(|peer| self.socket.send_to(&payload, peer, self.local)) {
+            let peer = self.check(&payload);
+            let sent = peer.and_then(|peer| self.socket.send_patiently(&payload, peer, self.local, &mut patience));
+            if let Err(error) = sent {
                 outcome = Err(error);
             }
         }
@@ -235,6 +270,10 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
 
     fn attach(&mut self, session: &Arc<Session>) {
         self.session = Some(Arc::clone(session));
+    }
+
+    fn set_deadline(&mut self, until: Instant) {
+        self.until = Some(until);
     }
 
     #[inline]

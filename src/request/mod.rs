@@ -9,6 +9,7 @@ use std::time::Instant;
 
 pub(crate) mod buffer;
 pub(crate) mod datagram;
+pub(crate) mod delivery;
 mod file;
 mod inbox;
 pub(crate) mod mailbox;

@@ -95,6 +95,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
 
     /// How long a write may take, and how long a client may take nothing of what it left for the server to send.
     /// Default 30 s; `None` for ever. How slowly it may take that: [`min_rate`](Self::min_rate).
+    ///
+    /// For datagrams: how long the replies that are sent together may wait for room in the send buffer.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.write_timeout = timeout.into();
         self

@@ -44,6 +44,16 @@ pub(crate) struct Received {
     pub(crate) truncated: bool,
 }
 
+/// Why a datagram has not left.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    /// There is no room in the send buffer of this socket, or in the queue of its device.
+    Full,
+    /// There is no room in the queue of the peer's Unix socket.
+    PeerFull,
+    Failed(io::Error),
+}
+
 /// Aligned as a control message header has to be.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
@@ -211,32 +221,57 @@ impl DatagramSocket {
         Ok(1)
     }
 
-    /// Sends one datagram.
-    pub(crate) fn send(&self, payload: &[u8], to: &SockAddr, from: Option<IpAddr>) -> io::Result<()> {
+    /// Sends one datagram, without waiting.
+    pub(crate) fn send(&self, payload: &[u8], to: &SockAddr, from: Option<IpAddr>) -> Result<(), NotSent> {
         let mut control = Control([0; CONTROL]);
         let mut vector = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
         let header = self.outgoing(to, &mut vector, &mut control, from);
         loop {
             // SAFETY: the header points to the payload, the address and the control area above, which sendmsg only
             // reads.
-            let sent = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) };
+            let sent = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
             if sent >= 0 {
                 return Ok(());
             }
             let error = io::Error::last_os_error();
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                // The queue of the device (or of the peer's Unix socket) is full: wait for room, but not for ever.
-                io::ErrorKind::WouldBlock => {
-                    let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
-                    let woken = crate::sys::wait::wait(self.as_fd(), crate::sys::Interest::Write, &[], Some(until))?;
-                    if woken == crate::sys::wait::Woken::TimedOut {
-                        return Err(error);
-                    }
-                }
-                _ => return Err(error),
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN | libc::ENOBUFS) if to.is_unix() && !self.is_full() => return Err(NotSent::PeerFull),
+                Some(libc::EAGAIN | libc::ENOBUFS) => return Err(NotSent::Full),
+                _ => return Err(NotSent::Failed(error)),
             }
         }
+    }
+
+    /// Whether the send buffer is full. What peers on Unix sockets have not read counts: a message stays in the sender's
+    /// buffer until then.
+    #[cfg(target_os = "linux")]
+    fn is_full(&self) -> bool {
+        let mut used: libc::c_int = 0;
+        // SAFETY: TIOCOUTQ, which is SIOCOUTQ of unix(7), writes an int.
+        let outcome = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut used) };
+        let room = self.socket.send_buffer_size().unwrap_or_default();
+        outcome == 0 && usize::try_from(used).is_ok_and(|used| used >= room)
+    }
+
+    /// Elsewhere a message moves to the peer's buffer at once.
+    #[cfg(not(target_os = "linux"))]
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Makes the send buffer at least this long, as far as the system allows.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn raise_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        if self.socket.send_buffer_size()? < bytes {
+            // The kernel doubles what it is told, for its own accounts, and clamps it to net.core.wmem_max.
+            self.socket.set_send_buffer_size(bytes / 2)?;
+        }
+        if self.socket.send_buffer_size()? < bytes {
+            // Beyond that for the privileged alone; others make do.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, bytes / 2);
+        }
+        Ok(())
     }
 
     fn outgoing(
@@ -256,37 +291,9 @@ impl DatagramSocket {
     }
 }
 
-/// Sends replies, as many with one call as share a socket; the errors of those that could not be sent.
-pub(crate) fn send_all(replies: &mut Vec<Reply>) -> Vec<io::Error> {
-    let mut errors = Vec::new();
-    let mut rest = &replies[..];
-    while let Some(first) = rest.first() {
-        let socket = &first.target.socket;
-        let alike =
-            rest.iter().take(BATCH).take_while(|reply| std::sync::Arc::ptr_eq(&reply.target.socket, socket)).count();
-        let (now, later) = rest.split_at(alike);
-        rest = later;
-        let mut sent = 0;
-        while sent < now.len() {
-            match send_batch(socket, &now[sent..]) {
-                Ok(count) => sent += count,
-                Err(_) => {
-                    // The first one failed: alone it says why, or waits for room.
-                    let Reply { target, payload, from } = &now[sent];
-                    if let Err(error) = socket.send(payload, &target.address, *from) {
-                        errors.push(error);
-                    }
-                    sent += 1;
-                }
-            }
-        }
-    }
-    replies.clear();
-    errors
-}
-
+/// Sends the first of these replies, which share a socket, with one call and without waiting: how many, at least one.
 #[cfg(target_os = "linux")]
-fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
+pub(crate) fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> Result<usize, NotSent> {
     let mut parts = [const { MaybeUninit::uninit() }; BATCH];
     let mut headers = [const { MaybeUninit::uninit() }; BATCH];
     for ((reply, part), header) in replies.iter().zip(&mut parts).zip(&mut headers) {
@@ -301,12 +308,21 @@ fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
     let count = unsafe {
         libc::sendmmsg(socket.socket.as_raw_fd(), headers.as_mut_ptr().cast(), length, libc::MSG_DONTWAIT as _)
     };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    match usize::try_from(count) {
+        Ok(count @ 1..) => Ok(count),
+        // Alone the first one says why.
+        _ => send_first(socket, replies),
+    }
 }
 
+/// As many as one: there is no call for more.
 #[cfg(not(target_os = "linux"))]
-fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> io::Result<usize> {
-    let Reply { target, payload, from } = &replies[0];
+pub(crate) fn send_batch(socket: &DatagramSocket, replies: &[Reply]) -> Result<usize, NotSent> {
+    send_first(socket, replies)
+}
+
+fn send_first(socket: &DatagramSocket, replies: &[Reply]) -> Result<usize, NotSent> {
+    let Some(Reply { target, payload, from }) = replies.first() else { return Ok(0) };
     socket.send(payload, &target.address, *from).map(|()| 1)
 }
 

@@ -157,6 +157,8 @@ mod imp {
     use super::*;
     use crate::request::ReplySocket;
     use crate::request::datagram::BatchTarget;
+    use crate::request::delivery::Patience;
+    use crate::request::delivery::deliver;
     use crate::sys::datagram::Batch;
     use crate::sys::datagram::DatagramSocket;
 
@@ -203,7 +205,17 @@ mod imp {
 
     impl ReplySocket<SocketAddr> for Replies {
         fn send_to(&self, payload: &[u8], peer: &SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
-            self.0.send(payload, &(*peer).into(), from)
+            self.send_patiently(payload, peer, from, &mut Patience::of(None, None))
+        }
+
+        fn send_patiently(
+            &self,
+            payload: &[u8],
+            peer: &SocketAddr,
+            from: Option<IpAddr>,
+            patience: &mut Patience<'_>,
+        ) -> io::Result<()> {
+            deliver(&self.0, payload, &(*peer).into(), from, patience)
         }
 
         fn batches(&self) -> bool {

@@ -21,6 +21,8 @@ use crate::error::BindError;
 use crate::request::Datagram;
 use crate::request::ReplySocket;
 use crate::request::datagram::BatchTarget;
+use crate::request::delivery::Patience;
+use crate::request::delivery::deliver;
 use crate::sys::Descriptor;
 use crate::sys::datagram::Batch;
 use crate::sys::datagram::DatagramSocket;
@@ -28,6 +30,19 @@ use crate::sys::datagram::DatagramSocket;
 /// A Unix-domain datagram socket. Its requests are [`Datagram<UnixAddress>`](Datagram).
 ///
 /// Its file is owned and replaced as that of [`UnixStream`](super::UnixStream).
+///
+/// # Peers that do not read
+///
+/// A reply to a peer whose queue is full fails at once: the peer has to read first, and nothing tells when it does. A
+/// queue holds 10 messages on Linux (`net.unix.max_dgram_qlen`). The request counts as failed, and
+/// [`handle_error`](crate::HandlerFactory::handle_error) is told which peer it was.
+///
+/// On Linux a message lies in the send buffer of the *server's* socket until its peer has read it, so peers that do not
+/// read take from what all have in common. The server makes this buffer 8 MiB long, enough for ten thousand small
+/// messages, where `net.core.wmem_max` or its privileges allow. Once it is full, replies to all peers fail after 50 ms;
+/// messages that need no reply are served as before. The queue of a peer that has *connected* its socket to the
+/// server's has no limit of its own, so that a single one can fill the buffer: let only those send who are trusted with
+/// that, by the [`mode`](crate::Builder::mode) of the file and the permissions of its folder.
 #[derive(Debug)]
 pub struct UnixDatagram {
     socket: Arc<DatagramSocket>,
@@ -72,6 +87,10 @@ impl Default for UnixDatagramOptions {
     }
 }
 
+/// What peers together may leave unread, in bytes as the kernel counts them: 768 for a small message.
+#[cfg(target_os = "linux")]
+const SEND_BUFFER: usize = 8 << 20;
+
 #[derive(Debug)]
 struct Replies(Arc<DatagramSocket>);
 
@@ -87,7 +106,10 @@ impl UnixDatagram {
         let local = UnixAddress::from_std(&local);
         let text = local.to_string();
         socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
-        let socket = Arc::new(DatagramSocket::new(socket.into(), false).map_err(step_failed(&text, "setsockopt"))?);
+        let socket = DatagramSocket::new(socket.into(), false).map_err(step_failed(&text, "setsockopt"))?;
+        #[cfg(target_os = "linux")]
+        socket.raise_send_buffer(SEND_BUFFER).map_err(step_failed(&text, "SO_SNDBUF"))?;
+        let socket = Arc::new(socket);
         let replies = Arc::new(Replies(Arc::clone(&socket)));
         Ok(Self { socket, replies, batch: Batch::new(options.max_datagram_size), local, _path: None })
     }
@@ -145,8 +167,18 @@ impl Transport for UnixDatagram {
 }
 
 impl ReplySocket<UnixAddress> for Replies {
-    fn send_to(&self, payload: &[u8], peer: &UnixAddress, _: Option<IpAddr>) -> io::Result<()> {
-        self.0.send(payload, &peer.to_socket_address()?, None)
+    fn send_to(&self, payload: &[u8], peer: &UnixAddress, from: Option<IpAddr>) -> io::Result<()> {
+        self.send_patiently(payload, peer, from, &mut Patience::of(None, None))
+    }
+
+    fn send_patiently(
+        &self,
+        payload: &[u8],
+        peer: &UnixAddress,
+        _: Option<IpAddr>,
+        patience: &mut Patience<'_>,
+    ) -> io::Result<()> {
+        deliver(&self.0, payload, &peer.to_socket_address()?, None, patience)
     }
 
     fn batches(&self) -> bool {

@@ -27,11 +27,27 @@ pub fn threads() -> usize {
 
 /// The time on a processor that a process has used so far.
 pub fn processor_time(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
-    let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
-    // utime and stime are the 14th and 15th field of proc_pid_stat(5), counted in hundredths of a second.
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-    Duration::from_millis(ticks * 10)
+    let [own, _] = processor_times(pid).expect("a process");
+    own
+}
+
+/// As [`processor_time`], with the children of the process, those that have ended and those that run.
+pub fn processor_time_with_children(pid: u32) -> Duration {
+    let running = children(pid).into_iter().filter_map(|(child, _)| processor_times(child)).map(|[own, _]| own);
+    let running: Duration = running.sum();
+    // Read last: a child that has ended meanwhile is counted twice, not lost.
+    let [own, ended] = processor_times(pid).expect("a process");
+    own + ended + running
+}
+
+/// The time of a process, and that of the children it has collected; `None` for one that is gone.
+fn processor_times(pid: u32) -> Option<[Duration; 2]> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<u64> =
+        stat.rsplit(") ").next()?.split(' ').map(|field| field.parse().unwrap_or_default()).collect();
+    // utime, stime, cutime and cstime are the 14th to 17th field of proc_pid_stat(5), counted in hundredths of a
+    // second.
+    Some([fields[11] + fields[12], fields[13] + fields[14]].map(|ticks| Duration::from_millis(ticks * 10)))
 }
 
 /// The children of a process, each with its state (`Z` for a zombie).

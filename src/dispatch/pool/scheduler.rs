@@ -31,12 +31,11 @@ use super::lane::Lane;
 use super::sleepers::Sleepers;
 use crate::dispatch::Task;
 use crate::engine::acceptor::Acceptor;
+use crate::engine::answered::Answering;
 use crate::engine::serve_loop::Ready;
 use crate::engine::serve_loop::Waiter;
 use crate::engine::task::Announced;
 use crate::engine::task::Report;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
@@ -157,7 +156,7 @@ impl<J: Task> Scheduler<J> {
     pub(super) fn work(&self, index: usize) {
         let _announced = Announced::new(self.reporter.clone());
         self.lanes[index].set_owner();
-        let mut worker = Worker::new();
+        let mut worker = Answering::new();
         while !self.is_ended() {
             if self.run_ring(index, &mut worker) || self.find(index) {
                 continue;
@@ -174,7 +173,7 @@ impl<J: Task> Scheduler<J> {
     }
 
     /// Runs what is in the worker's ring; false if there was nothing.
-    fn run_ring(&self, index: usize, worker: &mut Worker) -> bool {
+    fn run_ring(&self, index: usize, worker: &mut Answering<J>) -> bool {
         let Some(mut work) = self.lanes[index].pop() else { return false };
         let begun = now();
         worker.set_now(begun);
@@ -187,7 +186,7 @@ impl<J: Task> Scheduler<J> {
                 None => break,
             }
         }
-        worker.flush(|error| self.reporter.error(error));
+        worker.flush(&self.reporter);
         let mean = u64::try_from(now().saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX) / count;
         let before = self.mean_call.load(Ordering::Relaxed);
         self.mean_call.store((before * 7 + mean.min(10_000_000)) / 8, Ordering::Relaxed);
@@ -257,7 +256,7 @@ impl<J: Task> Scheduler<J> {
 
     /// Runs slow connections, as long as somebody else is on duty for the others; false if there are none, or no place
     /// for them.
-    fn run_slow(&self, index: usize, worker: &mut Worker) -> bool {
+    fn run_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
         if self.slow.len() == 0 {
             return false;
         }
@@ -277,7 +276,7 @@ impl<J: Task> Scheduler<J> {
             }
             worker.set_now(now());
             self.run(index, work, worker, true);
-            worker.flush(|error| self.reporter.error(error));
+            worker.flush(&self.reporter);
             if self.lanes[index].len() > 0 || self.is_ended() {
                 break;
             }
@@ -287,7 +286,7 @@ impl<J: Task> Scheduler<J> {
         ran
     }
 
-    fn run(&self, index: usize, work: Work<J>, worker: &mut Worker, in_slow_lane: bool) {
+    fn run(&self, index: usize, work: Work<J>, worker: &mut Answering<J>, in_slow_lane: bool) {
         let (token, job) = match work {
             Work::Event { token, hangup } => {
                 if !in_slow_lane && self.most_slow > 0 && self.park.any_slow() && self.park.is_slow(token) {
@@ -337,17 +336,16 @@ impl<J: Task> Scheduler<J> {
     }
 
     /// A message is handled to its end.
-    fn run_message(&self, index: usize, mut job: Box<J>, worker: &mut Worker) {
+    fn run_message(&self, index: usize, job: Box<J>, worker: &mut Answering<J>) {
         let lane = &self.lanes[index];
         self.begin(lane, None);
-        while matches!(job.turn(worker), Turn::Again | Turn::Park(_)) {}
-        drop(job);
+        worker.handle(job);
         self.end(lane);
         let left = self.one_by_one.load(Ordering::Relaxed);
         if left > 0 {
             // Two that count the same message lose nothing.
             self.one_by_one.store(left - 1, Ordering::Relaxed);
-            worker.flush(|error| self.reporter.error(error));
+            worker.flush(&self.reporter);
         }
     }
 

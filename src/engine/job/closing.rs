@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Job;
 use super::Phase;
 use crate::end::End;
+use crate::engine::task::Task;
 use crate::engine::task::Turn;
 use crate::engine::task::Worker;
 use crate::error::RequestError;
@@ -52,6 +53,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             match request.flush_output() {
                 Ok(false) => return self.wait_for_room(worker),
                 Ok(true) => {}
+                Err(error) if request.descriptor().is_none() => {
+                    // A message: what could not be sent is a reply, whether or not others can be sent with it.
+                    Task::undelivered(self, error);
+                    return Turn::Done;
+                }
                 Err(error) => {
                     let error = RequestError::failed(Stage::Close, error);
                     if !error.is_disconnect() {

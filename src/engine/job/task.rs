@@ -1,6 +1,7 @@
 //! A job as dispatches see it: run to its end on a thread, or in turns between which it waits in a poller.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -163,6 +164,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         self.refuse();
     }
 
+    fn undelivered(&mut self, error: io::Error) {
+        self.account.end = Some(End::Failed);
+        self.shared.report(RequestError::failed(Stage::Close, error), Some(self.account.id), self.client_address());
+    }
+
     fn reporter(&self) -> Reporter<T, H> {
         Reporter::new(&self.shared)
     }
@@ -185,7 +191,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             loop {
                 worker.set_now(Instant::now());
                 let turn = self.turn(worker);
-                worker.flush(|error| self.shared.report(error, None, None));
+                if !worker.outbox.replies.is_empty() {
+                    let session = Arc::clone(&self.shared.core.session);
+                    worker.flush(Some(&session), |_, error| self.undelivered(error));
+                }
                 match turn {
                     Turn::Again => {}
                     Turn::Detach | Turn::Done => return turn,

@@ -176,6 +176,8 @@ impl Drop for Conversation {
 impl Sealed for Conversation {}
 
 impl Task for Conversation {
+    fn undelivered(&mut self, _: std::io::Error) {}
+
     type Source = Arc<Listener>;
     type Reporter = Reporter;
 
