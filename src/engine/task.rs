@@ -16,9 +16,7 @@ use crate::park::token::Class;
 use crate::request::Outbox;
 use crate::request::Session;
 use crate::request::buffer::SIZE;
-#[cfg(unix)]
 use crate::request::delivery::Patience;
-#[cfg(unix)]
 use crate::request::delivery::deliver_all;
 use crate::request::mailbox::Mailbox;
 use crate::sys::Descriptor;
@@ -234,10 +232,7 @@ impl Worker {
         if self.outbox.replies.is_empty() {
             return;
         }
-        #[cfg(unix)]
         deliver_all(&mut self.outbox.replies, &mut Patience::of(session, None), failed);
-        #[cfg(not(unix))]
-        let _ = (session, failed);
     }
 }
 

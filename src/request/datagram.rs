@@ -12,6 +12,8 @@ use super::Request;
 use super::Session;
 use super::delivery::Patience;
 use crate::stop::StopHandle;
+use crate::sys::datagram::BatchTarget;
+use crate::sys::datagram::Reply;
 
 /// What sends the replies of a datagram transport.
 pub trait ReplySocket<A>: Send + Sync {
@@ -53,25 +55,6 @@ pub trait ReplySocket<A>: Send + Sync {
     fn max_payload(&self) -> usize {
         65_507
     }
-}
-
-/// Where a batched reply goes.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct BatchTarget {
-    #[cfg(unix)]
-    pub(crate) socket: Arc<crate::sys::datagram::DatagramSocket>,
-    #[cfg(unix)]
-    pub(crate) address: socket2::SockAddr,
-}
-
-/// A reply that waits to be sent with others.
-#[derive(Debug)]
-#[cfg_attr(not(unix), allow(dead_code, reason = "batches are sent on Unix"))]
-pub(crate) struct Reply {
-    pub(crate) target: BatchTarget,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) from: Option<IpAddr>,
 }
 
 /// A message, as handlers see it. It dereferences to its payload.

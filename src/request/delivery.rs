@@ -6,19 +6,23 @@
 //! the whole send, or until the server stops.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+
+use socket2::SockAddr;
 
 use super::Session;
 use crate::error::Stopping;
 use crate::error::timed_out;
 use crate::sys::Interest;
+use crate::sys::datagram::BATCH;
+use crate::sys::datagram::DatagramSocket;
+use crate::sys::datagram::NotSent;
+use crate::sys::datagram::Reply;
+use crate::sys::datagram::send_batch;
 use crate::sys::wait::Woken;
-
-#[cfg(unix)]
-pub(crate) use unix::deliver;
-#[cfg(unix)]
-pub(crate) use unix::deliver_all;
 
 /// How long one send waits for room, or the sends of one batch together.
 #[doc(hidden)]
@@ -41,7 +45,6 @@ impl<'a> Patience<'a> {
     ///
     /// Nothing tells when there is room: a socket is called writable again when most of its buffer is free, which is
     /// much later, and not at all if a device has refused the datagram.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "replies wait on Unix"))]
     fn wait(&mut self, pause: Duration, at_most: Option<Duration>) -> io::Result<()> {
         let Some(session) = self.session else {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "there is no room in the send buffer"));
@@ -67,93 +70,82 @@ impl<'a> Patience<'a> {
     }
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::net::IpAddr;
-    use std::sync::Arc;
+/// What is between two tries; doubled with each.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-    use socket2::SockAddr;
+/// A full send buffer of a Unix socket holds what peers have not read, and only they can make room: those that are
+/// about to read have this long.
+const UNREAD: Duration = Duration::from_millis(50);
 
-    use super::*;
-    use crate::request::datagram::Reply;
-    use crate::sys::datagram::BATCH;
-    use crate::sys::datagram::DatagramSocket;
-    use crate::sys::datagram::NotSent;
-    use crate::sys::datagram::send_batch;
+/// Sends one datagram.
+pub(crate) fn deliver(
+    socket: &DatagramSocket,
+    payload: &[u8],
+    to: &SockAddr,
+    from: Option<IpAddr>,
+    patience: &mut Patience<'_>,
+) -> io::Result<()> {
+    until_there_is_room(to, patience, || socket.send(payload, to, from))
+}
 
-    /// What is between two tries; doubled with each.
-    const PAUSE: Duration = Duration::from_millis(1);
-    const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-
-    /// A full send buffer of a Unix socket holds what peers have not read, and only they can make room: those that are
-    /// about to read have this long.
-    const UNREAD: Duration = Duration::from_millis(50);
-
-    /// Sends one datagram.
-    pub(crate) fn deliver(
-        socket: &DatagramSocket,
-        payload: &[u8],
-        to: &SockAddr,
-        from: Option<IpAddr>,
-        patience: &mut Patience<'_>,
-    ) -> io::Result<()> {
-        until_there_is_room(to, patience, || socket.send(payload, to, from))
-    }
-
-    /// Sends replies, as many with one call as share a socket; `failed` is told the place and the error of each that
-    /// could not be sent.
-    pub(crate) fn deliver_all(
-        replies: &mut Vec<Reply>,
-        patience: &mut Patience<'_>,
-        mut failed: impl FnMut(usize, io::Error),
-    ) {
-        let mut place = 0;
-        while let Some(first) = replies.get(place) {
-            let socket = &first.target.socket;
-            let rest = replies[place..].iter().take(BATCH);
-            let alike = rest.take_while(|reply| Arc::ptr_eq(&reply.target.socket, socket)).count();
-            let batch = &replies[place..place + alike];
-            match until_there_is_room(&first.target.address, patience, || send_batch(socket, batch)) {
-                Ok(sent) => place += sent,
-                Err(error) => {
-                    failed(place, error);
-                    place += 1;
-                }
+/// Sends replies, as many with one call as share a socket; `failed` is told the place and the error of each that
+/// could not be sent.
+pub(crate) fn deliver_all(
+    replies: &mut Vec<Reply>,
+    patience: &mut Patience<'_>,
+    mut failed: impl FnMut(usize, io::Error),
+) {
+    let mut place = 0;
+    while let Some(first) = replies.get(place) {
+        let socket = &first.target.socket;
+        let rest = replies[place..].iter().take(BATCH);
+        let alike = rest.take_while(|reply| Arc::ptr_eq(&reply.target.socket, socket)).count();
+        let batch = &replies[place..place + alike];
+        match until_there_is_room(&first.target.address, patience, || send_batch(socket, batch)) {
+            Ok(sent) => place += sent,
+            Err(error) => {
+                failed(place, error);
+                place += 1;
             }
         }
-        replies.clear();
     }
+    replies.clear();
+}
 
-    pub(super) fn until_there_is_room<T>(
-        to: &SockAddr,
-        patience: &mut Patience<'_>,
-        mut send: impl FnMut() -> Result<T, NotSent>,
-    ) -> io::Result<T> {
-        let mut pause = PAUSE;
-        loop {
-            match send() {
-                Ok(sent) => return Ok(sent),
-                Err(NotSent::Failed(error)) => return Err(error),
-                Err(NotSent::PeerFull) => {
-                    let message = format!("{} has not read its last replies, and its queue is full", name(to));
-                    return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
-                }
-                Err(NotSent::Full) => patience.wait(pause, to.is_unix().then_some(UNREAD))?,
+fn until_there_is_room<T>(
+    to: &SockAddr,
+    patience: &mut Patience<'_>,
+    mut send: impl FnMut() -> Result<T, NotSent>,
+) -> io::Result<T> {
+    let mut pause = PAUSE;
+    loop {
+        match send() {
+            Ok(sent) => return Ok(sent),
+            Err(NotSent::Failed(error)) => return Err(error),
+            Err(NotSent::PeerFull) => {
+                let message = format!("{} has not read its last replies, and its queue is full", name(to));
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            Err(NotSent::Full) => patience.wait(pause, to.is_unix().then_some(UNREAD))?,
         }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
 
-    fn name(address: &SockAddr) -> String {
-        if let Some(address) = address.as_socket() {
-            return address.to_string();
-        }
-        match (address.as_pathname(), address.as_abstract_namespace()) {
-            (Some(path), _) => path.display().to_string(),
-            (None, Some(name)) => format!("@{}", name.escape_ascii()),
-            (None, None) => "the peer".to_owned(),
-        }
+fn name(address: &SockAddr) -> String {
+    if let Some(address) = address.as_socket() {
+        return address.to_string();
     }
+    #[cfg(unix)]
+    if let Some(path) = address.as_pathname() {
+        return path.display().to_string();
+    }
+    #[cfg(unix)]
+    if let Some(name) = address.as_abstract_namespace() {
+        return format!("@{}", name.escape_ascii());
+    }
+    "the peer".to_owned()
 }
 
 #[cfg(all(test, unix, not(socketserver_shuttle)))]
@@ -162,16 +154,12 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
-    use socket2::SockAddr;
-
-    use super::unix::until_there_is_room;
     use super::*;
     use crate::error::RequestError;
     use crate::error::Stage;
     use crate::options::ServerOptions;
     use crate::stop::StopHandle;
     use crate::stop::StopState;
-    use crate::sys::datagram::NotSent;
 
     fn session(write_timeout: Option<Duration>) -> Session {
         let stop = StopHandle { state: Arc::new(StopState::new(Duration::from_secs(15)).unwrap()) };

@@ -233,5 +233,5 @@ pub(crate) fn deadline(timeout: Option<std::time::Duration>) -> Option<Instant> 
 /// Replies of datagrams on their way out, sent many at a time.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    pub(crate) replies: Vec<datagram::Reply>,
+    pub(crate) replies: Vec<crate::sys::datagram::Reply>,
 }

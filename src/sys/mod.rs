@@ -9,7 +9,6 @@
 
 #[cfg(unix)]
 pub(crate) mod child;
-#[cfg(unix)]
 pub(crate) mod datagram;
 #[cfg(unix)]
 pub(crate) mod exit;
@@ -39,6 +38,16 @@ pub enum Interest {
     Read,
     /// Room to write. A wait for it in the poller also ends when there is something to read.
     Write,
+}
+
+#[cfg(unix)]
+pub(crate) fn borrow(socket: &impl std::os::fd::AsFd) -> Descriptor<'_> {
+    socket.as_fd()
+}
+
+#[cfg(windows)]
+pub(crate) fn borrow(socket: &impl std::os::windows::io::AsSocket) -> Descriptor<'_> {
+    socket.as_socket()
 }
 
 /// Stops the server when `signal` comes; at once if it has been told before.

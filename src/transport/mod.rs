@@ -40,6 +40,7 @@ use crate::error::BindError;
 use crate::request::Request;
 use crate::sys::Descriptor;
 pub use crate::sys::Interest;
+pub(crate) use crate::sys::borrow;
 
 /// A source of requests.
 ///
@@ -291,14 +292,4 @@ fn check_datagram_size(size: usize) -> Result<(), BindError> {
             "a receive buffer has 1 to {LARGEST_DATAGRAM} bytes; {MAX_DATAGRAM_SIZE} hold any UDP datagram"
         ),
     })
-}
-
-#[cfg(unix)]
-pub(crate) fn borrow(socket: &impl std::os::fd::AsFd) -> Descriptor<'_> {
-    socket.as_fd()
-}
-
-#[cfg(windows)]
-pub(crate) fn borrow(socket: &impl std::os::windows::io::AsSocket) -> Descriptor<'_> {
-    socket.as_socket()
 }

@@ -1,6 +1,7 @@
 //! UDP.
 
 use std::io;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -18,13 +19,23 @@ use super::listen::bind_inet;
 use super::listen::step_failed;
 use crate::error::BindError;
 use crate::request::Datagram;
+use crate::request::ReplySocket;
+use crate::request::delivery::Patience;
+use crate::request::delivery::deliver;
 use crate::sys::Descriptor;
+use crate::sys::datagram::Batch;
+use crate::sys::datagram::BatchTarget;
+use crate::sys::datagram::DatagramSocket;
 
 /// A UDP socket. Its requests are [`Datagram<SocketAddr>`](Datagram).
 #[derive(Debug)]
 pub struct Udp {
-    socket: imp::Socket,
+    socket: Arc<DatagramSocket>,
+    replies: Arc<Replies>,
+    batch: Batch,
     local: SocketAddr,
+    /// The local address of every message, unless bound to all of them.
+    only: Option<IpAddr>,
 }
 
 /// What can be chosen before a UDP socket is bound.
@@ -79,6 +90,9 @@ impl Default for UdpOptions {
     }
 }
 
+#[derive(Debug)]
+struct Replies(Arc<DatagramSocket>);
+
 impl Udp {
     /// Serves on a socket that exists already; set to non-blocking from here on.
     ///
@@ -90,9 +104,11 @@ impl Udp {
         let local = socket.local_addr().map_err(step_failed("an adopted socket", "getsockname"))?;
         let text = local.to_string();
         socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
-        let socket =
-            imp::Socket::new(socket, local, options.max_datagram_size).map_err(step_failed(&text, "IP_PKTINFO"))?;
-        Ok(Self { socket, local })
+        let any = local.ip().is_unspecified();
+        let socket = Arc::new(DatagramSocket::new(socket.into(), any).map_err(step_failed(&text, "IP_PKTINFO"))?);
+        let replies = Arc::new(Replies(Arc::clone(&socket)));
+        let batch = socket.batch(options.max_datagram_size);
+        Ok(Self { socket, replies, batch, local, only: (!any).then_some(local.ip()) })
     }
 }
 
@@ -122,7 +138,14 @@ impl Transport for Udp {
     type Addr = SocketAddr;
 
     fn accept(&mut self) -> io::Result<Self::Pending> {
-        self.socket.receive().map(Immediate)
+        if !self.batch.has_next() {
+            self.socket.receive(&mut self.batch)?;
+        }
+        let Some(received) = self.batch.next() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let replies: Arc<dyn ReplySocket<SocketAddr>> = self.replies.clone();
+        // Windows does not always say who has sent a message that was cut.
+        let datagram = Datagram::new(received.payload, received.sender.as_socket(), replies);
+        Ok(Immediate(datagram.with_local(received.local.or(self.only)).with_truncated(received.truncated)))
     }
 
     fn descriptor(&self) -> Descriptor<'_> {
@@ -138,7 +161,7 @@ impl Transport for Udp {
     }
 
     fn has_buffered(&self) -> bool {
-        self.socket.has_buffered()
+        self.batch.has_next()
     }
 }
 
@@ -149,132 +172,26 @@ impl std::os::fd::AsFd for Udp {
     }
 }
 
-#[cfg(unix)]
-mod imp {
-    use std::net::IpAddr;
-    use std::os::fd::AsFd;
-
-    use super::*;
-    use crate::request::ReplySocket;
-    use crate::request::datagram::BatchTarget;
-    use crate::request::delivery::Patience;
-    use crate::request::delivery::deliver;
-    use crate::sys::datagram::Batch;
-    use crate::sys::datagram::DatagramSocket;
-
-    #[derive(Debug)]
-    pub(super) struct Socket {
-        socket: Arc<DatagramSocket>,
-        replies: Arc<Replies>,
-        batch: Batch,
-        /// The local address of every message, unless bound to all of them.
-        local: Option<IpAddr>,
+impl ReplySocket<SocketAddr> for Replies {
+    fn send_to(&self, payload: &[u8], peer: &SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
+        self.send_patiently(payload, peer, from, &mut Patience::of(None, None))
     }
 
-    #[derive(Debug)]
-    struct Replies(Arc<DatagramSocket>);
-
-    impl Socket {
-        pub(super) fn new(socket: UdpSocket, local: SocketAddr, size: usize) -> io::Result<Self> {
-            let any = local.ip().is_unspecified();
-            let socket = Arc::new(DatagramSocket::new(socket.into(), any)?);
-            let replies = Arc::new(Replies(Arc::clone(&socket)));
-            Ok(Self { socket, replies, batch: Batch::new(size), local: (!any).then_some(local.ip()) })
-        }
-
-        pub(super) fn receive(&mut self) -> io::Result<Datagram<SocketAddr>> {
-            if !self.batch.has_next() {
-                self.socket.receive(&mut self.batch)?;
-            }
-            let Some(received) = self.batch.next() else { return Err(io::ErrorKind::WouldBlock.into()) };
-            let peer = received.sender.as_socket();
-            let replies: Arc<dyn ReplySocket<SocketAddr>> = self.replies.clone();
-            Ok(Datagram::new(received.payload, peer, replies)
-                .with_local(received.local.or(self.local))
-                .with_truncated(received.truncated))
-        }
-
-        pub(super) fn has_buffered(&self) -> bool {
-            self.batch.has_next()
-        }
-
-        pub(super) fn descriptor(&self) -> Descriptor<'_> {
-            self.socket.as_fd()
-        }
+    fn send_patiently(
+        &self,
+        payload: &[u8],
+        peer: &SocketAddr,
+        from: Option<IpAddr>,
+        patience: &mut Patience<'_>,
+    ) -> io::Result<()> {
+        deliver(&self.0, payload, &(*peer).into(), from, patience)
     }
 
-    impl ReplySocket<SocketAddr> for Replies {
-        fn send_to(&self, payload: &[u8], peer: &SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
-            self.send_patiently(payload, peer, from, &mut Patience::of(None, None))
-        }
-
-        fn send_patiently(
-            &self,
-            payload: &[u8],
-            peer: &SocketAddr,
-            from: Option<IpAddr>,
-            patience: &mut Patience<'_>,
-        ) -> io::Result<()> {
-            deliver(&self.0, payload, &(*peer).into(), from, patience)
-        }
-
-        fn batches(&self) -> bool {
-            true
-        }
-
-        fn batch(&self, peer: &SocketAddr) -> Option<BatchTarget> {
-            Some(BatchTarget { socket: Arc::clone(&self.0), address: (*peer).into() })
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod imp {
-    use std::net::IpAddr;
-
-    use super::*;
-    use crate::request::ReplySocket;
-
-    #[derive(Debug)]
-    pub(super) struct Socket {
-        socket: Arc<Replies>,
-        buffer: Vec<u8>,
+    fn batches(&self) -> bool {
+        true
     }
 
-    #[derive(Debug)]
-    struct Replies(UdpSocket);
-
-    impl Socket {
-        pub(super) fn new(socket: UdpSocket, _: SocketAddr, size: usize) -> io::Result<Self> {
-            Ok(Self { socket: Arc::new(Replies(socket)), buffer: vec![0; size] })
-        }
-
-        pub(super) fn receive(&mut self) -> io::Result<Datagram<SocketAddr>> {
-            /// WSAEMSGSIZE: the message was longer than the buffer, which is full.
-            const MESSAGE_TOO_LONG: i32 = 10040;
-            let replies: Arc<dyn ReplySocket<SocketAddr>> = self.socket.clone();
-            match self.socket.0.recv_from(&mut self.buffer) {
-                Ok((length, peer)) => Ok(Datagram::new(self.buffer[..length].to_vec(), Some(peer), replies)),
-                // The system does not say who has sent it.
-                Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => {
-                    Ok(Datagram::new(self.buffer.clone(), None, replies).with_truncated(true))
-                }
-                Err(error) => Err(error),
-            }
-        }
-
-        pub(super) fn has_buffered(&self) -> bool {
-            false
-        }
-
-        pub(super) fn descriptor(&self) -> Descriptor<'_> {
-            crate::transport::borrow(&self.socket.0)
-        }
-    }
-
-    impl ReplySocket<SocketAddr> for Replies {
-        fn send_to(&self, payload: &[u8], peer: &SocketAddr, _: Option<IpAddr>) -> io::Result<()> {
-            self.0.send_to(payload, peer).map(drop)
-        }
+    fn batch(&self, peer: &SocketAddr) -> Option<BatchTarget> {
+        Some(BatchTarget { socket: Arc::clone(&self.0), address: (*peer).into() })
     }
 }

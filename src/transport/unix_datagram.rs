@@ -20,11 +20,11 @@ use super::unix_path::bind_unix;
 use crate::error::BindError;
 use crate::request::Datagram;
 use crate::request::ReplySocket;
-use crate::request::datagram::BatchTarget;
 use crate::request::delivery::Patience;
 use crate::request::delivery::deliver;
 use crate::sys::Descriptor;
 use crate::sys::datagram::Batch;
+use crate::sys::datagram::BatchTarget;
 use crate::sys::datagram::DatagramSocket;
 
 /// A Unix-domain datagram socket. Its requests are [`Datagram<UnixAddress>`](Datagram).
@@ -111,7 +111,8 @@ impl UnixDatagram {
         socket.raise_send_buffer(SEND_BUFFER).map_err(step_failed(&text, "SO_SNDBUF"))?;
         let socket = Arc::new(socket);
         let replies = Arc::new(Replies(Arc::clone(&socket)));
-        Ok(Self { socket, replies, batch: Batch::new(options.max_datagram_size), local, _path: None })
+        let batch = socket.batch(options.max_datagram_size);
+        Ok(Self { socket, replies, batch, local, _path: None })
     }
 }
 
@@ -150,7 +151,7 @@ impl Transport for UnixDatagram {
     }
 
     fn descriptor(&self) -> Descriptor<'_> {
-        self.socket.as_fd()
+        self.socket.descriptor()
     }
 
     fn answers_itself(&self) -> bool {
@@ -198,6 +199,6 @@ impl ReplySocket<UnixAddress> for Replies {
 
 impl AsFd for UnixDatagram {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket.descriptor()
     }
 }
