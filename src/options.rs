@@ -21,7 +21,8 @@ pub enum AtLimit {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// The process is aborted, at once: what handlers have written and the system has not taken yet is lost.
+    /// The process is aborted, at once: what handlers have written and the system has not taken yet is lost. Under
+    /// `Fork` that is the child; the server goes on.
     Abort,
     /// Other requests and the server go on.
     #[default]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+#[cfg(all(unix, feature = "signals"))]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::shared::SharedWords;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
@@ -18,7 +20,10 @@ use crate::sys::wait::wait;
 ///
 /// Every method returns at once, takes effect at once, and may be called before, during and after serving: a server
 /// stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended
-/// changes nothing.
+/// changes nothing. Every method is async-signal-safe.
+///
+/// A handle that a process has from before a fork is the same handle there: in the children of the dispatch `Fork` its
+/// methods act on the whole server.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     pub(crate) state: Arc<StopState>,
@@ -27,7 +32,7 @@ pub struct StopHandle {
 impl StopHandle {
     /// Stops accepting and drains: idle connections end, busy ones have the builder's `drain_timeout` (15 s) to finish.
     ///
-    /// Async-signal-safe. A second call changes nothing: see [`shutdown_within`](Self::shutdown_within) to hurry.
+    /// A second call changes nothing: see [`shutdown_within`](Self::shutdown_within) to hurry.
     pub fn shutdown(&self) {
         self.state.stop_by(self.state.now().saturating_add(self.state.drain_millis));
     }
@@ -46,14 +51,12 @@ impl StopHandle {
 
     /// Stops accepting for a while: the address stays bound, clients wait in the backlog, connections are served on.
     pub fn pause(&self) {
-        self.state.paused.store(true, Ordering::SeqCst);
-        self.state.control.raise();
+        self.state.set_paused(true);
     }
 
     /// Accepts again after [`pause`](Self::pause).
     pub fn resume(&self) {
-        self.state.paused.store(false, Ordering::SeqCst);
-        self.state.control.raise();
+        self.state.set_paused(false);
     }
 
     /// Whether the server has been told to stop.
@@ -84,18 +87,20 @@ pub(crate) const MAIL: usize = 2;
 /// Never: the deadline of a server that has not been told to stop.
 const RUNNING: u64 = u64::MAX;
 
+/// Among the shared words: milliseconds after the epoch at which the drain ends; `RUNNING` until told to stop.
+const DEADLINE: usize = 0;
+/// Among the shared words: 1 while nothing is accepted.
+const PAUSED: usize = 1;
+
 #[derive(Debug)]
 pub(crate) struct StopState {
     epoch: Instant,
     drain_millis: u64,
-    /// Milliseconds after `epoch` at which the drain ends; `RUNNING` until told to stop.
-    deadline: AtomicU64,
-    paused: AtomicBool,
+    /// What has been told: it is the same in forked children, as the signals are.
+    told: SharedWords,
     /// A signal has come.
     #[cfg(all(unix, feature = "signals"))]
     signalled: AtomicBool,
-    /// This is a forked child that has not seen its server stop.
-    forked: AtomicBool,
     /// Raised, and never cleared, from the first `shutdown`: connections that wait for their next message look at it.
     pub(crate) draining: Signal,
     /// Raised, and never cleared, from the drain's deadline: every blocked read and write looks at it.
@@ -106,54 +111,41 @@ pub(crate) struct StopState {
 
 impl StopState {
     pub(crate) fn new(drain: Duration) -> io::Result<Self> {
+        let told = SharedWords::new(2)?;
+        told[DEADLINE].store(RUNNING, Ordering::SeqCst);
         Ok(Self {
             epoch: Instant::now(),
             drain_millis: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
-            deadline: AtomicU64::new(RUNNING),
-            paused: AtomicBool::new(false),
+            told,
             #[cfg(all(unix, feature = "signals"))]
             signalled: AtomicBool::new(false),
-            forked: AtomicBool::new(false),
             draining: Signal::new()?,
             force: Signal::new()?,
             control: Signal::new()?,
         })
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        if self.forked.load(Ordering::Relaxed) {
-            self.look_at_parent();
-        }
-        self.has_been_told()
-    }
-
-    /// As [`is_stopping`](Self::is_stopping), but a forked child knows only what it has seen: for use before a wait,
-    /// which looks.
     #[inline]
-    pub(crate) fn has_been_told(&self) -> bool {
-        self.deadline.load(Ordering::SeqCst) != RUNNING
-    }
-
-    /// In a forked child: memory is no longer shared with the server, but its signals are.
-    pub(crate) fn set_forked(&self) {
-        self.forked.store(true, Ordering::Relaxed);
-    }
-
-    fn look_at_parent(&self) {
-        let now = Some(Instant::now());
-        if let Ok(Woken::Ready) = wait(self.draining.descriptor(), Interest::Read, &[], now) {
-            self.forked.store(false, Ordering::Relaxed);
-            self.deadline.fetch_min(self.now().saturating_add(self.drain_millis), Ordering::SeqCst);
-        }
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.deadline_word().load(Ordering::SeqCst) != RUNNING
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::SeqCst)
+        self.told[PAUSED].load(Ordering::SeqCst) != 0
+    }
+
+    fn set_paused(&self, paused: bool) {
+        self.told[PAUSED].store(paused.into(), Ordering::SeqCst);
+        self.control.raise();
+    }
+
+    fn deadline_word(&self) -> &AtomicU64 {
+        &self.told[DEADLINE]
     }
 
     /// When the drain ends, as told so far.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.deadline.load(Ordering::SeqCst) {
+        match self.deadline_word().load(Ordering::SeqCst) {
             RUNNING => None,
             millis => self.epoch.checked_add(Duration::from_millis(millis)),
         }
@@ -178,7 +170,7 @@ impl StopState {
         /// A drain that runs on another thread comes first, and tells the observer.
         const HEAD_START: Duration = Duration::from_millis(10);
         loop {
-            let draining = self.has_been_told();
+            let draining = self.is_stopping();
             if draining && ends_idle {
                 return Ok(Woken::Signal(DRAINING));
             }
@@ -188,8 +180,8 @@ impl StopState {
             let look_again = draining.then(|| Instant::now() + PACE);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
             match wait(descriptor, interest, &signals, pause)? {
-                // A forked child learns here that it has been told.
-                Woken::Signal(DRAINING) => _ = self.is_stopping(),
+                // The next round knows the deadline.
+                Woken::Signal(DRAINING) => {}
                 Woken::TimedOut => {
                     let now = Instant::now();
                     if forced_at.is_some_and(|forced_at| forced_at <= now) {
@@ -209,7 +201,7 @@ impl StopState {
     }
 
     fn stop_by(&self, millis: u64) {
-        self.deadline.fetch_min(millis.min(RUNNING - 1), Ordering::SeqCst);
+        self.deadline_word().fetch_min(millis.min(RUNNING - 1), Ordering::SeqCst);
         self.draining.raise();
         self.control.raise();
     }

@@ -324,7 +324,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// Waits for the peer, unless the server is stopping.
     fn park(&mut self, in_message: bool, worker: &mut Worker) -> Step {
-        if self.shared.core.stop.state.has_been_told() {
+        if self.shared.core.stop.state.is_stopping() {
             self.finish(End::Drained);
             return Step::Next;
         }

@@ -4,7 +4,8 @@
 //!
 //! A [`StopHandle`](crate::StopHandle) is clonable and works from everywhere: another thread, a handler
 //! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once and cannot deadlock, and
-//! may be called before, during and after serving. There is no poll interval: the serve loop wakes up at once.
+//! may be called before, during and after serving. There is no poll interval: the serve loop wakes up at once. Under
+//! `Fork` a handler runs in a child, and its handle stops, pauses and resumes the server all the same.
 //!
 //! ```
 //! use socketserver::{Flow, TcpServer};

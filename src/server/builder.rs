@@ -364,12 +364,11 @@ where
     H: HandlerFactory<T::Request>,
 {
     options.check()?;
-    let address = transport.local_addr().to_string();
-    let state = StopState::new(options.drain_timeout).map_err(|source| BindError::SetUp {
-        address,
-        step: "eventfd",
-        source,
-    })?;
+    let failed = |step| {
+        let address = transport.local_addr().to_string();
+        move |source| BindError::SetUp { address, step, source }
+    };
+    let state = StopState::new(options.drain_timeout).map_err(failed("stop signals"))?;
     let asked = options.max_connections;
     let most = match dispatch.limit() {
         Some(limit) => limit.min(asked.unwrap_or(limit)),

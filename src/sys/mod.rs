@@ -1,9 +1,9 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `exit` tells that one has ended,
-//! `datagram` moves many messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, and
-//! `thread` tells a thread that waits from one that would run.
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, [`shared`] is memory that these
+//! have in common, `exit` tells that one has ended, `datagram` moves many messages in one call, [`send_file`] moves a
+//! file to a socket, `socket` receives and sends, and `thread` tells a thread that waits from one that would run.
 
 #![allow(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub(crate) mod fork;
 pub(crate) mod interrupt;
 pub(crate) mod poller;
 pub(crate) mod send_file;
+pub(crate) mod shared;
 pub(crate) mod signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod socket;

@@ -137,7 +137,6 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn run_as_child(mut self) -> bool {
         self.account.in_child = true;
-        self.shared.core.stop.state.set_forked();
         self.shared.core.session.set_in_child();
         if self.run_here(false) == Turn::Detach {
             self.detach();
