@@ -31,6 +31,8 @@ mod linux {
     use socketserver::Fork;
     use socketserver::Handled;
     use socketserver::HandlerResult;
+    use socketserver::PanicPolicy;
+    use socketserver::ServeError;
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
@@ -46,7 +48,7 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 8] = [
+        let cases: [(&str, fn()); 9] = [
             ("shutdown_ends_the_server", shutdown_ends_the_server),
             ("shutdown_ends_idle_siblings", shutdown_ends_idle_siblings),
             ("shutdown_within_brings_its_deadline", shutdown_within_brings_its_deadline),
@@ -55,6 +57,7 @@ mod linux {
             ("pause_and_resume", pause_and_resume),
             ("handle_request_says_so", handle_request_says_so),
             ("a_stop_of_the_parent_reaches_the_child", a_stop_of_the_parent_reaches_the_child),
+            ("a_panic_stops_the_server_and_is_its_error", a_panic_stops_the_server_and_is_its_error),
         ];
         for (name, case) in cases {
             case();
@@ -76,6 +79,7 @@ mod linux {
             "stop" => stop.shutdown(),
             "stop within 20 ms" => stop.shutdown_within(Duration::from_millis(20)),
             "stop now" => stop.shutdown_now(),
+            "panic" => panic!("on purpose"),
             "block" => {
                 request.read_line(&mut line)?;
             }
@@ -217,5 +221,22 @@ mod linux {
         stop.shutdown();
         // It waited for its next message.
         assert_eq!(read_rest(&waiting), b"");
+    }
+
+    fn a_panic_stops_the_server_and_is_its_error() {
+        let long = "and what it says is long enough, ".repeat(100);
+        let handler = move |request: &mut Connection| -> HandlerResult {
+            request.read_line(&mut String::new())?;
+            // The message would look like a failure of this test.
+            std::panic::set_hook(Box::new(|_| {}));
+            panic!("on purpose, {long}")
+        };
+        let server = Builder::<Tcp, Fork, _>::new(function(handler)).panic_policy(PanicPolicy::Stop).listen();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"panic\n").expect("send");
+        let error = server.try_serve_forever().expect_err("the policy is to stop");
+        let ServeError::Panicked { message } = &error else { panic!("{error}") };
+        assert!(message.starts_with("handle: panicked: on purpose, and what it says is long enough, and"), "{message}");
+        assert_eq!(read_rest(&client), b"");
     }
 }

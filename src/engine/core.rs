@@ -1,12 +1,12 @@
 //! What all parts of one server share: its factory, its limits, its counters.
 
 use std::cell::LazyCell;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
-
+use super::first_panic::FirstPanic;
 use crate::end::End;
 use crate::error::RequestError;
 use crate::error::Stage;
@@ -32,22 +32,22 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     next_id: AtomicU64,
     /// What the panic said that stops the server.
-    pub(crate) panicked: Mutex<Option<String>>,
+    pub(crate) panicked: FirstPanic,
 }
 
 impl Core {
-    pub(crate) fn new(options: ServerOptions, max_connections: usize, stop: StopHandle) -> Self {
+    pub(crate) fn new(options: ServerOptions, max_connections: usize, stop: StopHandle) -> io::Result<Self> {
         let options = Arc::new(options);
         let session = Session::new(stop.clone(), Arc::clone(&options));
-        Self {
+        Ok(Self {
             permits: Arc::new(Permits::new(max_connections, Arc::clone(&stop.state))),
             stop,
             options,
             session: Arc::new(session),
             counters: Counters::default(),
             next_id: AtomicU64::new(1),
-            panicked: Mutex::new(None),
-        }
+            panicked: FirstPanic::new()?,
+        })
     }
 
     pub(crate) fn next_id(&self) -> RequestId {
@@ -124,7 +124,7 @@ impl<H> Shared<H> {
                 PanicPolicy::Abort => std::process::abort(),
                 PanicPolicy::Isolate => {}
                 PanicPolicy::Stop => {
-                    self.core.panicked.lock().get_or_insert_with(|| error.to_string());
+                    self.core.panicked.set(&error.to_string());
                     self.core.stop.shutdown();
                 }
             }

@@ -7,6 +7,7 @@
 pub(crate) mod acceptor;
 pub(crate) mod answered;
 pub(crate) mod core;
+mod first_panic;
 pub(crate) mod job;
 pub(crate) mod listening;
 pub(crate) mod serve_loop;

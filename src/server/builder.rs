@@ -374,7 +374,7 @@ where
         Some(limit) => limit.min(asked.unwrap_or(limit)),
         None => asked.unwrap_or_else(default_max_connections),
     };
-    let core = Core::new(options, most, StopHandle { state: Arc::new(state) });
+    let core = Core::new(options, most, StopHandle { state: Arc::new(state) }).map_err(failed("shared memory"))?;
     let shared = Arc::new(Shared { factory, core: Arc::new(core) });
     let address = transport.local_addr();
     let state = State::Bound(Listening { transport, shared: Arc::clone(&shared) });

@@ -205,7 +205,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         let outcome = self.serve();
         let drained_in = self.end();
         outcome?;
-        if let Some(message) = self.shared.core.panicked.lock().take() {
+        if let Some(message) = self.shared.core.panicked.get() {
             return Err(ServeError::Panicked { message });
         }
         Ok(Report::new(&self.shared.core, drained_in))

@@ -333,7 +333,7 @@ impl Reporter {
     pub(super) fn new(board: &Arc<Board>) -> Self {
         let stop = StopHandle { state: Arc::new(StopState::new(Duration::ZERO).unwrap()) };
         Self(Arc::new(Reported {
-            core: Core::new(crate::options::ServerOptions::default(), 100, stop),
+            core: Core::new(crate::options::ServerOptions::default(), 100, stop).unwrap(),
             board: Arc::clone(board),
         }))
     }
