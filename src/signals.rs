@@ -25,7 +25,8 @@ pub struct SignalGuard {
 /// can within some milliseconds on a busy machine (signal(7), "Queueing and delivery semantics"). A program that is to
 /// stop at once is told so in a way that cannot merge: SIGINT after SIGTERM, or a second SIGTERM a moment later.
 ///
-/// No thread is started, so it goes together with `Fork`; forked children have default dispositions again.
+/// No thread is started, so it goes together with `Fork`, whose children do not have these handlers: they ignore SIGINT,
+/// which a terminal sends to them as well, and end at SIGTERM.
 ///
 /// ```
 /// use socketserver::{Flow, TcpServer};

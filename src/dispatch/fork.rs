@@ -44,6 +44,11 @@ use crate::sys::fork::threads;
 /// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken.
 /// At the limit of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops,
 /// idle children end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
+///
+/// A child has no handler of the server's for a signal. What a terminal sends to the whole group of processes (SIGINT
+/// after ctrl-C, SIGQUIT, SIGTSTP, SIGHUP) is ignored in a child where the server has a handler for it, so that children
+/// finish while the server drains; SIGTERM and others have their default. What the server ignores, and what has its
+/// default there, is the same in a child, and in a program that it executes.
 #[derive(Clone, Debug)]
 pub struct Fork {
     max_children: usize,

@@ -11,11 +11,15 @@ pub(crate) enum Side {
     Parent { pid: u32 },
 }
 
-/// Signals whose handlers a server may have set, and that mean something else to a child.
-const RESET: [libc::c_int; 7] =
-    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGCHLD, libc::SIGUSR1, libc::SIGUSR2];
+/// What terminals send to the whole group of processes. Where the server has a handler for it, what it means is the
+/// server's matter, and its children are not to die or stop of it.
+const OF_THE_GROUP: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP];
 
-/// Forks. The child has default dispositions for the usual signals and must end in [`exit`].
+/// Other signals whose handlers a server may have set, and that mean something else to a child.
+const OF_THE_SERVER: [libc::c_int; 7] =
+    [libc::SIGALRM, libc::SIGCHLD, libc::SIGCONT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+
+/// Forks. The child has none of the parent's handlers for the usual signals and must end in [`exit`].
 ///
 /// All signals are blocked over the fork, so that no handler of the parent's runs in the child.
 pub(crate) fn fork() -> io::Result<Side> {
@@ -31,9 +35,11 @@ pub(crate) fn fork() -> io::Result<Side> {
     let outcome = match u32::try_from(pid) {
         Err(_) => Err(io::Error::last_os_error()),
         Ok(0) => {
-            for signal in RESET {
-                // SAFETY: setting a default disposition installs no handler.
-                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            for signal in OF_THE_GROUP {
+                replace_handler(signal, libc::SIG_IGN);
+            }
+            for signal in OF_THE_SERVER {
+                replace_handler(signal, libc::SIG_DFL);
             }
             Ok(Side::Child)
         }
@@ -42,6 +48,21 @@ pub(crate) fn fork() -> io::Result<Side> {
     // SAFETY: `before` was written by the first pthread_sigmask.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     outcome
+}
+
+/// Default and ignored dispositions stay.
+fn replace_handler(signal: libc::c_int, disposition: libc::sighandler_t) {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: it only asks; `now` is written by the call.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) } != 0 {
+        return;
+    }
+    // SAFETY: written by the call, which has succeeded.
+    let now = unsafe { now.assume_init() };
+    if now.sa_sigaction != libc::SIG_DFL && now.sa_sigaction != libc::SIG_IGN {
+        // SAFETY: neither of the two dispositions installs a handler.
+        unsafe { libc::signal(signal, disposition) };
+    }
 }
 
 /// Ends a forked child, without running what the parent has registered for its own end.

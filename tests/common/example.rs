@@ -60,7 +60,8 @@ impl Example {
         Self::spawn(Command::new("sh").arg("-c").arg(format!("exec {run} \"$0\" \"$@\"")).arg(program).args(flags))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts what says "listening on" first.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
