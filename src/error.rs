@@ -89,11 +89,12 @@ pub enum ServeError {
     },
     /// `Fork` needs a process with one thread: a lock held by another thread would stay locked in the child for ever.
     #[error(
-        "cannot fork: this process has {threads} threads and the dispatch Fork needs exactly one; serve before any thread is started, or use ThreadPerRequest or Pool"
+        "cannot fork: this process has {} threads and the dispatch Fork needs exactly one; serve before any thread is started, or use ThreadPerRequest or Pool",
+        .threads.map_or("several".to_owned(), |threads| threads.to_string())
     )]
     NotSingleThreaded {
-        /// How many threads there were.
-        threads: usize,
+        /// How many threads there were; `None` for several, where nothing tells how many.
+        threads: Option<usize>,
     },
     /// A handler panicked and the policy is to stop.
     #[error("a handler panicked and the policy is PanicPolicy::Stop: {message}")]
@@ -106,6 +107,14 @@ pub enum ServeError {
     Start {
         /// The dispatch.
         dispatch: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `Fork` needs a process with one thread, and whether this one has can not be found out.
+    #[error(
+        "cannot fork: how many threads this process has cannot be found out ({source}), and the dispatch Fork needs exactly one; mount /proc, or use ThreadPerRequest or Pool"
+    )]
+    UnknownThreads {
         /// What the system said.
         source: io::Error,
     },

@@ -41,7 +41,6 @@ mod linux {
     use socketserver::ForkingUnixStreamServer;
     use socketserver::Handler;
     use socketserver::HandlerResult;
-    use socketserver::ServeError;
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
@@ -62,7 +61,7 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 13] = [
+        let cases: [(&str, fn()); 12] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
@@ -73,7 +72,6 @@ mod linux {
             ("children_are_limited", children_are_limited),
             ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
             ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
-            ("threads_are_refused", threads_are_refused),
             ("senders_are_refused", senders_are_refused),
             ("a_detached_connection_stays_with_its_child", a_detached_connection_stays_with_its_child),
         ];
@@ -394,19 +392,5 @@ mod linux {
         ends.sort_unstable();
         assert_eq!(ends, [(None, Some(libc::SIGKILL)), (Some(0), None)]);
         assert_eq!((report.finished, report.failed), (1, 1), "{report}");
-    }
-
-    fn threads_are_refused() {
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let second = std::thread::spawn(move || stopped.recv());
-        let server = ForkingTcpServer::builder_fn(echo_line_and_close).listen();
-        let error = server.try_serve_forever().expect_err("two threads");
-        assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
-        assert!(error.to_string().starts_with("cannot fork: this process has 2 threads"), "{error}");
-        let mut server = ForkingTcpServer::builder_fn(echo_line_and_close).listen();
-        let error = server.handle_request().expect_err("two threads");
-        assert!(matches!(error, ServeError::NotSingleThreaded { threads: 2 }), "{error}");
-        drop(stop);
-        second.join().expect("joined").expect_err("told by the other end's drop");
     }
 }

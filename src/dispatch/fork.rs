@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::io::Write;
-use std::os::fd::AsRawFd;
-use std::os::fd::RawFd;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,15 +26,16 @@ use crate::panics::catch;
 use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
 use crate::sys::child::KILL;
-use crate::sys::fork::Side;
-use crate::sys::fork::close_in_child;
-use crate::sys::fork::exit;
+use crate::sys::fork::ForkError;
 use crate::sys::fork::fork;
-use crate::sys::fork::threads;
+use crate::sys::one_thread;
+use crate::sys::one_thread::NotOneThread;
+use crate::sys::signal::Signal;
 
 /// Forks a child for each request, as `ForkingMixIn` did.
 ///
-/// The process must have one thread when it serves; the server checks that and says so. A child has neither the
+/// The process must have one thread whenever a request comes; the server checks that when it begins to serve, and
+/// beside each fork: a request for which there would be two is refused. A child has neither the
 /// listener (of a stream transport) nor the connections of others, keeps its changes of memory to itself, and exits
 /// with 0 if its request ended well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given.
 /// `handle_error` and the other hooks of the request run in the child.
@@ -112,13 +111,13 @@ impl Dispatch for Fork {
     }
 }
 
-/// The children, and what they must not keep open.
+/// The children, and what they get instead of what they must not keep open.
 ///
 /// After each fork the kernel copies every page that the parent writes to while the child lives: what is kept of a
 /// request stays in the box that it was accepted in, and the table holds no more than its place.
 pub struct Running<J> {
     children: HashMap<u32, Child<J>>,
-    close_in_child: Vec<RawFd>,
+    idle: Signal,
     ready: Vec<Ready<J>>,
 }
 
@@ -139,17 +138,14 @@ impl<J: Task> Process<J> for Fork {
     type Running = Running<J>;
 
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
-        single_threaded()?;
+        one_thread::check()?;
         Worker::with_local(Worker::warm);
-        let mut close_in_child = vec![serve_loop.park.poller.raw_descriptor()];
         if let Some(acceptor) = &mut serve_loop.acceptor {
-            if !acceptor.source.answers_itself() {
-                close_in_child.push(acceptor.source.descriptor().as_raw_fd());
-            }
             // A connection that is accepted waits for no other's fork: a child would inherit it.
             acceptor.burst = 1;
         }
-        Ok(Running { children: HashMap::new(), close_in_child, ready: Vec::new() })
+        let idle = Signal::new().map_err(|source| StartError::Start { dispatch: Self::NAME, source })?;
+        Ok(Running { children: HashMap::new(), idle, ready: Vec::new() })
     }
 
     fn process_request(
@@ -162,7 +158,7 @@ impl<J: Task> Process<J> for Fork {
     }
 
     fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
-        single_threaded()?;
+        one_thread::check()?;
         let mut ready = std::mem::take(&mut running.ready);
         loop {
             let outcome = serve_loop.turn(false, &mut ready);
@@ -215,30 +211,30 @@ impl<J: Task> Process<J> for Fork {
 impl<J: Task> Running<J> {
     fn fork_for(
         &mut self,
-        mut job: Box<J>,
+        job: Box<J>,
         timeout: Option<Duration>,
         serve_loop: &mut ServeLoop<J>,
     ) -> Result<(), Rejected<J>> {
         // What is buffered would be written twice, by each side.
         let _ = io::stdout().flush();
-        match fork() {
-            Err(error) => Err(Rejected::new(*job, error)),
-            Ok(Side::Child) => {
-                for descriptor in &self.close_in_child {
-                    close_in_child(*descriptor);
-                }
-                run_child(*job)
-            }
-            Ok(Side::Parent { pid }) => {
-                job.leave_to_child();
-                let Some(mut process) = ChildProcess::new(pid) else { return Ok(()) };
-                ServeLoop::watch(&serve_loop.park, &mut process, pid);
-                let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-                self.children.insert(pid, Child { process, job, until });
-                self.set_pace(serve_loop);
-                Ok(())
-            }
-        }
+        let source = serve_loop.acceptor.as_ref().map(|acceptor| &acceptor.source);
+        let listener = source.filter(|source| !source.answers_itself()).map(Source::descriptor);
+        let withheld: Vec<_> = listener.into_iter().chain([serve_loop.park.poller.descriptor()]).collect();
+        let mut job = Some(job);
+        let outcome = fork(&withheld, &self.idle, || job.take().map_or(1, |job| serve_in_child(*job)));
+        // Only the child takes it.
+        let Some(mut job) = job else { return Ok(()) };
+        let pid = match outcome {
+            Ok(pid) => pid,
+            Err(error) => return Err(Rejected::new(*job, error.into())),
+        };
+        job.leave_to_child();
+        let Some(mut process) = ChildProcess::new(pid) else { return Ok(()) };
+        ServeLoop::watch(&serve_loop.park, &mut process, pid);
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.children.insert(pid, Child { process, job, until });
+        self.set_pace(serve_loop);
+        Ok(())
     }
 
     /// Waits for children until none is left or the time is over.
@@ -339,27 +335,31 @@ impl<J> Drop for Running<J> {
     }
 }
 
-/// Serves the request in the child and ends the process: no way leads back into the loop.
-fn run_child<J: Task>(job: J) -> ! {
+/// Serves the request in the child; what that exits with.
+fn serve_in_child<J: Task>(job: J) -> u8 {
     let outcome = catch(|| job.run_as_child());
     let _ = catch(|| io::stdout().flush());
-    let code = match (EXIT_CODE.load(Ordering::Relaxed), outcome) {
-        (code @ 0.., _) => code,
-        (_, Ok(true)) => 0,
-        (_, Ok(false) | Err(_)) => 1,
-    };
-    exit(code)
+    match (u8::try_from(EXIT_CODE.load(Ordering::Relaxed)), outcome) {
+        (Ok(code), _) => code,
+        (Err(_), Ok(true)) => 0,
+        (Err(_), Ok(false) | Err(_)) => 1,
+    }
 }
 
-/// A thread that holds a lock while another forks leaves the lock closed in the child for ever.
-fn single_threaded() -> Result<(), StartError> {
-    /// A thread that has been joined may still be listed for an instant.
-    const TRIES: usize = 1000;
-    for _ in 0..TRIES {
-        match threads() {
-            None | Some(0 | 1) => return Ok(()),
-            Some(_) => std::thread::yield_now(),
+impl From<NotOneThread> for StartError {
+    fn from(reason: NotOneThread) -> Self {
+        match reason {
+            NotOneThread::Several(threads) => Self::NotSingleThreaded { threads },
+            NotOneThread::Unknown(source) => Self::UnknownThreads { source },
         }
     }
-    Err(StartError::NotSingleThreaded { threads: threads().unwrap_or_default() })
+}
+
+impl From<ForkError> for io::Error {
+    fn from(error: ForkError) -> Self {
+        match error {
+            ForkError::System(error) => error,
+            ForkError::Threads(reason) => Self::other(StartError::from(reason)),
+        }
+    }
 }

@@ -10,7 +10,7 @@
 //! | datagrams in batches | yes | no | no |
 //! | replies from the address a datagram was sent to | yes | no | no |
 //! | children collected | as they end | as they end (macOS, FreeBSD), else within 20 ms | |
-//! | `Fork` counts the threads of its process | yes | no: the caller has to know | |
+//! | `Fork` counts the threads of its process | yes | yes (macOS, FreeBSD), else the caller has to know | |
 //! | credentials of a Unix-domain peer | yes | no | no |
 //! | abstract socket names | yes | no | no |
 //!

@@ -2,14 +2,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 
-/// Which side of the fork this is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Side {
-    Child,
-    Parent { pid: u32 },
-}
+use super::one_thread;
+use super::one_thread::NotOneThread;
+use super::signal::Signal;
 
 /// What terminals send to the whole group of processes. Where the server has a handler for it, what it means is the
 /// server's matter, and its children are not to die or stop of it.
@@ -19,21 +17,28 @@ const OF_THE_GROUP: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUI
 const OF_THE_SERVER: [libc::c_int; 7] =
     [libc::SIGALRM, libc::SIGCHLD, libc::SIGCONT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
-/// Forks. The child has none of the parent's handlers for the usual signals and must end in [`exit`].
+/// Why there is no child.
+#[derive(Debug)]
+pub(crate) enum ForkError {
+    /// It would not be safe.
+    Threads(NotOneThread),
+    /// The system has refused it.
+    System(io::Error),
+}
+
+/// Forks; the process ID of the child.
 ///
-/// All signals are blocked over the fork, so that no handler of the parent's runs in the child.
-pub(crate) fn fork() -> io::Result<Side> {
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigfillset initializes the set it is given.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: `all` is initialized; `before` is written by the call.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    // SAFETY: the caller has made sure that this process has one thread, so that no lock is held by a thread
-    // that the child does not have, and the child may use everything.
+/// The child runs `child` and ends with the exit code that this returns. Nothing of the caller's is run or dropped
+/// there, and instead of each descriptor in `withheld` it has that of `idle`, which nobody raises. It has none of the
+/// parent's handlers for the usual signals, and as all are blocked over the fork, none of them runs there.
+pub(crate) fn fork(withheld: &[BorrowedFd<'_>], idle: &Signal, child: impl FnOnce() -> u8) -> Result<u32, ForkError> {
+    let blocked = BlockedSignals::all().map_err(ForkError::System)?;
+    one_thread::check().map_err(ForkError::Threads)?;
+    // SAFETY: this process has one thread, as has just been checked: no lock is held by a thread that the child does
+    // not have, and the child may use everything.
     let pid = unsafe { libc::fork() };
-    let outcome = match u32::try_from(pid) {
-        Err(_) => Err(io::Error::last_os_error()),
+    match u32::try_from(pid) {
+        Err(_) => Err(ForkError::System(io::Error::last_os_error())),
         Ok(0) => {
             for signal in OF_THE_GROUP {
                 replace_handler(signal, libc::SIG_IGN);
@@ -41,13 +46,27 @@ pub(crate) fn fork() -> io::Result<Side> {
             for signal in OF_THE_SERVER {
                 replace_handler(signal, libc::SIG_DFL);
             }
-            Ok(Side::Child)
+            for descriptor in withheld {
+                replace_descriptor(*descriptor, idle.descriptor());
+            }
+            drop(blocked);
+            let _unwinding = Exit;
+            exit(child())
         }
-        Ok(pid) => Ok(Side::Parent { pid }),
-    };
-    // SAFETY: `before` was written by the first pthread_sigmask.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
-    outcome
+        Ok(pid) => Ok(pid),
+    }
+}
+
+/// Were it only closed, its owner, which this process has as well, would stand for whatever gets its number next.
+fn replace_descriptor(descriptor: BorrowedFd<'_>, by: BorrowedFd<'_>) {
+    // SAFETY: both are open, and the owner of `descriptor` goes on having a descriptor of its number.
+    if unsafe { libc::dup2(by.as_raw_fd(), descriptor.as_raw_fd()) } == -1 {
+        // SAFETY: the limit on descriptors has come to lie below its number, which nothing else can get.
+        unsafe { libc::close(descriptor.as_raw_fd()) };
+        return;
+    }
+    // SAFETY: it sets the flag that dup2(2) has cleared.
+    unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
 /// Default and ignored dispositions stay.
@@ -66,23 +85,44 @@ fn replace_handler(signal: libc::c_int, disposition: libc::sighandler_t) {
 }
 
 /// Ends a forked child, without running what the parent has registered for its own end.
-pub(crate) fn exit(code: i32) -> ! {
+fn exit(code: u8) -> ! {
     // SAFETY: _exit does not return and touches no memory.
-    unsafe { libc::_exit(code) }
+    unsafe { libc::_exit(code.into()) }
 }
 
-/// Closes a descriptor of the parent's in a child, which ends in [`exit`] and so never drops its owner.
-pub(crate) fn close_in_child(descriptor: RawFd) {
-    // SAFETY: the owner is never used nor dropped in this process: see above.
-    unsafe { libc::close(descriptor) };
-}
+/// A panic ends here, too.
+struct Exit;
 
-/// How many threads this process has, where that can be told.
-pub(crate) fn threads() -> Option<usize> {
-    #[cfg(target_os = "linux")]
-    {
-        std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
+impl Drop for Exit {
+    fn drop(&mut self) {
+        exit(1);
     }
-    #[cfg(not(target_os = "linux"))]
-    None
+}
+
+/// All signals are blocked until it is dropped, in the child as in the parent.
+struct BlockedSignals {
+    before: libc::sigset_t,
+}
+
+impl BlockedSignals {
+    fn all() -> io::Result<Self> {
+        let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigfillset initializes the set it is given.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        // SAFETY: `all` is initialized; `before` is written by the call.
+        match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) } {
+            // SAFETY: written by the call, which has succeeded.
+            0 => Ok(Self { before: unsafe { before.assume_init() } }),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: a set that the system has made.
+        let outcome = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+        debug_assert_eq!(outcome, 0, "a mask that was in force can be set again");
+    }
 }

@@ -1,7 +1,7 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, [`shared`] is memory that these
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that is safe, [`shared`] is memory that these
 //! have in common, `exit` tells that one has ended, `datagram` moves many messages in one call, [`send_file`] moves a
 //! file to a socket, `socket` receives and sends, and `thread` tells a thread that waits from one that would run.
 
@@ -16,6 +16,8 @@ pub(crate) mod exit;
 pub(crate) mod fork;
 #[cfg(all(unix, feature = "testing"))]
 pub(crate) mod interrupt;
+#[cfg(unix)]
+pub(crate) mod one_thread;
 pub(crate) mod poller;
 pub(crate) mod send_file;
 pub(crate) mod shared;

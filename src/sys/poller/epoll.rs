@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -147,10 +148,8 @@ impl Poller {
         self.notify.raise();
     }
 
-    #[cfg(unix)]
-    pub(crate) fn raw_descriptor(&self) -> std::os::fd::RawFd {
-        use std::os::fd::AsRawFd;
-        self.epoll.as_raw_fd()
+    pub(crate) fn descriptor(&self) -> Descriptor<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -96,8 +96,8 @@ impl Poller {
         self.changed.notify_one();
     }
 
-    pub(crate) fn raw_descriptor(&self) -> std::os::fd::RawFd {
-        self.epoll.raw_descriptor()
+    pub(crate) fn descriptor(&self) -> Descriptor<'_> {
+        self.epoll.descriptor()
     }
 }
 

@@ -110,10 +110,9 @@ impl Poller {
     }
 
     #[cfg(unix)]
-    pub(crate) fn raw_descriptor(&self) -> std::os::fd::RawFd {
+    pub(crate) fn descriptor(&self) -> Descriptor<'_> {
         use std::os::fd::AsFd;
-        use std::os::fd::AsRawFd;
-        self.0.as_fd().as_raw_fd()
+        self.0.as_fd()
     }
 }
 
