@@ -49,11 +49,12 @@ mod linux {
             Some(other) => panic!("--serve {other}"),
             None => {}
         }
-        let cases: [(&str, fn()); 6] = [
+        let cases: [(&str, fn()); 7] = [
             ("an_interrupt_drains", an_interrupt_drains),
             ("an_interrupt_without_a_handler_ends_all", an_interrupt_without_a_handler_ends_all),
             ("what_the_server_handles_is_none_of_its_childrens", what_the_server_handles_is_none_of_its_childrens),
             ("what_the_server_ignores_its_children_ignore", what_the_server_ignores_its_children_ignore),
+            ("exits_are_known_where_they_were_ignored", exits_are_known_where_they_were_ignored),
             ("a_termination_ends_children", a_termination_ends_children),
             ("a_handler_of_the_server_does_not_run_in_a_child", a_handler_of_the_server_does_not_run_in_a_child),
         ];
@@ -101,12 +102,11 @@ mod linux {
     }
 
     impl Group {
-        fn start(preamble: &str, how: &str) -> Self {
+        fn start(how: &str, ignored: Option<&str>) -> Self {
             let program = std::env::current_exe().expect("current_exe");
-            let script = format!("{preamble}; exec \"$0\" \"$@\"");
-            let mut command = Command::new("sh");
-            command.arg("-c").arg(script).arg(program).args(["--serve", how]).process_group(0);
-            let server = Example::spawn(&mut command);
+            let mut command = Command::new("env");
+            command.args(ignored.map(|signals| format!("--ignore-signal={signals}")));
+            let server = Example::spawn(command.arg(program).args(["--serve", how]).process_group(0));
             let client = connect(server.socket_address());
             assert_eq!(ask(&client, "hello"), "hello");
             Self { server, client }
@@ -134,7 +134,7 @@ mod linux {
     }
 
     fn an_interrupt_drains() {
-        let group = Group::start(":", "with-handlers");
+        let group = Group::start("with-handlers", None);
         group.send(Signal::INT);
         eventually("the server drains", || TcpStream::connect(group.server.socket_address()).is_err());
         group.still_serves();
@@ -147,7 +147,7 @@ mod linux {
     }
 
     fn an_interrupt_without_a_handler_ends_all() {
-        let group = Group::start(":", "without-handlers");
+        let group = Group::start("without-handlers", None);
         let child = group.child();
         group.send(Signal::INT);
         assert_eq!(read_rest(&group.client), b"");
@@ -156,7 +156,7 @@ mod linux {
     }
 
     fn what_the_server_handles_is_none_of_its_childrens() {
-        let group = Group::start(":", "with-handlers");
+        let group = Group::start("with-handlers", None);
         for signal in [Signal::HUP, Signal::QUIT, Signal::TSTP] {
             group.send(signal);
             group.still_serves();
@@ -173,7 +173,7 @@ mod linux {
     }
 
     fn what_the_server_ignores_its_children_ignore() {
-        let group = Group::start("trap '' HUP INT QUIT TSTP USR1 USR2", "without-handlers");
+        let group = Group::start("without-handlers", Some("HUP,INT,QUIT,TSTP,USR1,USR2"));
         for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TSTP, Signal::USR1, Signal::USR2] {
             group.send(signal);
             group.still_serves();
@@ -184,8 +184,18 @@ mod linux {
         assert_eq!(ask(&group.client, "the child goes on"), "the child goes on");
     }
 
+    /// A program inherits that, and the system then keeps no exit code for it.
+    fn exits_are_known_where_they_were_ignored() {
+        let Group { server, client } = Group::start("with-handlers", Some("CHLD"));
+        drop(client);
+        becomes("children", &Vec::new(), || children(server.pid()));
+        let (status, said) = server.stop();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.starts_with("1 accepted: 1 finished, 0 idle closed, 0 forced"), "{said}");
+    }
+
     fn a_termination_ends_children() {
-        let group = Group::start(":", "with-handlers");
+        let group = Group::start("with-handlers", None);
         group.send(Signal::TERM);
         assert_eq!(read_rest(&group.client), b"");
         let (status, said) = group.server.wait();
@@ -194,7 +204,7 @@ mod linux {
     }
 
     fn a_handler_of_the_server_does_not_run_in_a_child() {
-        let group = Group::start(":", "with-handlers");
+        let group = Group::start("with-handlers", None);
         group.send(Signal::HUP);
         // A child that has run the handler says so.
         group.still_serves();

@@ -41,6 +41,9 @@ use crate::sys::signal::Signal;
 /// `handle_error` and the other hooks of the request run in the child.
 ///
 /// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken.
+/// So that the system keeps their exit codes, a SIGCHLD that is ignored, as a program may have been started, is set to
+/// its default, and `SA_NOCLDWAIT` taken back; a handler for it stays.
+///
 /// At the limit of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops,
 /// idle children end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
 ///

@@ -33,6 +33,7 @@ pub(crate) enum ForkError {
 /// parent's handlers for the usual signals, and as all are blocked over the fork, none of them runs there.
 pub(crate) fn fork(withheld: &[BorrowedFd<'_>], idle: &Signal, child: impl FnOnce() -> u8) -> Result<u32, ForkError> {
     let blocked = BlockedSignals::all().map_err(ForkError::System)?;
+    keep_exit_codes();
     one_thread::check().map_err(ForkError::Threads)?;
     // SAFETY: this process has one thread, as has just been checked: no lock is held by a thread that the child does
     // not have, and the child may use everything.
@@ -71,17 +72,37 @@ fn replace_descriptor(descriptor: BorrowedFd<'_>, by: BorrowedFd<'_>) {
 
 /// Default and ignored dispositions stay.
 fn replace_handler(signal: libc::c_int, disposition: libc::sighandler_t) {
-    let mut now = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: it only asks; `now` is written by the call.
-    if unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) } != 0 {
-        return;
-    }
-    // SAFETY: written by the call, which has succeeded.
-    let now = unsafe { now.assume_init() };
-    if now.sa_sigaction != libc::SIG_DFL && now.sa_sigaction != libc::SIG_IGN {
+    if let Some(now) = action(signal)
+        && now.sa_sigaction != libc::SIG_DFL
+        && now.sa_sigaction != libc::SIG_IGN
+    {
         // SAFETY: neither of the two dispositions installs a handler.
         unsafe { libc::signal(signal, disposition) };
     }
+}
+
+/// Has the system keep the exit codes of children until they are asked for, also where this process has been started,
+/// or has decided, to ignore them.
+fn keep_exit_codes() {
+    let Some(mut now) = action(libc::SIGCHLD) else { return };
+    let drops = now.sa_flags & libc::SA_NOCLDWAIT != 0;
+    if now.sa_sigaction == libc::SIG_IGN {
+        now.sa_sigaction = libc::SIG_DFL;
+    } else if !drops {
+        return;
+    }
+    now.sa_flags &= !libc::SA_NOCLDWAIT;
+    // SAFETY: the handler is the one that was installed, or the default.
+    unsafe { libc::sigaction(libc::SIGCHLD, &raw const now, std::ptr::null_mut()) };
+}
+
+/// What this process does at a signal.
+fn action(signal: libc::c_int) -> Option<libc::sigaction> {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: it only asks; `now` is written by the call.
+    let outcome = unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: written by the call, where that has succeeded.
+    (outcome == 0).then(|| unsafe { now.assume_init() })
 }
 
 /// Ends a forked child, without running what the parent has registered for its own end.
@@ -124,5 +145,31 @@ impl Drop for BlockedSignals {
         // SAFETY: a set that the system has made.
         let outcome = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
         debug_assert_eq!(outcome, 0, "a mask that was in force can be set again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_kept_whatever_was_decided() {
+        extern "C" fn handler(_: libc::c_int) {}
+        let handler = handler as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        let before = action(libc::SIGCHLD).unwrap();
+        for (had, has) in [(libc::SIG_DFL, libc::SIG_DFL), (libc::SIG_IGN, libc::SIG_DFL), (handler, handler)] {
+            for flags in [0, libc::SA_NOCLDWAIT] {
+                let mut set = before;
+                (set.sa_sigaction, set.sa_flags) = (had, flags | libc::SA_RESTART);
+                // SAFETY: the handler does nothing.
+                unsafe { libc::sigaction(libc::SIGCHLD, &raw const set, std::ptr::null_mut()) };
+                keep_exit_codes();
+                let kept = action(libc::SIGCHLD).unwrap();
+                assert_eq!(kept.sa_sigaction, has);
+                assert_eq!(kept.sa_flags & (libc::SA_NOCLDWAIT | libc::SA_RESTART), libc::SA_RESTART);
+            }
+        }
+        // SAFETY: what it was.
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const before, std::ptr::null_mut()) };
     }
 }
