@@ -50,7 +50,9 @@ impl Timers {
     #[inline]
     pub(crate) fn deadline(timeout: Option<Duration>, since: u64) -> u64 {
         let Some(timeout) = timeout else { return u64::MAX };
-        since.saturating_add(millis(timeout)).saturating_add(1)
+        // Of its own fraction, and of that of `since`.
+        let timeout = millis(timeout).saturating_add(u64::from(timeout.subsec_nanos() % 1_000_000 != 0));
+        since.saturating_add(timeout).saturating_add(1)
     }
 
     /// Queues an entry for `deadline`.
@@ -191,6 +193,18 @@ mod tests {
         wheel.advance((now + 6_000_000) >> TICK_BITS, &mut due);
         assert_eq!(due.len(), pending.len());
         assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn no_fraction_of_a_millisecond_is_lost() {
+        let fractions = [0, 1, 100_000, 999_999].map(Duration::from_nanos);
+        for whole in [0, 1, 150, 60_000].map(Duration::from_millis) {
+            for (since, fraction) in fractions.iter().flat_map(|since| fractions.map(|fraction| (*since, fraction))) {
+                let timeout = whole + fraction;
+                let deadline = Duration::from_millis(Timers::deadline(Some(timeout), millis(since)));
+                assert!(deadline >= since + timeout, "{timeout:?} after {since:?} is {deadline:?}");
+            }
+        }
     }
 
     #[test]
