@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 #[cfg(all(unix, feature = "signals"))]
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -34,14 +33,13 @@ impl StopHandle {
     ///
     /// A second call changes nothing: see [`shutdown_within`](Self::shutdown_within) to hurry.
     pub fn shutdown(&self) {
-        self.state.stop_by(self.state.now().saturating_add(self.state.drain_millis));
+        self.state.stop_within(self.state.drain);
     }
 
     /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left,
     /// never lengthen it.
     pub fn shutdown_within(&self, timeout: Duration) {
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        self.state.stop_by(self.state.now().saturating_add(millis));
+        self.state.stop_within(timeout);
     }
 
     /// Stops without waiting: blocked reads and writes are interrupted and every connection is closed.
@@ -84,18 +82,20 @@ pub(crate) const DRAINING: usize = 1;
 /// [`StopState::wait`] was ended by its bell: somebody has sent a message to the connection that is waited for.
 pub(crate) const MAIL: usize = 2;
 
-/// Never: the deadline of a server that has not been told to stop.
+/// Never: the deadline of a server that has not been told to stop, and the time at which it was.
 const RUNNING: u64 = u64::MAX;
 
-/// Among the shared words: milliseconds after the epoch at which the drain ends; `RUNNING` until told to stop.
+/// Among the shared words: when the drain ends, in nanoseconds after the epoch; `RUNNING` until told to stop.
 const DEADLINE: usize = 0;
+/// Among the shared words: when it was first told to stop; known where the deadline is.
+const TOLD_AT: usize = 1;
 /// Among the shared words: 1 while nothing is accepted.
-const PAUSED: usize = 1;
+const PAUSED: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct StopState {
     epoch: Instant,
-    drain_millis: u64,
+    drain: Duration,
     /// What has been told: it is the same in forked children, as the signals are.
     told: SharedWords,
     /// A signal has come.
@@ -111,11 +111,13 @@ pub(crate) struct StopState {
 
 impl StopState {
     pub(crate) fn new(drain: Duration) -> io::Result<Self> {
-        let told = SharedWords::new(2)?;
-        told[DEADLINE].store(RUNNING, Ordering::SeqCst);
+        let told = SharedWords::new(3)?;
+        for time in [DEADLINE, TOLD_AT] {
+            told[time].store(RUNNING, Ordering::SeqCst);
+        }
         Ok(Self {
             epoch: Instant::now(),
-            drain_millis: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
+            drain,
             told,
             #[cfg(all(unix, feature = "signals"))]
             signalled: AtomicBool::new(false),
@@ -127,7 +129,7 @@ impl StopState {
 
     #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
-        self.deadline_word().load(Ordering::SeqCst) != RUNNING
+        self.told[DEADLINE].load(Ordering::SeqCst) != RUNNING
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -139,15 +141,20 @@ impl StopState {
         self.control.raise();
     }
 
-    fn deadline_word(&self) -> &AtomicU64 {
-        &self.told[DEADLINE]
-    }
-
     /// When the drain ends, as told so far.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.deadline_word().load(Ordering::SeqCst) {
+        self.time(DEADLINE)
+    }
+
+    /// When it was first told to stop.
+    pub(crate) fn told_at(&self) -> Option<Instant> {
+        self.time(TOLD_AT)
+    }
+
+    fn time(&self, word: usize) -> Option<Instant> {
+        match self.told[word].load(Ordering::SeqCst) {
             RUNNING => None,
-            millis => self.epoch.checked_add(Duration::from_millis(millis)),
+            nanos => self.epoch.checked_add(Duration::from_nanos(nanos)),
         }
     }
 
@@ -196,15 +203,18 @@ impl StopState {
         }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn stop_by(&self, millis: u64) {
-        self.deadline_word().fetch_min(millis.min(RUNNING - 1), Ordering::SeqCst);
+    fn stop_within(&self, timeout: Duration) {
+        let now = nanos(self.epoch.elapsed());
+        self.told[TOLD_AT].fetch_min(now, Ordering::SeqCst);
+        self.told[DEADLINE].fetch_min(now.saturating_add(nanos(timeout)).min(RUNNING - 1), Ordering::SeqCst);
         self.draining.raise();
         self.control.raise();
     }
+}
+
+/// Of more than half a thousand years, as many as there are.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -250,6 +260,29 @@ mod tests {
             });
             assert!(stop.state.deadline().unwrap() <= Instant::now(), "round {round}: the drain goes on");
         }
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        for nanos in [0, 1, 999_999, 1_000_000, 149_999_999, 150_000_001, 3_600_000_000_001] {
+            let (stop, timeout) = (handle(), Duration::from_nanos(nanos));
+            let asked = Instant::now();
+            stop.shutdown_within(timeout);
+            let deadline = stop.state.deadline().unwrap();
+            assert!(deadline >= asked + timeout, "{:?} instead of {timeout:?}", deadline - asked);
+            assert!(stop.state.told_at().unwrap() >= asked);
+        }
+    }
+
+    #[test]
+    fn the_first_stop_is_the_begin_of_the_drain() {
+        let stop = handle();
+        assert_eq!(stop.state.told_at(), None);
+        stop.shutdown();
+        let first = stop.state.told_at().unwrap();
+        assert!(first <= Instant::now());
+        stop.shutdown_now();
+        assert_eq!(stop.state.told_at(), Some(first));
     }
 
     #[test]

@@ -98,6 +98,21 @@ under_each_dispatch! {
         assert_eq!((report.accepted, report.idle_closed), (1, 1), "{report}");
     }
 
+    fn the_drain_is_measured_from_it<D>() {
+        const BUSY: Duration = Duration::from_millis(50);
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
+            request.read_line(&mut String::new())?;
+            request.stop_handle().expect("it is served").shutdown();
+            std::thread::sleep(BUSY);
+            Ok(Flow::Close)
+        }))
+        .start();
+        let mut client = common::connect(server.local_addr());
+        client.write_all(b"stop\n").unwrap();
+        let report = server.join();
+        assert!(report.drained_in >= BUSY, "{report}");
+    }
+
     fn no_request_is_handled_after_it<D>() {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);

@@ -15,13 +15,12 @@ use crate::transport::Transport;
 /// less than the 100 ms that are promised.
 const GRACE: Duration = Duration::from_millis(60);
 
-/// Drains until nothing is left or the deadline is over; how long it took.
+/// Drains until nothing is left or the deadline is over.
 pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
     dispatch: &D,
     running: &mut D::Running,
     serve_loop: &mut ServeLoop<Job<T, H>>,
-) -> Duration {
-    let begun = Instant::now();
+) {
     let reporter = serve_loop.reporter.clone();
     let core = reporter.core();
     // A loop that ended with an error was not told to stop; its connections are.
@@ -44,5 +43,4 @@ pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Re
         dispatch.force(running, serve_loop);
         serve_loop.wait_idle(Instant::now() + GRACE);
     }
-    begun.elapsed()
 }

@@ -20,7 +20,7 @@ pub(crate) mod step;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::Instant;
 
 use self::builder::Builder;
 use self::report::Counts;
@@ -202,8 +202,12 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
     /// - A handler panicked and the policy is [`PanicPolicy::Stop`](crate::PanicPolicy::Stop).
     pub fn serve_forever(mut self) -> Result<Report, ServeError> {
         self.start()?;
+        let begun = Instant::now();
         let outcome = self.serve();
-        let drained_in = self.end();
+        self.end();
+        // A stop that came before has waited for this.
+        let drained_in =
+            self.shared.core.stop.state.told_at().map(|told| told.max(begun).elapsed()).unwrap_or_default();
         outcome?;
         if let Some(message) = self.shared.core.panicked.get() {
             return Err(ServeError::Panicked { message });
@@ -248,12 +252,13 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         self.dispatch.serve(running, serve_loop)
     }
 
-    /// Drains, if it has served, and closes the listener; how long that took.
-    fn end(&mut self) -> Duration {
-        let State::Serving(mut serving) = std::mem::replace(&mut self.state, State::Moved) else {
-            return Duration::ZERO;
-        };
-        drain::drain(&self.dispatch, &mut serving.running, &mut serving.serve_loop)
+    /// Drains, if it has served, and closes the listener.
+    fn end(&mut self) {
+        if let State::Serving(Serving { mut running, mut serve_loop }) =
+            std::mem::replace(&mut self.state, State::Moved)
+        {
+            drain::drain(&self.dispatch, &mut running, &mut serve_loop);
+        }
     }
 }
 

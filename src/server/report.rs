@@ -72,7 +72,7 @@ pub struct Report {
     /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads go on
     /// until they return.
     pub abandoned: u64,
-    /// From the stop to the end of the drain.
+    /// From the stop (where that came before, from the begin of serving) to the end of the drain.
     pub drained_in: Duration,
 }
 
