@@ -396,7 +396,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         conversation.next = if needs_input { Next::Input } else { Next::Call };
         *budget = budget.saturating_sub(1);
         conversation.gathering = after.gathering && !needs_input && *budget > 0;
-        if after.unread == 0 && !after.maybe_more {
+        // While the server stops, what has arrived since the last look is still taken in.
+        if after.unread == 0 && !after.maybe_more && !self.shared.core.stop.is_stopping() {
             match request.flush_output() {
                 Ok(true) => return self.park(false, worker),
                 Ok(false) => {}
