@@ -5,10 +5,25 @@
 //! dig @127.0.0.1 -p 5300 www.example.test A
 //! dig @127.0.0.1 -p 5300 +tcp example.test TXT
 //! ```
+//!
+//! Records are `NAME A|AAAA|TXT|SOA VALUE`; a name that begins with `*.` stands for those that are not there. An SOA makes a
+//! zone of its name and all names below it: `example.test SOA ns.example.test hostmaster.example.test 1 3600 900 604800
+//! 60`. Records that are in none of the zones given make one of the last two labels of their names, with an SOA that is
+//! made up. Names in no zone are refused.
+//!
+//! Every message with a header is answered, unless it is an answer itself: what it asks for may be a type, a class or an
+//! operation that is not known here (RFC 3597, RFC 8906). Answers by UDP have up to 1232 bytes, if the client can take as
+//! much (EDNS, RFC 6891); longer ones are for TCP.
+//!
+//! `query` reads a message, `zone` has what there is, `answer` puts the two together.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
+#[path = "dns/answer.rs"]
+mod answer;
 mod common;
+#[path = "dns/query.rs"]
+mod query;
 #[path = "dns/zone.rs"]
 mod zone;
 
@@ -16,6 +31,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use answer::Carrier;
 use lexopt::ValueExt;
 use socketserver::Builder;
 use socketserver::Datagram;
@@ -29,19 +45,17 @@ use socketserver::frames;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LengthField;
 use socketserver::handler::function;
-use zone::Carrier;
-use zone::Zone;
+use zone::Zones;
 
-const USAGE: &str =
-    "usage: dns [--listen ADDR] [--dispatch sync|threads|pool] [--workers N] [--record 'NAME A|AAAA|TXT VALUE' ...]";
+const USAGE: &str = "usage: dns [--listen ADDR] [--dispatch sync|threads|pool] [--workers N] [--record 'NAME A|AAAA|TXT|SOA VALUE' ...]";
 
 /// Serves UDP on this thread until a signal comes, and TCP on the same port beside it.
 macro_rules! serve_both {
-    ($dispatch:ty, $value:expr, $listen:expr, $zone:expr) => {{
+    ($dispatch:ty, $value:expr, $listen:expr, $zones:expr) => {{
         let bind = || -> common::Outcome<_> {
-            let (udp_zone, tcp_zone): (Arc<Zone>, Arc<Zone>) = (Arc::clone(&$zone), Arc::clone(&$zone));
+            let (udp_zones, tcp_zones): (Arc<Zones>, Arc<Zones>) = (Arc::clone(&$zones), Arc::clone(&$zones));
             let messages = function(move |request: &mut Datagram<SocketAddr>| {
-                if let Some(answer) = udp_zone.answer(request.payload(), Carrier::Udp) {
+                if let Some(answer) = udp_zones.answer(request.payload(), Carrier::Udp) {
                     request.reply_owned(answer)?;
                 }
                 Ok(Flow::Close)
@@ -49,7 +63,7 @@ macro_rules! serve_both {
             // RFC 1035, 4.2.2: two bytes of length before each message.
             let codec = LengthDelimitedCodec::new().length_field(LengthField::U16);
             let connections = frames::function(codec, move |query, replies| {
-                if let Some(answer) = tcp_zone.answer(query, Carrier::Tcp) {
+                if let Some(answer) = tcp_zones.answer(query, Carrier::Tcp) {
                     replies.send(answer)?;
                 }
                 Ok(Flow::Continue)
@@ -82,31 +96,32 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> common::Outcome {
-    let mut zone = Zone::default();
+    let mut zones = Zones::default();
     let mut given = false;
     let flags = common::Flags::parse(USAGE, |name, parser| {
         if name == "record" {
-            zone.add(&parser.value()?.string()?)?;
+            zones.add(&parser.value()?.string()?)?;
             given = true;
         }
         Ok(name == "record")
     })?;
     if !given {
         for record in ["example.test A 192.0.2.1", "example.test AAAA 2001:db8::1", "example.test TXT it works"] {
-            zone.add(record)?;
+            zones.add(record)?;
         }
     }
     if let Some(transport) = flags.transport {
         return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
     }
-    let zone = Arc::new(zone);
+    zones.complete();
+    let zones = Arc::new(zones);
     let listen = flags.listen_or("127.0.0.1:5300");
     match flags.dispatch.as_deref().unwrap_or("sync") {
-        "sync" => serve_both!(Sync, Sync, listen, zone),
-        "threads" => serve_both!(ThreadPerRequest, ThreadPerRequest::default(), listen, zone),
+        "sync" => serve_both!(Sync, Sync, listen, zones),
+        "threads" => serve_both!(ThreadPerRequest, ThreadPerRequest::default(), listen, zones),
         "pool" => {
             let pool = flags.workers.map_or_else(Pool::default, Pool::new);
-            serve_both!(Pool, pool.clone(), listen, zone)
+            serve_both!(Pool, pool.clone(), listen, zones)
         }
         "fork" => Err(common::wrong_usage(
             "--dispatch fork: the two servers are threads of one process, and such a process must not fork",

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
+#[cfg(target_os = "linux")]
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -20,9 +21,10 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use common::PATIENCE;
 use common::TempDir;
+use common::example::finish;
 use common::example::program;
+use common::example::wait;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
@@ -75,41 +77,6 @@ impl Server {
             }
         }
     }
-}
-
-/// How a program ended, and what it said.
-struct Ended {
-    code: Option<i32>,
-    output: String,
-    errors: String,
-}
-
-/// Runs it to its end; one that does not end is killed, and has failed.
-fn finish(command: &mut Command) -> Ended {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    wait(child, &format!("{command:?}"))
-}
-
-fn wait(mut child: Child, what: &str) -> Ended {
-    let until = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("its status") {
-            break status;
-        }
-        if Instant::now() > until {
-            let _ = child.kill();
-            panic!("{what} does not end");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    let (mut output, mut errors) = (String::new(), String::new());
-    if let Some(mut pipe) = child.stdout.take() {
-        pipe.read_to_string(&mut output).expect("its output");
-    }
-    if let Some(mut pipe) = child.stderr.take() {
-        pipe.read_to_string(&mut errors).expect("its errors");
-    }
-    Ended { code: status.code(), output, errors }
 }
 
 fn terminate(child: &Child) {

@@ -13,10 +13,15 @@ use std::process::ChildStdout;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
 
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
+
+/// A program that takes longer than this to end does not end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program of an example, up to date with its sources, also where only one test target was asked for.
 pub fn program(name: &str) -> PathBuf {
@@ -31,6 +36,42 @@ pub fn program(name: &str) -> PathBuf {
     }
     assert!(build.status().expect("cargo").success(), "the example {name} does not compile");
     profile.join("examples").join(name)
+}
+
+/// How a program ended, and what it said.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub output: String,
+    pub errors: String,
+}
+
+/// Runs it to its end; one that does not end is killed, and has failed.
+pub fn finish(command: &mut Command) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait(child, &format!("{command:?}"))
+}
+
+/// Waits for the end of a program that runs already.
+pub fn wait(mut child: Child, what: &str) -> Ended {
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("its status") {
+            break status;
+        }
+        if Instant::now() > until {
+            let _ = child.kill();
+            panic!("{what} does not end");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let (mut output, mut errors) = (String::new(), String::new());
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut output).expect("its output");
+    }
+    if let Some(mut pipe) = child.stderr.take() {
+        pipe.read_to_string(&mut errors).expect("its errors");
+    }
+    Ended { code: status.code(), output, errors }
 }
 
 /// A server example that runs; it is killed if the test forgets to stop it.
