@@ -51,6 +51,7 @@ const SERVERS: &[Server] = &[
     Server { name: "exec", transports: &["tcp", "unix"], dispatches: &["fork"], needs: &["--run", "cat"] },
     Server { name: "http_files", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "kv", transports: &["tcp", "unix"], dispatches: IN_ONE_PROCESS, needs: &[] },
+    Server { name: "smtp", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "syslog", transports: &["udp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "upper", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
 ];
