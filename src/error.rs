@@ -318,6 +318,13 @@ impl Stopping {
     }
 }
 
+/// A wait that its pool has ended for the sake of others, as an `io::Error`.
+pub(crate) fn evicted() -> io::Error {
+    let text = "the peer was waited for longest when every thread of the pool was waiting and others had to be served; \
+                Pool::max_threads allows more threads";
+    told(io::ErrorKind::TimedOut, text.to_owned())
+}
+
 /// A deadline that passed, as an `io::Error`.
 pub(crate) fn timed_out(what: &str, limit: std::time::Duration) -> io::Error {
     told(io::ErrorKind::TimedOut, format!("{what} took longer than {limit:?}"))

@@ -128,14 +128,23 @@ pub enum Event<'a> {
         /// Where.
         address: &'a str,
     },
+    /// A call of a handler took longer than the builder's [`long_call`](crate::Builder::long_call), on a thread that has
+    /// others to serve (`Sync`, `Pool`); told when the call is over.
+    LongCall {
+        /// The connection or message.
+        id: RequestId,
+        /// How long it took.
+        took: Duration,
+    },
     /// A connection or message was turned away.
     Refused {
         /// Why.
         reason: Refusal,
     },
-    /// A handler sits in one call: its connection waits with the slow ones from now on.
+    /// A handler was found in one call for too long (`Pool`): its connection waits with the slow ones from now on. Once a
+    /// call that is found.
     Slow {
-        /// How many slow connections wait for a worker.
+        /// How many slow connections wait for a thread.
         waiting: usize,
     },
     /// A connection or message was accepted.
@@ -157,6 +166,14 @@ pub enum Event<'a> {
         transferred: (u64, u64),
         /// How often `handle` was called.
         calls: u64,
+    },
+    /// Every thread of a [`Pool`](crate::Pool) was waiting for a peer, there was work, and no more threads could be
+    /// started: some waits were ended early, as if they had timed out.
+    WaitsEnded {
+        /// How many threads were waiting.
+        waiting: usize,
+        /// How many of the waits were ended.
+        ended: usize,
     },
     /// A thread that runs handlers has started (`Pool`, `ThreadPerRequest`); told on that thread.
     WorkerStart {

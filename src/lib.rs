@@ -91,10 +91,12 @@ mod flavours;
 pub mod guide;
 pub mod handler;
 mod limits;
+mod managed;
 mod options;
 mod panics;
 mod park;
 mod request;
+mod segments;
 mod server;
 #[cfg(all(unix, feature = "signals"))]
 pub mod signals;

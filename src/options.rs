@@ -58,6 +58,7 @@ pub struct ServerOptions {
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) min_rate: Option<u32>,
     pub(crate) rate_grace: Duration,
+    pub(crate) long_call: Option<Duration>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) drain_timeout: Duration,
     pub(crate) linger_timeout: Duration,
@@ -81,6 +82,7 @@ impl Default for ServerOptions {
             total_timeout: None,
             min_rate: Some(100),
             rate_grace: Duration::from_secs(30),
+            long_call: Some(Duration::from_millis(100)),
             request_timeout: None,
             drain_timeout: Duration::from_secs(15),
             linger_timeout: Duration::from_secs(2),
@@ -167,6 +169,13 @@ impl ServerOptions {
     #[must_use]
     pub fn rate_grace(mut self, grace: Duration) -> Self {
         self.rate_grace = grace;
+        self
+    }
+
+    /// See [`Builder::long_call`](crate::Builder::long_call).
+    #[must_use]
+    pub fn long_call(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.long_call = time.into();
         self
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::managed::Blocked;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::shared::SharedWords;
@@ -81,6 +82,30 @@ pub(crate) const FORCED: usize = 0;
 pub(crate) const DRAINING: usize = 1;
 /// [`StopState::wait`] was ended by its bell: somebody has sent a message to the connection that is waited for.
 pub(crate) const MAIL: usize = 2;
+
+/// [`StopState::wait`] was ended by the pool whose thread waited: all of its threads do, and there is work.
+pub(crate) const EVICTED: usize = 3;
+
+/// What [`StopState::wait`] waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitFor<'a> {
+    pub(crate) descriptor: Descriptor<'a>,
+    pub(crate) interest: Interest,
+    pub(crate) until: Option<Instant>,
+    /// The begin of a drain ends it, with [`DRAINING`].
+    pub(crate) ends_idle: bool,
+    /// It is for the first byte of a message: nothing is lost where it ends early.
+    pub(crate) between_messages: bool,
+    /// What ends it with [`MAIL`].
+    pub(crate) bell: Option<&'a Signal>,
+}
+
+impl<'a> WaitFor<'a> {
+    /// For `descriptor` until `until`, in the middle of something.
+    pub(crate) fn new(descriptor: Descriptor<'a>, interest: Interest, until: Option<Instant>) -> Self {
+        Self { descriptor, interest, until, ends_idle: false, between_messages: false, bell: None }
+    }
+}
 
 /// Never: the deadline of a server that has not been told to stop, and the time at which it was.
 const RUNNING: u64 = u64::MAX;
@@ -158,37 +183,39 @@ impl StopState {
         }
     }
 
-    /// Waits for `descriptor` until `until`, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`]
-    /// then.
+    /// Waits as `what` says, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`] then.
     ///
-    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. Where
-    /// `ends_idle`, the begin of the drain ends the wait too, with [`DRAINING`]; and where there is a `bell`, that
-    /// does, with [`MAIL`].
-    pub(crate) fn wait(
-        &self,
-        descriptor: Descriptor<'_>,
-        interest: Interest,
-        until: Option<Instant>,
-        ends_idle: bool,
-        bell: Option<&Signal>,
-    ) -> io::Result<Woken> {
-        /// A second stop may shorten the deadline: it is looked at so often.
-        const PACE: Duration = Duration::from_millis(20);
+    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. A pool whose
+    /// thread waits here puts another in its place, and may end the wait early: with [`EVICTED`].
+    pub(crate) fn wait(&self, what: &WaitFor<'_>) -> io::Result<Woken> {
+        /// A second stop may shorten the deadline: how often it is looked at.
+        const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
         /// A drain that runs on another thread comes first, and tells the observer.
         const HEAD_START: Duration = Duration::from_millis(10);
+        let WaitFor { descriptor, interest, until, ends_idle, between_messages, bell } = *what;
+        let mut blocked = None;
         loop {
             let draining = self.is_stopping();
             if draining && ends_idle {
                 return Ok(Woken::Signal(DRAINING));
             }
+            let blocked: &Option<Blocked> = blocked.get_or_insert_with(|| Blocked::begin(descriptor, between_messages));
+            let relief = blocked.as_ref().map(Blocked::relief);
             // The force comes after the drain: one of them is enough, and each costs the kernel a queue to wait in.
-            let signals = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell];
+            let signals = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell, relief];
             let forced_at = self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START));
-            let look_again = draining.then(|| Instant::now() + PACE);
+            let look_again = draining.then(|| Instant::now() + RECHECK_INTERVAL);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
             match wait(descriptor, interest, &signals, pause)? {
                 // The next round knows the deadline.
                 Woken::Signal(DRAINING) => {}
+                Woken::Signal(EVICTED) if blocked.as_ref().is_some_and(Blocked::is_evicted) => {
+                    // What has come meanwhile goes before.
+                    let ready = wait(descriptor, interest, &[], Some(Instant::now()))?;
+                    return Ok(if ready == Woken::Ready { ready } else { Woken::Signal(EVICTED) });
+                }
+                // Another thread of the group is meant, and takes the signal back when it has ended its wait.
+                Woken::Signal(EVICTED) => std::thread::yield_now(),
                 Woken::TimedOut => {
                     let now = Instant::now();
                     if forced_at.is_some_and(|forced_at| forced_at <= now) {

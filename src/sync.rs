@@ -27,6 +27,7 @@ mod real {
     /// `std::sync::atomic`.
     pub(crate) mod atomic {
         pub(crate) use std::sync::atomic::AtomicBool;
+        pub(crate) use std::sync::atomic::AtomicU8;
         pub(crate) use std::sync::atomic::AtomicU64;
         pub(crate) use std::sync::atomic::AtomicUsize;
         pub(crate) use std::sync::atomic::Ordering;
@@ -82,6 +83,7 @@ mod modelled {
     /// shuttle's: sequentially consistent, whatever order is asked for.
     pub(crate) mod atomic {
         pub(crate) use shuttle::sync::atomic::AtomicBool;
+        pub(crate) use shuttle::sync::atomic::AtomicU8;
         pub(crate) use shuttle::sync::atomic::AtomicU64;
         pub(crate) use shuttle::sync::atomic::AtomicUsize;
         pub(crate) use shuttle::sync::atomic::Ordering;

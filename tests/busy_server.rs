@@ -83,7 +83,7 @@ impl Busy {
     fn pool() -> Self {
         let ((enter, entered), (leave, left)) = (mpsc::channel(), mpsc::channel());
         let server = Builder::<Tcp, Pool, _>::new(function(handler(enter, left)))
-            .dispatch(Pool::new(1))
+            .dispatch(Pool::new(1).max_threads(1))
             .idle_timeout(SHORT)
             .read_timeout(SHORT)
             .write_timeout(SHORT)

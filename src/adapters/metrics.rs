@@ -151,6 +151,10 @@ impl Observer for Measurements {
                 let reason = reason.name();
                 counter!("socketserver_refused_total", "server" => self.label(), "reason" => reason).increment(1);
             }
+            Event::LongCall { .. } => counter!("socketserver_long_calls_total", "server" => self.label()).increment(1),
+            Event::WaitsEnded { ended, .. } => {
+                counter!("socketserver_waits_ended_total", "server" => self.label()).increment(*ended as u64);
+            }
             Event::Slow { .. } => counter!("socketserver_slow_total", "server" => self.label()).increment(1),
             Event::Start { .. } => {
                 handles.started.increment(1);

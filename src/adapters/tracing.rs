@@ -163,6 +163,12 @@ impl Observer for Spans {
             Event::Refused { reason } => {
                 info!(target: TARGET, server, reason = reason.name(), "a connection was refused");
             }
+            Event::LongCall { id, took } => {
+                warn!(target: TARGET, server, id = id.0, took = took.as_secs_f64(), "a handler held its thread");
+            }
+            Event::WaitsEnded { waiting, ended } => {
+                warn!(target: TARGET, server, waiting, ended, "every thread was waiting: waits were ended early");
+            }
             Event::Slow { waiting } => debug!(target: TARGET, server, waiting, "a handler is slow"),
             Event::Start { id, peer } => {
                 let span = info_span!(

@@ -17,7 +17,9 @@ pub(crate) struct Answering<J> {
 
 impl<J: Task> Answering<J> {
     pub(crate) fn new() -> Self {
-        Self { worker: Worker::new(), answered: Vec::new() }
+        let mut worker = Worker::new();
+        worker.serves_many = true;
+        Self { worker, answered: Vec::new() }
     }
 
     /// Handles a message to its end. What it answers waits in the outbox, and the message with it.

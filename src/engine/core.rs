@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use super::first_panic::FirstPanic;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) options: Arc<ServerOptions>,
     pub(crate) session: Arc<Session>,
     pub(crate) counters: Counters,
+    pub(crate) threads: Threads,
     next_id: AtomicU64,
     /// What the panic said that stops the server.
     pub(crate) panicked: FirstPanic,
@@ -45,6 +47,7 @@ impl Core {
             options,
             session: Arc::new(session),
             counters: Counters::default(),
+            threads: Threads::default(),
             next_id: AtomicU64::new(1),
             panicked: FirstPanic::new()?,
         })
@@ -53,6 +56,14 @@ impl Core {
     pub(crate) fn next_id(&self) -> RequestId {
         RequestId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// What the threads of a pool are doing.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    pub(crate) live: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) spare: AtomicUsize,
 }
 
 /// How requests have ended, so far.
@@ -65,11 +76,17 @@ pub(crate) struct Counters {
     pub(crate) forced: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Waits that were ended early, for the sake of others.
+    pub(crate) waits_ended: AtomicU64,
 }
 
 impl Counters {
     pub(crate) fn accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn waits_ended(&self, count: usize) {
+        self.waits_ended.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn ended(&self, end: End) {

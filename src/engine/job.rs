@@ -19,6 +19,7 @@ mod timeouts;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use self::closing::Closing;
@@ -115,8 +116,32 @@ struct Account {
     in_child: bool,
 }
 
-/// `handle` is called this many times at most before another connection has its turn.
-const FAIRNESS_BUDGET: u32 = 16;
+/// After this many calls of `handle` another connection has its turn.
+const CALLS_PER_TURN: u32 = 16;
+
+/// So is one that has had its thread for this long.
+const TIME_PER_TURN: Duration = Duration::from_millis(1);
+
+/// What is left of a turn.
+struct Budget {
+    calls: u32,
+    until: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self { calls: CALLS_PER_TURN, until: now + TIME_PER_TURN }
+    }
+
+    /// A call has been made, and it is `now`. False if no other may be made in this turn.
+    fn spend(&mut self, now: Instant) -> bool {
+        self.calls = self.calls.saturating_sub(1);
+        if now >= self.until {
+            self.calls = 0;
+        }
+        self.calls > 0
+    }
+}
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     pub(super) fn new(pending: T::Pending, shared: &Arc<Shared<H>>, permit: Permit, now: Instant) -> Box<Self> {
@@ -200,7 +225,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn converse(&mut self, worker: &mut Worker) -> Turn {
         self.lend_buffer(worker);
         self.check_total(|| worker.now());
-        let mut budget = FAIRNESS_BUDGET;
+        let mut budget = Budget::new(worker.now());
         let turn = loop {
             match self.step(worker, &mut budget) {
                 Step::Next => {}
@@ -224,7 +249,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
     }
 
-    fn step(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+    fn step(&mut self, worker: &mut Worker, budget: &mut Budget) -> Step {
         match &mut self.phase {
             Phase::Pending(_) => {
                 let step = self.advance();
@@ -275,7 +300,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     /// Takes in what has arrived, and decides whether there is something to handle.
-    fn take_input(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+    fn take_input(&mut self, worker: &mut Worker, budget: &mut Budget) -> Step {
         let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         match request.fill() {
             Ok(Fill::Data) => {
@@ -329,8 +354,6 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             return Step::Next;
         }
         let Phase::Open(_, conversation) = &mut self.phase else { return Step::Next };
-        // The handler may have taken its time; the wait begins now.
-        worker.set_now(Instant::now());
         if conversation.in_message != in_message {
             conversation.in_message = in_message;
             self.waiting_since = None;
@@ -349,7 +372,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     /// Makes the handler if it is not there yet, and calls `handle`.
-    fn call(&mut self, worker: &mut Worker, budget: &mut u32) -> Step {
+    fn call(&mut self, worker: &mut Worker, budget: &mut Budget) -> Step {
         self.check_total(Instant::now);
         let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         if conversation.handler.is_none() {
@@ -364,9 +387,19 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         let Some(handler) = &mut conversation.handler else { return Step::Next };
         let before = request.progress();
+        let began = worker.now();
         let outcome = guarded(Stage::Handle, || handler.handle(request));
         self.account.calls += 1;
         let after = request.progress();
+        // The handler may have taken its time; what waits from here on begins to wait now.
+        let now = Instant::now();
+        worker.set_now(now);
+        if worker.serves_many
+            && self.shared.core.options.long_call.is_some_and(|most| now.saturating_duration_since(began) > most)
+        {
+            let (id, took) = (self.account.id, now.saturating_duration_since(began));
+            self.shared.observe(|| Event::LongCall { id, took });
+        }
         let flow = match outcome {
             Ok(Ok(flow)) => flow,
             Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Handle, error)),
@@ -383,19 +416,18 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             AfterCall::Detach => Step::Turn(Turn::Detach),
             AfterCall::Flush => {
                 conversation.next = Next::Call;
-                *budget = budget.saturating_sub(1);
-                if *budget == 0 { Step::Turn(Turn::Again) } else { Step::Next }
+                if budget.spend(worker.now()) { Step::Next } else { Step::Turn(Turn::Again) }
             }
             AfterCall::Continue { needs_input } => self.go_on(needs_input, &after, worker, budget),
         }
     }
 
     /// The handler wants to be called again.
-    fn go_on(&mut self, needs_input: bool, after: &Progress, worker: &mut Worker, budget: &mut u32) -> Step {
+    fn go_on(&mut self, needs_input: bool, after: &Progress, worker: &mut Worker, budget: &mut Budget) -> Step {
         let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         conversation.next = if needs_input { Next::Input } else { Next::Call };
-        *budget = budget.saturating_sub(1);
-        conversation.gathering = after.gathering && !needs_input && *budget > 0;
+        let goes_on = budget.spend(worker.now());
+        conversation.gathering = after.gathering && !needs_input && goes_on;
         // While the server stops, what has arrived since the last look is still taken in.
         if after.unread == 0 && !after.maybe_more && !self.shared.core.stop.is_stopping() {
             match request.flush_output() {
@@ -404,7 +436,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
             }
         }
-        if *budget > 0 {
+        if goes_on {
             return Step::Next;
         }
         if self.shared.core.stop.is_stopping() {

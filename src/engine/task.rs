@@ -177,11 +177,13 @@ pub struct Worker {
     buffer: Option<Box<[u8]>>,
     pub(crate) outbox: Outbox,
     now: Instant,
+    /// Other connections wait while a handler has this thread.
+    pub(crate) serves_many: bool,
 }
 
 impl Worker {
     pub(crate) fn new() -> Self {
-        Self { buffer: None, outbox: Outbox::default(), now: Instant::now() }
+        Self { buffer: None, outbox: Outbox::default(), now: Instant::now(), serves_many: false }
     }
 
     /// The worker of this thread, for tasks that run to their end here.

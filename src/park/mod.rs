@@ -174,6 +174,15 @@ impl<J: Waits> ParkingPlace<J> {
         self.poller.modify(descriptor, token.raw(), interest)
     }
 
+    /// The handler of a running connection waits for its peer by itself: what comes for it need not wake the thread that
+    /// polls.
+    pub(crate) fn disarm(&self, token: Token, descriptor: Descriptor<'_>) {
+        // A registration that fires once is not armed while its connection runs.
+        if EDGE && self.poller.disarm(descriptor, token.raw()).is_ok() {
+            self.table.set_disarmed(token);
+        }
+    }
+
     /// Frees the slot of a running job, before its descriptor is closed.
     pub(crate) fn remove(&self, token: Token, job: &J) {
         if let Some(descriptor) = job.descriptor() {

@@ -14,11 +14,10 @@
 //! A slot's generation is in its token: an event for a connection that has gone, or whose slot has a new tenant, finds
 //! nothing.
 
-use std::sync::OnceLock;
-
 use super::token::Class;
 use super::token::Expiry;
 use super::token::Token;
+use crate::segments::Segments;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
@@ -49,6 +48,8 @@ struct Slot<J> {
     /// stays there for the next tenant, so that connections that come and go leave no entries behind.
     entry: u64,
     slow: bool,
+    /// The poller watches for nothing: its handler waits for it by itself.
+    disarmed: bool,
     parking: Parking,
 }
 
@@ -74,29 +75,18 @@ pub(crate) enum Parked<J> {
     News(J, bool),
 }
 
-/// Made when its first slot is needed.
-type Segment<J> = Box<[Mutex<Slot<J>>]>;
-
-/// Slots in segments that double in size and never move, so that workers look them up without a common lock.
+/// The slots never move, so that workers look them up without a common lock.
 #[derive(Debug)]
 pub(crate) struct Table<J> {
-    segments: [OnceLock<Segment<J>>; SEGMENTS],
+    slots: Segments<Mutex<Slot<J>>>,
     free: Mutex<Vec<u32>>,
     /// How many slots have ever been used.
     used: AtomicUsize,
 }
 
-/// The first segment has 64 slots, each next one as many as all before it: 2^31 in all.
-const FIRST: usize = 64;
-const SEGMENTS: usize = 26;
-
 impl<J> Table<J> {
     pub(crate) fn new() -> Self {
-        Self {
-            segments: [const { OnceLock::new() }; SEGMENTS],
-            free: Mutex::new(Vec::new()),
-            used: AtomicUsize::new(0),
-        }
+        Self { slots: Segments::new(), free: Mutex::new(Vec::new()), used: AtomicUsize::new(0) }
     }
 
     /// A slot for a connection that is running already.
@@ -106,6 +96,7 @@ impl<J> Table<J> {
         let mut slot = self.slot(index).lock();
         slot.state = State::Running { news: false, hangup: false };
         slot.slow = false;
+        slot.disarmed = false;
         slot.parking = Parking { since: 0, deadline: u64::MAX, class: Class::Idle, interest: Interest::Read };
         Token::new(index, slot.generation)
     }
@@ -154,9 +145,10 @@ impl<J> Table<J> {
                 slot.state = State::Running { news: false, hangup: false };
                 Parked::News(job, ended)
             }
-            _ if !rearmed && slot.parking.interest != parking.interest => Parked::Unarmed(job),
+            _ if !rearmed && (slot.disarmed || slot.parking.interest != parking.interest) => Parked::Unarmed(job),
             state => {
                 *state = State::Parked(job);
+                slot.disarmed = false;
                 slot.parking = parking;
                 // An entry that comes too early looks again; only one that would come too late has to be replaced.
                 let queue_timer = parking.deadline < slot.entry;
@@ -194,6 +186,13 @@ impl<J> Table<J> {
         slot.entry = u64::MAX;
         let (token, class) = (Token::new(token.index(), slot.generation), slot.parking.class);
         slot.take_parked().map_or(Expiry::Drop, |job| Expiry::Job(token, class, job))
+    }
+
+    /// The poller does not watch a running connection any more: parking arms it again.
+    pub(crate) fn set_disarmed(&self, token: Token) {
+        if let Some(mut slot) = self.tenant(token) {
+            slot.disarmed = true;
+        }
     }
 
     pub(crate) fn is_slow(&self, token: Token) -> bool {
@@ -240,10 +239,7 @@ impl<J> Table<J> {
     }
 
     fn slot(&self, index: usize) -> &Mutex<Slot<J>> {
-        let (segment, place) = locate(index);
-        let slots =
-            self.segments[segment].get_or_init(|| (0..size(segment)).map(|_| Mutex::new(Slot::vacant())).collect());
-        &slots[place]
+        self.slots.get_or_make(index, |_| Mutex::new(Slot::vacant()))
     }
 }
 
@@ -254,6 +250,7 @@ impl<J> Slot<J> {
             generation: 0,
             entry: u64::MAX,
             slow: false,
+            disarmed: false,
             parking: Parking { since: 0, deadline: u64::MAX, class: Class::Idle, interest: Interest::Read },
         }
     }
@@ -269,31 +266,11 @@ impl<J> Slot<J> {
     }
 }
 
-fn size(segment: usize) -> usize {
-    if segment == 0 { FIRST } else { FIRST << (segment - 1) }
-}
-
-fn locate(index: usize) -> (usize, usize) {
-    let segment = (usize::BITS - (index / FIRST).leading_zeros()) as usize;
-    let start = if segment == 0 { 0 } else { FIRST << (segment - 1) };
-    (segment, index - start)
-}
-
 #[cfg(all(test, not(socketserver_shuttle)))]
 mod tests {
     use super::*;
 
     const PARKING: Parking = Parking { since: 0, deadline: 100, class: Class::Idle, interest: Interest::Read };
-
-    #[test]
-    fn every_index_has_a_place_of_its_own() {
-        let mut seen = std::collections::HashSet::new();
-        for index in 0..100_000 {
-            let (segment, place) = locate(index);
-            assert!(place < size(segment), "index {index}");
-            assert!(seen.insert((segment, place)), "index {index}");
-        }
-    }
 
     #[test]
     fn an_event_for_a_former_tenant_finds_nothing() {

@@ -15,7 +15,10 @@ use socket2::SockAddr;
 
 use super::Session;
 use crate::error::Stopping;
+use crate::error::evicted;
 use crate::error::timed_out;
+use crate::stop::EVICTED;
+use crate::stop::WaitFor;
 use crate::sys::Interest;
 use crate::sys::datagram::BATCH;
 use crate::sys::datagram::DatagramSocket;
@@ -63,8 +66,10 @@ impl<'a> Patience<'a> {
         let stop = &session.stop.state;
         let next = [Some(now + pause), limit.and_then(|limit| since.checked_add(limit)), self.until];
         // The signal is what ends a wait early; nothing else is waited for.
-        match stop.wait(stop.force.descriptor(), Interest::Read, next.into_iter().flatten().min(), false, None)? {
+        let until = next.into_iter().flatten().min();
+        match stop.wait(&WaitFor::new(stop.force.descriptor(), Interest::Read, until))? {
             Woken::TimedOut => Ok(()),
+            Woken::Signal(EVICTED) => Err(evicted()),
             Woken::Ready | Woken::Signal(_) => Err(Stopping::io_error()),
         }
     }

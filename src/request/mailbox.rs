@@ -20,10 +20,9 @@ use std::time::Instant;
 
 use crate::stop::MAIL;
 use crate::stop::StopState;
+use crate::stop::WaitFor;
 use crate::sync::Mutex;
 use crate::sync::Notify;
-use crate::sys::Descriptor;
-use crate::sys::Interest;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 
@@ -167,16 +166,9 @@ impl Mailbox {
     }
 
     /// As [`StopState::wait`]; a message ends the wait, too: [`Woken::Signal`] with [`MAIL`].
-    pub(crate) fn wait(
-        &self,
-        stop: &StopState,
-        descriptor: Descriptor<'_>,
-        interest: Interest,
-        until: Option<Instant>,
-        ends_idle: bool,
-    ) -> io::Result<Woken> {
-        /// Without a descriptor to be called by, it is looked at so often.
-        const PACE: Duration = Duration::from_millis(20);
+    pub(crate) fn wait(&self, stop: &StopState, what: &WaitFor<'_>) -> io::Result<Woken> {
+        /// Without a descriptor to be woken by, how often it is looked at.
+        const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
         let bell = bell();
         if let Some(bell) = &bell {
             // A sender may have been slow to ring it for an earlier wait.
@@ -184,7 +176,7 @@ impl Mailbox {
             if !self.await_mail(|| Wake::Thread(Arc::clone(bell))) {
                 return Ok(Woken::Signal(MAIL));
             }
-            let woken = stop.wait(descriptor, interest, until, ends_idle, Some(bell));
+            let woken = stop.wait(&WaitFor { bell: Some(bell), ..*what });
             self.attend();
             return woken;
         }
@@ -196,10 +188,10 @@ impl Mailbox {
             if bytes > 0 || stage == Stage::Dismissed {
                 return Ok(Woken::Signal(MAIL));
             }
-            let look = Instant::now() + PACE;
-            let pause = until.map_or(look, |until| until.min(look));
-            match stop.wait(descriptor, interest, Some(pause), ends_idle, None)? {
-                Woken::TimedOut if until.is_none_or(|until| Instant::now() < until) => {}
+            let look = Instant::now() + RECHECK_INTERVAL;
+            let pause = what.until.map_or(look, |until| until.min(look));
+            match stop.wait(&WaitFor { until: Some(pause), ..*what })? {
+                Woken::TimedOut if what.until.is_none_or(|until| Instant::now() < until) => {}
                 woken => return Ok(woken),
             }
         }

@@ -41,13 +41,15 @@ impl MinRate {
 pub(crate) struct Due {
     pub(crate) at: Option<Instant>,
     pub(crate) by_rate: bool,
+    /// The wait is for the first byte of something.
+    pub(crate) between_messages: bool,
 }
 
 impl Due {
     /// By a timeout, or by the rate if that is sooner.
     pub(crate) fn first(timeout: Option<Instant>, rate: Option<Instant>) -> Self {
         let by_rate = rate.is_some_and(|rate| timeout.is_none_or(|timeout| rate < timeout));
-        Self { at: if by_rate { rate } else { timeout }, by_rate }
+        Self { at: if by_rate { rate } else { timeout }, by_rate, between_messages: false }
     }
 }
 
@@ -103,7 +105,8 @@ impl Reading {
         let now = Instant::now();
         let until = *self.until.get_or_insert_with(|| after(now, timeout));
         let rate = rate.filter(|_| self.taken > 0);
-        Due::first(until, rate.and_then(|rate| rate.due(*self.begun.get_or_insert(now), self.taken)))
+        let due = Due::first(until, rate.and_then(|rate| rate.due(*self.begun.get_or_insert(now), self.taken)));
+        Due { between_messages: self.taken == 0, ..due }
     }
 }
 

@@ -20,8 +20,11 @@ use super::socket::Socket;
 use super::socket::flush;
 use super::socket::send;
 use crate::error::Stopping;
+use crate::error::evicted;
 use crate::error::timed_out;
+use crate::stop::EVICTED;
 use crate::stop::MAIL;
+use crate::stop::WaitFor;
 use crate::sys::Interest;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
@@ -98,15 +101,16 @@ impl<S: Socket> Writer<S> {
         let until = total.or(due.at);
         let descriptor = self.socket.descriptor();
         let needed = self.interest(interest);
+        let between_messages = due.between_messages;
+        let what = WaitFor { between_messages, ..WaitFor::new(descriptor, needed, until) };
         let woken = match (&self.session, &self.inbox) {
-            (Some(session), Some(inbox)) if interest == Interest::Read => {
-                inbox.0.wait(&session.stop.state, descriptor, needed, until, false)?
-            }
-            (Some(session), _) => session.stop.state.wait(descriptor, needed, until, false, None)?,
+            (Some(session), Some(inbox)) if interest == Interest::Read => inbox.0.wait(&session.stop.state, &what)?,
+            (Some(session), _) => session.stop.state.wait(&what)?,
             (None, _) => wait(descriptor, needed, &[], until)?,
         };
         match woken {
             Woken::Ready | Woken::Signal(MAIL) => Ok(()),
+            Woken::Signal(EVICTED) => Err(evicted()),
             Woken::Signal(_) => Err(Stopping::io_error()),
             Woken::TimedOut => Err(self.timed_out(interest, total.is_some(), due.by_rate)),
         }

@@ -169,6 +169,14 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// From which time on a call of `handle` is told of by [`Event::LongCall`](crate::Event::LongCall), where it holds a
+    /// thread that has others to serve: `Sync` serves no other connection meanwhile, `Pool` needs another thread. Default
+    /// 100 ms; `None` tells of none.
+    pub fn long_call(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.options.long_call = time.into();
+        self
+    }
+
     /// How long [`handle_request`](Server::handle_request) waits for a request. Default `None`: for ever; zero looks
     /// once.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {

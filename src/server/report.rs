@@ -27,6 +27,14 @@ pub struct Counts {
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
+    /// Waits of handlers that a [`Pool`](crate::Pool) at its bound has ended early, for the sake of others.
+    pub waits_ended: u64,
+    /// Threads of a `Pool`: its workers and those that are spare.
+    pub threads: usize,
+    /// Of the threads: those that wait for a peer inside of a handler.
+    pub threads_waiting: usize,
+    /// Of the threads: those that were started while others waited, and end when they are not needed any more.
+    pub threads_spare: usize,
 }
 
 impl Counts {
@@ -42,6 +50,10 @@ impl Counts {
             forced: get(&counters.forced),
             refused: get(&counters.refused),
             failed: get(&counters.failed),
+            waits_ended: get(&counters.waits_ended),
+            threads: core.threads.live.load(Ordering::Relaxed),
+            threads_waiting: core.threads.waiting.load(Ordering::Relaxed),
+            threads_spare: core.threads.spare.load(Ordering::Relaxed),
         }
     }
 }
@@ -78,7 +90,8 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(core: &Core, drained_in: Duration) -> Self {
-        let Counts { accepted, active: _, finished, detached, idle_closed, forced, refused, failed } = Counts::of(core);
+        let Counts { accepted, active: _, finished, detached, idle_closed, forced, refused, failed, .. } =
+            Counts::of(core);
         // What has not ended by now was abandoned; it may still end while this is written.
         let abandoned = accepted.saturating_sub(finished + idle_closed + forced + refused + failed);
         Self {

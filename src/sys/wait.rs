@@ -24,7 +24,7 @@ pub(crate) enum Woken {
 }
 
 /// At most this many signals can be waited for beside the descriptor.
-const SIGNALS: usize = 3;
+const SIGNALS: usize = 4;
 
 /// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness. Signals
 /// that are `None` are left out, and the others keep their index.

@@ -221,7 +221,9 @@ impl Observer for CheckingObserver {
             | Event::DrainForce { .. }
             | Event::ListenStart { .. }
             | Event::ListenStop { .. }
-            | Event::Slow { .. } => {}
+            | Event::LongCall { .. }
+            | Event::Slow { .. }
+            | Event::WaitsEnded { .. } => {}
             Event::WorkerStart { name } => {
                 if !state.workers.insert((*name).to_owned()) {
                     state.violations.push(format!("{name}: a worker that has started twice"));

@@ -1,119 +1,103 @@
-//! What one worker has to do, and what others may see of it.
+//! What one thread of the pool has to do, and what others may see of it.
 
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
+use super::ring::Marks;
+use super::ring::Ring;
 use crate::park::token::Token;
+use crate::segments::Segments;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::AtomicU8;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use crate::sys::thread::ThreadId;
 
 /// No connection: a message, or nothing.
-const NOBODY: u64 = u64::MAX;
+const NO_CONNECTION: u64 = u64::MAX;
 
-/// The ring of a worker, and where it is.
+/// Values of [`Lane::duty`]: the thread does its work, as far as is known.
+const ON_DUTY: u8 = 0;
+/// The monitor has found it stuck in its present call.
+const STUCK: u8 = 1;
+/// It has told that it waits for a peer.
+const WAITS: u8 = 2;
+
+/// The ring of a thread, and what the thread is doing.
 #[derive(Debug)]
 pub(super) struct Lane<W> {
-    ring: Mutex<VecDeque<W>>,
-    /// The length of the ring, to look at without its lock.
-    length: AtomicUsize,
+    pub(super) ring: Ring<W>,
     /// Counts the calls; odd while one runs.
     calls: AtomicU64,
+    /// The connection of the present call.
     current: AtomicU64,
-    /// The monitor has found it stuck in its present call.
-    stuck: AtomicBool,
-    owner: OnceLock<ThreadId>,
+    duty: AtomicU8,
+    owner: Mutex<Option<ThreadId>>,
+    /// Since when its thread waits for a peer, in milliseconds of the scheduler's; 0 while it does not.
+    waits_since: AtomicU64,
+    /// It waits for the first byte of a message.
+    between_messages: AtomicBool,
+    /// That wait is to end for the sake of others.
+    evicted: AtomicBool,
+    /// The registration of the present connection is disarmed.
+    disarmed: AtomicBool,
+    /// Its thread runs slow work.
+    runs_slow: AtomicBool,
 }
 
 impl<W> Lane<W> {
-    pub(super) fn new() -> Self {
+    fn new(marks: &Arc<Marks>, index: usize) -> Self {
         Self {
-            ring: Mutex::new(VecDeque::new()),
-            length: AtomicUsize::new(0),
+            ring: Ring::marked(marks, index),
             calls: AtomicU64::new(0),
-            current: AtomicU64::new(NOBODY),
-            stuck: AtomicBool::new(false),
-            owner: OnceLock::new(),
+            current: AtomicU64::new(NO_CONNECTION),
+            duty: AtomicU8::new(ON_DUTY),
+            owner: Mutex::new(None),
+            waits_since: AtomicU64::new(0),
+            between_messages: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            disarmed: AtomicBool::new(false),
+            runs_slow: AtomicBool::new(false),
         }
     }
 
-    /// The calling thread is the worker that this is the lane of.
+    /// The calling thread is the one that this is the lane of.
     pub(super) fn set_owner(&self) {
         if cfg!(not(socketserver_shuttle)) {
-            self.owner.get_or_init(ThreadId::current);
+            *self.owner.lock() = Some(ThreadId::current());
         }
     }
 
-    /// The thread of its worker; models know nothing of threads.
+    /// Its thread; models know nothing of threads.
     pub(super) fn owner(&self) -> Option<ThreadId> {
-        self.owner.get().copied()
+        *self.owner.lock()
     }
 
-    pub(super) fn push(&self, work: W) {
-        let mut ring = self.ring.lock();
-        ring.push_back(work);
-        self.length.store(ring.len(), Ordering::Relaxed);
+    /// The thread turns to this connection, or to a message.
+    pub(super) fn set_current(&self, token: Option<Token>) {
+        self.current.store(token.map_or(NO_CONNECTION, Token::raw), Ordering::Relaxed);
+        self.disarmed.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn extend(&self, work: impl Iterator<Item = W>) {
-        let mut ring = self.ring.lock();
-        ring.extend(work);
-        self.length.store(ring.len(), Ordering::Relaxed);
-    }
-
-    pub(super) fn pop(&self) -> Option<W> {
-        if self.len() == 0 {
-            return None;
-        }
-        let mut ring = self.ring.lock();
-        let work = ring.pop_front();
-        self.length.store(ring.len(), Ordering::Relaxed);
-        work
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
-    }
-
-    /// Where `thief` finds most to do, if there is anything: first where the owner is stuck, for nobody else comes to
-    /// those.
-    pub(super) fn richest(lanes: &[Self], thief: usize) -> Option<&Self> {
-        let others = lanes.iter().enumerate().filter(|(index, lane)| *index != thief && lane.len() > 0);
-        let (_, richest) = others.max_by_key(|(_, lane)| (lane.is_stuck(), lane.len()))?;
-        // A single one is its owner's, who is about to run it.
-        (richest.len() > 1 || richest.is_stuck()).then_some(richest)
-    }
-
-    /// The later half of what waits here; all of it if its owner is stuck.
-    pub(super) fn steal(&self) -> VecDeque<W> {
-        let mut ring = self.ring.lock();
-        let keep = if self.stuck.load(Ordering::Relaxed) { 0 } else { ring.len() / 2 };
-        let stolen = ring.split_off(keep);
-        self.length.store(ring.len(), Ordering::Relaxed);
-        stolen
-    }
-
-    pub(super) fn steal_all(&self) -> VecDeque<W> {
-        let mut ring = self.ring.lock();
-        self.length.store(0, Ordering::Relaxed);
-        std::mem::take(&mut *ring)
+    pub(super) fn current(&self) -> Option<Token> {
+        let current = self.current.load(Ordering::Relaxed);
+        (current != NO_CONNECTION).then(|| Token::from_raw(current))
     }
 
     /// A call begins.
     pub(super) fn begin(&self, token: Option<Token>) {
-        self.current.store(token.map_or(NOBODY, Token::raw), Ordering::Relaxed);
+        self.set_current(token);
         // Sequentially consistent with the monitor's look before it sleeps.
         self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::SeqCst);
     }
 
-    /// The call is over; true if it was found stuck.
+    /// The call is over; true if its thread has been taken for off duty.
     pub(super) fn end(&self) -> bool {
-        // Only this worker writes it.
+        // Only this thread writes it.
         self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Release);
-        self.stuck.load(Ordering::Relaxed) && self.stuck.swap(false, Ordering::AcqRel)
+        self.duty.load(Ordering::Relaxed) != ON_DUTY && self.return_to_duty()
     }
 
     /// Odd while a call runs; another value for each.
@@ -121,24 +105,145 @@ impl<W> Lane<W> {
         self.calls.load(Ordering::SeqCst)
     }
 
-    pub(super) fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::Acquire)
+    pub(super) fn is_in_call(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    /// Whether its thread is stuck in a call, or waits for a peer.
+    pub(super) fn is_off_duty(&self) -> bool {
+        self.duty.load(Ordering::Acquire) != ON_DUTY
     }
 
     /// Takes a mark back that was set on the call `marked` in the moment it ended, so that neither side saw the other.
-    /// True if there was one: then the worker will not find it.
+    /// True if there was one: then the thread will not find it.
     pub(super) fn clear_late_mark(&self, marked: u64) -> bool {
-        self.is_stuck() && self.calls() != marked && self.stuck.swap(false, Ordering::AcqRel)
+        self.duty.load(Ordering::Acquire) == STUCK && self.calls() != marked && self.unmark()
     }
 
-    /// Notes that the call `seen` has run too long. False if it is over; the connection it serves, if it serves one.
+    /// Notes that the call `seen` has run too long. `None` if it is over, or has told that it waits; else the connection
+    /// it serves, if it serves one.
     pub(super) fn mark_stuck(&self, seen: u64) -> Option<Option<Token>> {
-        let current = self.current.load(Ordering::Relaxed);
-        self.stuck.store(true, Ordering::SeqCst);
-        if self.calls() == seen || !self.stuck.swap(false, Ordering::AcqRel) {
-            return Some((current != NOBODY).then(|| Token::from_raw(current)));
+        let current = self.current();
+        self.duty.compare_exchange(ON_DUTY, STUCK, Ordering::SeqCst, Ordering::SeqCst).ok()?;
+        if self.calls() == seen || !self.unmark() {
+            return Some(current);
         }
         None
+    }
+
+    /// Takes the monitor's mark back, unless the thread has seen it.
+    fn unmark(&self) -> bool {
+        self.duty.compare_exchange(STUCK, ON_DUTY, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Its thread waits for a peer from now on. True if it was on duty.
+    pub(super) fn leave_duty(&self) -> bool {
+        self.duty.swap(WAITS, Ordering::SeqCst) == ON_DUTY
+    }
+
+    /// False if it has been on duty all the time.
+    pub(super) fn return_to_duty(&self) -> bool {
+        self.duty.swap(ON_DUTY, Ordering::SeqCst) != ON_DUTY
+    }
+
+    /// From here on the wait of its thread may be ended by [`evict`](Self::evict).
+    pub(super) fn set_waiting(&self, since: u64, between_messages: bool) {
+        self.between_messages.store(between_messages, Ordering::Relaxed);
+        self.waits_since.store(since, Ordering::SeqCst);
+    }
+
+    /// The wait is over; true if it has been evicted.
+    pub(super) fn end_waiting(&self) -> bool {
+        self.waits_since.store(0, Ordering::SeqCst);
+        self.evicted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Since when its thread waits, and whether for the first byte of a message.
+    pub(super) fn waits_since(&self) -> Option<(bool, u64)> {
+        let since = self.waits_since.load(Ordering::SeqCst);
+        (since != 0 && !self.is_evicted()).then(|| (self.between_messages.load(Ordering::Relaxed), since))
+    }
+
+    /// The wait that began at `since` is to end: true if it goes on, and then the signal of its group has to be raised.
+    pub(super) fn evict(&self, since: u64) -> bool {
+        self.evicted.store(true, Ordering::SeqCst);
+        let goes_on = self.waits_since.load(Ordering::SeqCst) == since;
+        if !goes_on {
+            // Over meanwhile; the mark is not for the next one.
+            self.evicted.store(false, Ordering::SeqCst);
+        }
+        goes_on
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::SeqCst)
+    }
+
+    /// True for the first time in a call.
+    pub(super) fn disarm(&self) -> bool {
+        !self.disarmed.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn set_runs_slow(&self, slow: bool) {
+        self.runs_slow.store(slow, Ordering::Relaxed);
+    }
+
+    pub(super) fn runs_slow(&self) -> bool {
+        self.runs_slow.load(Ordering::Relaxed)
+    }
+}
+
+/// The lanes of all threads that there are, or have been.
+#[derive(Debug)]
+pub(super) struct Lanes<W> {
+    lanes: Segments<Lane<W>>,
+    marks: Arc<Marks>,
+    /// No lane from here on has a thread.
+    used: AtomicUsize,
+}
+
+impl<W> Lanes<W> {
+    /// For `used` threads, and `most` at the most.
+    pub(super) fn new(used: usize, most: usize) -> Self {
+        Self { lanes: Segments::new(), marks: Marks::new(most), used: AtomicUsize::new(used) }
+    }
+
+    pub(super) fn get(&self, index: usize) -> &Lane<W> {
+        self.lanes.get_or_make(index, |index| Lane::new(&self.marks, index))
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    /// There is a thread for the lane `index`.
+    pub(super) fn include(&self, index: usize) {
+        self.used.fetch_max(index + 1, Ordering::SeqCst);
+    }
+
+    /// The lanes from `used` on have no threads.
+    pub(super) fn exclude(&self, used: usize) {
+        self.used.store(used, Ordering::SeqCst);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Lane<W>> {
+        (0..self.used()).map(|index| self.get(index))
+    }
+
+    /// Those that have work.
+    pub(super) fn busy(&self) -> impl Iterator<Item = (usize, &Lane<W>)> {
+        self.marks.iter().map(|index| (index, self.get(index)))
+    }
+
+    /// What `thief` may take from where most is to be done: first where the owner is off duty, who does not come to it.
+    pub(super) fn steal(&self, thief: usize) -> VecDeque<W> {
+        let others = self.busy().filter(|(index, _)| *index != thief);
+        let richest = others.max_by_key(|(_, lane)| (lane.is_off_duty(), lane.ring.len()));
+        match richest {
+            // A single one is its owner's, who is about to run it.
+            Some((_, lane)) if lane.ring.len() > 1 || lane.is_off_duty() => lane.ring.steal(lane.is_off_duty()),
+            _ => VecDeque::new(),
+        }
     }
 }
 
@@ -146,10 +251,10 @@ impl<W> Lane<W> {
 mod tests {
     use super::*;
 
-    fn lanes(lengths: [usize; 4]) -> Vec<Lane<usize>> {
-        let lanes: Vec<_> = lengths.iter().map(|_| Lane::new()).collect();
-        for (lane, length) in lanes.iter().zip(lengths) {
-            lane.extend(0..length);
+    fn lanes(lengths: [usize; 4]) -> Lanes<usize> {
+        let lanes = Lanes::new(4, 4);
+        for (index, length) in lengths.into_iter().enumerate() {
+            lanes.get(index).ring.extend(0..length);
         }
         lanes
     }
@@ -157,17 +262,18 @@ mod tests {
     #[test]
     fn what_waits_behind_a_stuck_worker_is_stolen_first() {
         let lanes = lanes([1, 1, 3, 0]);
-        lanes[0].begin(None);
-        assert!(lanes[0].mark_stuck(1).is_some());
-        assert_eq!(Lane::richest(&lanes, 3).map(Lane::steal), Some(VecDeque::from([0])));
-        assert_eq!(Lane::richest(&lanes, 3).map(Lane::steal), Some(VecDeque::from([1, 2])));
-        assert!(Lane::richest(&lanes, 3).is_none(), "two are left, each with its owner");
-        assert!(Lane::richest(&lanes, 0).is_none());
+        lanes.get(0).begin(None);
+        assert!(lanes.get(0).mark_stuck(1).is_some());
+        assert_eq!(lanes.steal(3), [0]);
+        assert_eq!(lanes.steal(3), [1, 2]);
+        assert!(lanes.steal(3).is_empty(), "two are left, each with its owner");
+        assert!(lanes.steal(0).is_empty());
     }
 
     #[test]
     fn a_mark_that_its_worker_has_missed_does_not_stay() {
-        let lane = Lane::<usize>::new();
+        let lanes = lanes([0; 4]);
+        let lane = lanes.get(0);
         lane.begin(None);
         assert!(lane.mark_stuck(1).is_some());
         assert!(!lane.clear_late_mark(1), "the call goes on");
@@ -177,5 +283,18 @@ mod tests {
         lane.begin(None);
         assert!(!lane.end(), "the monitor has done the accounts");
         assert!(!lane.clear_late_mark(1));
+    }
+
+    #[test]
+    fn a_worker_that_has_told_that_it_waits_is_not_marked_and_keeps_its_mark() {
+        let lanes = lanes([0; 4]);
+        let lane = lanes.get(0);
+        lane.begin(None);
+        assert!(lane.leave_duty());
+        assert_eq!(lane.mark_stuck(1), None);
+        lane.calls.store(2, Ordering::SeqCst);
+        assert!(!lane.clear_late_mark(1), "not the monitor's");
+        assert!(lane.return_to_duty());
+        assert!(!lane.return_to_duty());
     }
 }

@@ -4,8 +4,10 @@
 
 mod lane;
 mod monitor;
+mod ring;
 mod scheduler;
 mod sleepers;
+mod spare;
 
 use std::fmt;
 use std::io;
@@ -16,6 +18,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use self::scheduler::Limits;
 use self::scheduler::Scheduler;
 use self::scheduler::Work;
 use super::Dispatch;
@@ -28,6 +31,7 @@ use super::Task;
 use crate::end::End;
 use crate::engine::task::Report;
 use crate::error::BindError;
+use crate::managed::with_pool;
 use crate::panics::Thrown;
 use crate::sys::Interest;
 use crate::sys::wait::wait;
@@ -51,7 +55,15 @@ use crate::sys::wait::wait;
 pub struct Pool {
     workers: Option<usize>,
     stack_size: Option<usize>,
+    max_threads: Option<usize>,
+    least_wait: Option<Duration>,
 }
+
+/// More threads than any system has; the table of their lanes is made for this many at the most.
+const MOST_THREADS: usize = 1 << 20;
+
+/// How long a wait lasts at the bound, whatever waits for its thread, if the builder of the pool does not say.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Fewer would not leave room for a few handlers that block.
 const LEAST_DEFAULT: usize = 16;
@@ -70,6 +82,30 @@ impl Pool {
         self
     }
 
+    /// The most threads there may be: the workers, and spare ones that are started while others wait. Default: as many as
+    /// there may be connections, so that each may wait in a thread of its own, as under
+    /// [`ThreadPerRequest`](crate::ThreadPerRequest).
+    ///
+    /// For handlers that are to run at most `n` at a time (a database that allows `n` connections), set both numbers:
+    /// `Pool::new(n).max_threads(n)`. At the bound, when every thread waits for a peer and there is work, waits are
+    /// ended early, as if they had timed out: first those between two messages, then the longest; none that has lasted
+    /// less than the [least wait](Self::least_wait), unless work has waited that long. Each time is told by
+    /// [`Event::WaitsEnded`](crate::Event::WaitsEnded) and counted. Threads that the system refuses are no error: the
+    /// pool goes on as at its bound.
+    #[must_use]
+    pub fn max_threads(mut self, threads: usize) -> Self {
+        self.max_threads = Some(threads);
+        self
+    }
+
+    /// At the bound ([`max_threads`](Self::max_threads)), how long a wait lasts at least before it may be ended for the
+    /// sake of others. Default 1 s.
+    #[must_use]
+    pub fn least_wait(mut self, wait: Duration) -> Self {
+        self.least_wait = Some(wait);
+        self
+    }
+
     /// The stack of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
@@ -82,14 +118,17 @@ impl Dispatch for Pool {
     const NAME: &'static str = "Pool";
 
     fn check(&self) -> Result<(), BindError> {
-        if self.workers != Some(0) {
-            return Ok(());
+        let option = |option, value: usize, reason: &str| {
+            Err(BindError::Option { option, value: value.to_string(), reason: reason.to_owned() })
+        };
+        match (self.workers, self.max_threads) {
+            (Some(0), _) => option("workers", 0, "a pool without threads serves no one; it must be at least 1"),
+            (_, Some(0)) => option("max_threads", 0, "a pool without threads serves no one; it must be at least 1"),
+            (Some(workers), Some(most)) if most < workers => {
+                option("max_threads", most, &format!("the pool has {workers} workers; it must be at least as many"))
+            }
+            _ => Ok(()),
         }
-        Err(BindError::Option {
-            option: "workers",
-            value: "0".to_owned(),
-            reason: "a pool without threads serves nobody; it must be at least 1".to_owned(),
-        })
     }
 }
 
@@ -105,18 +144,24 @@ where
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or_else(|| (4 * cpus).max(LEAST_DEFAULT));
-        let scheduler = Scheduler::new(
+        let workers = workers.min(self.max_threads.unwrap_or(workers));
+        let connections = serve_loop.reporter.core().permits.limit();
+        let limits = Limits {
             workers,
+            // A thread is on duty for the others while each connection waits in one.
+            most: self.max_threads.unwrap_or_else(|| connections.saturating_add(1)).clamp(workers, MOST_THREADS),
             cpus,
-            serve_loop.waiter.address(),
-            Arc::clone(&serve_loop.park),
-            serve_loop.reporter.clone(),
-        );
-        let scheduler = Arc::new(scheduler);
+            least_wait: self.least_wait.unwrap_or(LEAST_WAIT),
+        };
         let failed = |source| StartError::Start { dispatch: Self::NAME, source };
+        let park = Arc::clone(&serve_loop.park);
+        let scheduler = Scheduler::new(limits, serve_loop.waiter.address(), park, serve_loop.reporter.clone());
+        let scheduler = Arc::new(scheduler.map_err(failed)?);
         let monitor = monitor::spawn(&scheduler).map_err(failed)?;
         let mut running = Running { scheduler, pool: None, threads: Arc::default(), monitor };
         running.pool = Some(running.build(workers, self.stack_size).map_err(failed)?);
+        running.scheduler.publish_threads();
+        running.scheduler.set_start(Some(spare::starter(&running.scheduler, &running.threads, self.stack_size)));
         Ok(running)
     }
 
@@ -128,7 +173,7 @@ where
     fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
         let scheduler = &running.scheduler;
         if let Some(acceptor) = serve_loop.acceptor.take() {
-            scheduler.hand_over(acceptor);
+            scheduler.give_acceptor(acceptor);
         }
         // The workers wait, accept and serve from here on; this thread only waits for the end.
         let stop = &scheduler.reporter.core().stop.state;
@@ -138,7 +183,7 @@ where
                 return Err(StartError::Wait { address: serve_loop.waiter.address().to_owned(), source });
             }
         }
-        serve_loop.acceptor = scheduler.take_back();
+        serve_loop.acceptor = scheduler.take_acceptor();
         scheduler.failure.lock().take().map_or(Ok(()), Err)
     }
 
@@ -195,7 +240,10 @@ where
         rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             // Not as jobs of rayon's: its workers would look for them at each other, all at all while the last ones start.
-            .start_handler(move |index| scheduler.work(index))
+            .start_handler(move |index| {
+                let pool = Arc::clone(&scheduler);
+                with_pool(pool, index, || scheduler.work(index));
+            })
             // Tasks catch the panics of handlers; this is for what handlers give to `rayon::spawn`. The message has been
             // printed.
             .panic_handler(|payload| drop(Thrown::new(payload)))
@@ -217,6 +265,8 @@ impl<J: Task> Drop for Running<J> {
     fn drop(&mut self) {
         const GRACE: Duration = Duration::from_millis(20);
         self.scheduler.end_all();
+        // Before the handles are taken: no thread is started from here on.
+        self.scheduler.set_start(None);
         self.monitor.thread().unpark();
         drop(self.pool.take());
         let abandoned = self.scheduler.reporter.core().permits.in_use() > 0;

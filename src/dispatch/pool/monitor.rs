@@ -48,17 +48,19 @@ where
 /// The long loop of the monitor.
 pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
     scheduler.set_monitor(thread::current());
-    let mut seen = vec![Seen::default(); scheduler.lanes.len()];
+    let mut seen = Vec::new();
     let (mut found, mut quiet, mut calm) = (Found::Nothing, 0, CALM);
     while !scheduler.is_ended() {
         found = if quiet < QUIET {
             let is_calm = calm >= CALM && found != Found::LongCall;
             thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
-            look(scheduler, &mut seen)
+            let found = look(scheduler, &mut seen);
+            // No call may begin that would wake it.
+            if scheduler.relieve() { found.max(Found::Calls) } else { found }
         } else {
-            // Whoever begins a call from here on sees this flag, or is seen here.
+            // A thread that begins a call from here on sees this flag, or is seen here.
             scheduler.monitor_sleeps.store(true, Ordering::SeqCst);
-            if look(scheduler, &mut seen) == Found::Nothing && !scheduler.is_ended() {
+            if look(scheduler, &mut seen) == Found::Nothing && !scheduler.relieve() && !scheduler.is_ended() {
                 thread::park();
             }
             scheduler.monitor_sleeps.store(false, Ordering::SeqCst);
@@ -81,15 +83,29 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether the call that was found again blocks or computes. One whose thread would run if it had a CPU is only
-    /// delayed: by other processes, or by whoever runs this machine.
-    fn is_slow(&mut self, owner: Option<ThreadId>) -> bool {
+    /// Whether the call that was found again is slow, and why. One whose thread would run if it had a CPU is only delayed:
+    /// by other processes, or by the machine that runs this one.
+    fn judge(&mut self, owner: Option<ThreadId>) -> Option<Slow> {
+        /// What cannot be told of a thread is looked at this often: it may be for want of descriptors.
+        const UNTOLD: u32 = 3;
         self.again += 1;
-        let Some(owner) = owner.filter(|owner| owner.is_runnable() == Some(true)) else { return true };
+        let Some(owner) = owner else { return Some(Slow::Blocks) };
         let cpu_time = owner.cpu_time().unwrap_or_default();
         let computed = cpu_time.saturating_sub(*self.cpu_time.get_or_insert(cpu_time));
-        computed >= COMPUTING || self.again >= ENOUGH
+        match owner.is_runnable() {
+            Some(false) => return Some(Slow::Blocks),
+            None if computed.is_zero() && self.again >= UNTOLD => return Some(Slow::Blocks),
+            _ => {}
+        }
+        (computed >= COMPUTING || self.again >= ENOUGH).then_some(Slow::Computes)
     }
+}
+
+/// Why a call is slow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Slow {
+    Blocks,
+    Computes,
 }
 
 /// What all workers together have done since the last look.
@@ -103,22 +119,26 @@ enum Found {
     SlowCall,
 }
 
-/// One look at all workers.
-fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut [Seen]) -> Found {
+/// One look at all threads.
+fn look<J: Task>(scheduler: &Scheduler<J>, seen: &mut Vec<Seen>) -> Found {
     let mut found = Found::Nothing;
-    for (lane, seen) in scheduler.lanes.iter().zip(seen) {
+    for (index, lane) in scheduler.lanes().enumerate() {
+        if index == seen.len() {
+            seen.push(Seen::default());
+        }
+        let seen = &mut seen[index];
         let calls = lane.calls();
         let in_call = calls % 2 == 1;
         scheduler.clear_late_mark(lane, seen.calls);
         if calls != seen.calls {
             *seen = Seen { calls, ..Seen::default() };
             found = found.max(Found::Calls);
-        } else if in_call && !lane.is_stuck() {
-            let is_slow = seen.is_slow(lane.owner());
-            if is_slow {
-                scheduler.found_stuck(lane, calls);
+        } else if in_call && !lane.is_off_duty() {
+            let slow = seen.judge(lane.owner());
+            if let Some(slow) = slow {
+                scheduler.found_stuck(lane, calls, slow == Slow::Blocks);
             }
-            found = found.max(if is_slow { Found::SlowCall } else { Found::LongCall });
+            found = found.max(if slow.is_some() { Found::SlowCall } else { Found::LongCall });
         }
     }
     found
@@ -136,23 +156,23 @@ mod tests {
         // This one runs, and hardly computes between two looks.
         let own = Some(ThreadId::current());
         let mut seen = Seen::default();
-        assert!(!seen.is_slow(own));
-        assert!((1..ENOUGH).any(|_| seen.is_slow(own)), "given up at last");
+        assert_eq!(seen.judge(own), None);
+        assert!((1..ENOUGH).any(|_| seen.judge(own).is_some()), "given up at last");
     }
 
     #[test]
     fn a_thread_that_computes_is_slow_when_it_has_done_so_for_a_while() {
         let own = ThreadId::current();
         let mut seen = Seen::default();
-        assert!(!seen.is_slow(Some(own)));
+        assert_eq!(seen.judge(Some(own)), None);
         let begun = own.cpu_time().unwrap();
         while own.cpu_time().unwrap() < begun + COMPUTING {}
-        assert!(seen.is_slow(Some(own)));
+        assert_eq!(seen.judge(Some(own)), Some(Slow::Computes));
     }
 
     #[test]
     fn a_thread_that_waits_is_slow_at_once_and_so_is_one_that_nothing_is_known_of() {
-        assert!(Seen::default().is_slow(None));
+        assert_eq!(Seen::default().judge(None), Some(Slow::Blocks));
         let (tell, told) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         let waiting = std::thread::spawn(move || {
@@ -162,7 +182,7 @@ mod tests {
         });
         let id = told.recv().unwrap();
         let until = Instant::now() + Duration::from_secs(30);
-        while !Seen::default().is_slow(Some(id)) {
+        while Seen::default().judge(Some(id)) != Some(Slow::Blocks) {
             assert!(Instant::now() < until, "it does nothing but wait");
             std::thread::yield_now();
         }

@@ -1,50 +1,62 @@
-//! The scheduler of a pool, as a state machine of its workers.
+//! The scheduler of a pool, as a state machine of its threads.
 //!
 //! ```text
-//!             ring empty, nobody polls             batch
-//!   on duty ---------------------------> leading ---------> on duty (runs its ring front to back)
+//!             ring empty, no other polls              batch
+//!   on duty -----------------------------> leading ---------> on duty (a round of its ring, front to back)
 //!    ^   |
-//!    |   | ring empty, somebody else polls, nothing to steal
+//!    |   | ring empty, another polls, nothing to steal
 //!    |   v
-//!   asleep <---- woken by: a batch that is worth it, slow work, a stuck worker, the end
+//!   asleep <---- woken by: a batch that is worth it, slow work, a thread that has gone off duty, the end
+//!
+//!   on duty <---------> off duty: it waits for a peer inside of a handler, and has told; or the monitor has found it
 //! ```
 //!
-//! - One worker at a time polls, and runs what the poll brought itself: no hand-over in the common case.
+//! - One thread at a time polls ([`leader`]), and runs what the poll brought itself: no hand-over in the common case.
 //! - Another is woken only when the batch is worth more than a wake-up costs, a CPU is left for it, and no other is
 //!   searching already.
-//! - The monitor finds a worker that sits in one call: its ring may be stolen whole, its connection is slow from then
-//!   on, and somebody else is woken to be on duty. Slow connections wait in a queue of their own and run on
-//!   `workers - reserve` workers at most, and each begins only while somebody is on duty.
-//! - A worker sleeps only while another polls, so the poller is never left alone; if that one gets stuck, the monitor
-//!   sees it.
+//! - A ring is run in rounds: what was in it at the begin of the round. Connections that have more to do at once wait for
+//!   the next, and between two rounds the poller is looked at, so that those that never stop sending keep no other
+//!   waiting.
+//! - A thread that waits for a peer says so before it waits, and the monitor finds one that sits in a call for another
+//!   reason. Such a thread is off duty: its ring may be stolen whole, and when no other is on duty a sleeper is woken or
+//!   a *spare* thread started ([`growth`]). What the monitor finds is slow from then on.
+//! - Slow connections wait in a queue of their own ([`slow`]), and run on a bounded number of threads, each of which
+//!   begins only while another is on duty. The bound rises while they wait and those that run them do not compute.
+//! - When no more threads may be started, waits are ended early, the longest first ([`growth`]).
+//! - A thread sleeps only while another polls, so the poller is never left alone; if that one goes off duty, another is
+//!   called.
 //!
 //! These rules are model-checked as they stand here, with the lanes, the sleepers, the monitor and the parking place; see
 //! [`crate::sync`] for what the checker sees.
 
+mod growth;
+mod leader;
 #[cfg(all(test, socketserver_shuttle))]
 mod model;
+mod slow;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::growth::Growth;
+pub(super) use self::growth::Limits;
+pub(super) use self::growth::Start;
+use self::leader::Leadership;
+use self::slow::SlowLane;
 use super::lane::Lane;
+use super::lane::Lanes;
+use super::ring::Ring;
 use super::sleepers::Sleepers;
 use crate::dispatch::Task;
-use crate::engine::acceptor::Acceptor;
 use crate::engine::answered::Answering;
 use crate::engine::serve_loop::Ready;
-use crate::engine::serve_loop::Waiter;
 use crate::engine::task::Announced;
-use crate::engine::task::Report;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
 use crate::error::ServeError;
-use crate::event::Event;
 use crate::park::ParkingPlace;
 use crate::park::token::Class;
 use crate::park::token::Token;
-use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::AtomicU64;
@@ -65,42 +77,31 @@ pub(super) enum Work<J> {
     New(Box<J>),
 }
 
-/// What waking another worker costs, about, in nanoseconds: a batch must be worth more.
+/// What waking another thread costs, about, in nanoseconds: a batch must be worth more.
 const WAKE_COST: u64 = 60_000;
 
 /// How long the pool remembers that a handler of messages has blocked, in messages.
 const ONE_BY_ONE: usize = 10_000;
 
-/// While the server drains, nobody waits longer than this without looking.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
 pub(super) struct Scheduler<J: Task> {
     pub(super) park: Arc<ParkingPlace<Box<J>>>,
     pub(super) reporter: J::Reporter,
-    pub(super) lanes: Box<[Lane<Work<J>>]>,
+    lanes: Lanes<Work<J>>,
     sleepers: Sleepers,
-    leader: Mutex<Leader<J>>,
-    /// Somebody is in the poll.
-    polling: AtomicBool,
-    /// The acceptor on its way to the leader.
-    incoming: Mutex<Option<Acceptor<J>>>,
-    /// The acceptor on its way back, when the server stops.
-    returned: Mutex<Option<Acceptor<J>>>,
-    has_returned: Condvar,
-    /// Work from outside the workers.
-    injected: Lane<Work<J>>,
-    slow: Lane<Work<J>>,
-    slow_running: AtomicUsize,
-    most_slow: usize,
+    leadership: Leadership<J>,
+    growth: Growth,
+    slow: SlowLane<J>,
+    /// Work from outside of the threads.
+    injected: Ring<Work<J>>,
     cpus: usize,
-    /// Workers that are awake, not stuck, and not running slow work.
+    /// Threads that are awake, not off duty, and not running slow work.
     on_duty: AtomicUsize,
-    /// Somebody has been woken and has not found work yet.
+    /// A thread has been woken and has not found work yet.
     searching: AtomicBool,
     /// A running mean of the time a call takes, in nanoseconds.
     pub(super) mean_call: AtomicU64,
-    /// So many messages more are answered one by one: a handler of messages has blocked, and the answers of a batch
-    /// would wait for the next one that does.
+    /// Remaining messages whose replies are sent singly: a handler has blocked recently, and the replies of a batch would
+    /// wait for the next one that does.
     one_by_one: AtomicUsize,
     ended: AtomicBool,
     pub(super) monitor_sleeps: AtomicBool,
@@ -109,37 +110,23 @@ pub(super) struct Scheduler<J: Task> {
     pub(super) failure: Mutex<Option<ServeError>>,
 }
 
-/// What the one who polls has.
-struct Leader<J: Task> {
-    waiter: Waiter,
-    acceptor: Option<Acceptor<J>>,
-    ready: Vec<Ready<J>>,
-}
-
 impl<J: Task> Scheduler<J> {
     pub(super) fn new(
-        workers: usize,
-        cpus: usize,
+        limits: Limits,
         address: &str,
         park: Arc<ParkingPlace<Box<J>>>,
         reporter: J::Reporter,
-    ) -> Self {
-        // Quick connections keep as many workers as there are CPUs, but not more than half of them.
-        let reserve = cpus.min(workers / 2).max(1);
-        Self {
+    ) -> std::io::Result<Self> {
+        let Limits { workers, most, cpus, .. } = limits;
+        Ok(Self {
             park,
             reporter,
-            lanes: (0..workers).map(|_| Lane::new()).collect(),
-            sleepers: Sleepers::new(workers),
-            leader: Mutex::new(Leader { waiter: Waiter::new(address), acceptor: None, ready: Vec::new() }),
-            polling: AtomicBool::new(false),
-            incoming: Mutex::new(None),
-            returned: Mutex::new(None),
-            has_returned: Condvar::default(),
-            injected: Lane::new(),
-            slow: Lane::new(),
-            slow_running: AtomicUsize::new(0),
-            most_slow: workers - reserve,
+            lanes: Lanes::new(workers, most),
+            sleepers: Sleepers::new(),
+            leadership: Leadership::new(address),
+            slow: SlowLane::new(workers, most, cpus),
+            growth: Growth::new(limits)?,
+            injected: Ring::new(),
             cpus,
             on_duty: AtomicUsize::new(workers),
             searching: AtomicBool::new(false),
@@ -149,98 +136,91 @@ impl<J: Task> Scheduler<J> {
             monitor_sleeps: AtomicBool::new(false),
             monitor: Mutex::new(None),
             failure: Mutex::new(None),
-        }
+        })
     }
 
-    /// The long loop of one worker.
+    /// The long loop of one thread.
     pub(super) fn work(&self, index: usize) {
-        let _announced = Announced::new(self.reporter.clone());
-        self.lanes[index].set_owner();
+        let announced = Announced::new(self.reporter.clone());
+        self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
-            if self.run_ring(index, &mut worker) || self.find(index) {
+            if self.run_round(index, &mut worker) {
+                if self.lanes.get(index).ring.len() > 0 {
+                    self.look_around(index);
+                }
+                continue;
+            }
+            if self.find(index) {
                 continue;
             }
             // Jobs that handlers have given to `rayon::spawn`.
             if rayon::yield_local() == Some(rayon::Yield::Executed) {
                 continue;
             }
-            if !self.lead(index) && !self.run_slow(index, &mut worker) {
-                self.sleep(index);
+            // A spare thread that polled would never end.
+            let led = !self.leaves_lead_to_worker(index) && self.lead(index, false);
+            if !led && !self.run_slow(index, &mut worker) && !self.sleep(index) {
+                // Another may have its name from here on.
+                drop(announced);
+                return self.retire(index);
             }
         }
         self.sleepers.wake_all();
     }
 
-    /// Runs what is in the worker's ring; false if there was nothing.
-    fn run_ring(&self, index: usize, worker: &mut Answering<J>) -> bool {
-        let Some(mut work) = self.lanes[index].pop() else { return false };
+    /// Runs what is in the thread's ring now; false if there was nothing.
+    fn run_round(&self, index: usize, worker: &mut Answering<J>) -> bool {
+        let ring = &self.lanes.get(index).ring;
+        let round = ring.len();
+        let Some(mut work) = ring.pop() else { return false };
         let begun = now();
         worker.set_now(begun);
         let mut count = 0;
         loop {
             self.run(index, work, worker, false);
             count += 1;
-            match self.lanes[index].pop() {
+            if count >= round {
+                break;
+            }
+            match ring.pop() {
                 Some(next) => work = next,
                 None => break,
             }
         }
         worker.flush(&self.reporter);
-        let mean = u64::try_from(now().saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX) / count;
+        let took = now().saturating_duration_since(begun).as_nanos();
+        let mean = u64::try_from(took).unwrap_or(u64::MAX) / (count as u64);
         let before = self.mean_call.load(Ordering::Relaxed);
         self.mean_call.store((before * 7 + mean.min(10_000_000)) / 8, Ordering::Relaxed);
         true
     }
 
-    /// Takes work from outside or from the richest ring into this worker's; false if there is none.
+    /// Between two rounds of a ring that has refilled itself: what others wait for goes into it as well.
+    fn look_around(&self, index: usize) {
+        let ring = &self.lanes.get(index).ring;
+        if self.injected.len() > 0 {
+            ring.extend(self.injected.steal_all().into_iter());
+        }
+        self.wake_on_demand(ring.len());
+        // Without waiting. Where another thread polls it fails, and that is as good.
+        self.lead(index, true);
+    }
+
+    /// Takes work from outside or from the richest ring into this thread's; false if there is none.
     fn find(&self, index: usize) -> bool {
-        let stolen = if self.injected.len() > 0 {
-            self.injected.steal_all()
-        } else {
-            Lane::richest(&self.lanes, index).map(Lane::steal).unwrap_or_default()
-        };
+        let stolen = if self.injected.len() > 0 { self.injected.steal_all() } else { self.lanes.steal(index) };
         if stolen.is_empty() {
             return false;
         }
         self.searching.store(false, Ordering::Relaxed);
         let count = stolen.len();
-        self.lanes[index].extend(stolen.into_iter());
+        self.lanes.get(index).ring.extend(stolen.into_iter());
         self.wake_on_demand(count);
         true
     }
 
-    /// Polls, if nobody else does, and takes what there is into this worker's ring; false if somebody else polls.
-    fn lead(&self, index: usize) -> bool {
-        let Some(mut leader) = self.leader.try_lock() else { return false };
-        self.searching.store(false, Ordering::Relaxed);
-        if let Some(acceptor) = self.incoming.lock().take() {
-            leader.acceptor = Some(acceptor);
-        }
-        let Leader { waiter, acceptor, ready } = &mut *leader;
-        let stop = &self.reporter.core().stop;
-        if stop.is_stopping() {
-            if let Some(acceptor) = acceptor.take() {
-                *self.returned.lock() = Some(acceptor);
-                self.has_returned.notify_one();
-            }
-            waiter.wait_until(now() + DRAIN_LOOK);
-        }
-        self.polling.store(true, Ordering::SeqCst);
-        let outcome = waiter.turn(&self.park, &self.reporter, acceptor.as_mut(), self.is_ended(), ready);
-        self.polling.store(false, Ordering::SeqCst);
-        if let Err(error) = outcome {
-            self.failure.lock().get_or_insert(error);
-            stop.shutdown();
-        }
-        let count = ready.len();
-        self.lanes[index].extend(ready.drain(..).filter_map(Work::from_ready));
-        drop(leader);
-        self.wake_on_demand(count);
-        true
-    }
-
-    /// Wakes another worker if there is more here than this one should do alone.
+    /// Wakes another thread if there is more here than this one should do alone.
     fn wake_on_demand(&self, count: usize) {
         let worth = count as u64 * self.mean_call.load(Ordering::Relaxed);
         if count > 1 && worth > WAKE_COST && self.on_duty.load(Ordering::Relaxed) < self.cpus {
@@ -254,42 +234,10 @@ impl<J: Task> Scheduler<J> {
         }
     }
 
-    /// Runs slow connections, as long as somebody else is on duty for the others; false if there are none, or no place
-    /// for them.
-    fn run_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
-        if self.slow.len() == 0 {
-            return false;
-        }
-        if self.slow_running.fetch_add(1, Ordering::SeqCst) >= self.most_slow {
-            self.slow_running.fetch_sub(1, Ordering::SeqCst);
-            return false;
-        }
-        self.on_duty.fetch_sub(1, Ordering::SeqCst);
-        let mut ran = false;
-        // Somebody has to be on duty for the others: one who sleeps, or else this one.
-        while self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one() {
-            let Some(work) = self.slow.pop() else { break };
-            ran = true;
-            self.searching.store(false, Ordering::Relaxed);
-            if self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow {
-                self.sleepers.wake_one();
-            }
-            worker.set_now(now());
-            self.run(index, work, worker, true);
-            worker.flush(&self.reporter);
-            if self.lanes[index].len() > 0 || self.is_ended() {
-                break;
-            }
-        }
-        self.on_duty.fetch_add(1, Ordering::SeqCst);
-        self.slow_running.fetch_sub(1, Ordering::SeqCst);
-        ran
-    }
-
     fn run(&self, index: usize, work: Work<J>, worker: &mut Answering<J>, in_slow_lane: bool) {
         let (token, job) = match work {
             Work::Event { token, hangup } => {
-                if !in_slow_lane && self.most_slow > 0 && self.park.any_slow() && self.park.is_slow(token) {
+                if !in_slow_lane && self.defers(token) {
                     return self.defer(Work::Event { token, hangup });
                 }
                 let Some(mut job) = self.park.wake(token, hangup) else { return };
@@ -314,16 +262,9 @@ impl<J: Task> Scheduler<J> {
                 }
             }
         };
-        let lane = &self.lanes[index];
+        let lane = self.lanes.get(index);
         let again = if in_slow_lane {
-            // It may take its time: the monitor has nothing to do with it.
-            let begun = now();
-            let again = run_turn(&self.park, token, job, worker);
-            if now().saturating_duration_since(begun) < Duration::from_millis(1) {
-                // Quick again. One that has ended meanwhile is not found, which is as well.
-                self.park.set_slow(token, false);
-            }
-            again
+            self.run_slowly(lane, token, job, worker)
         } else {
             self.begin(lane, Some(token));
             let again = run_turn(&self.park, token, job, worker);
@@ -331,13 +272,13 @@ impl<J: Task> Scheduler<J> {
             again
         };
         if let Some(job) = again {
-            lane.push(Work::Again { token, job });
+            lane.ring.push(Work::Again { token, job });
         }
     }
 
     /// A message is handled to its end.
     fn run_message(&self, index: usize, job: Box<J>, worker: &mut Answering<J>) {
-        let lane = &self.lanes[index];
+        let lane = self.lanes.get(index);
         self.begin(lane, None);
         worker.handle(job);
         self.end(lane);
@@ -351,6 +292,11 @@ impl<J: Task> Scheduler<J> {
 
     fn begin(&self, lane: &Lane<Work<J>>, token: Option<Token>) {
         lane.begin(token);
+        self.wake_monitor();
+    }
+
+    /// The monitor looks again, if it sleeps.
+    fn wake_monitor(&self) {
         if self.monitor_sleeps.load(Ordering::SeqCst)
             && self.monitor_sleeps.swap(false, Ordering::SeqCst)
             && let Some(monitor) = &*self.monitor.lock()
@@ -365,99 +311,48 @@ impl<J: Task> Scheduler<J> {
         }
     }
 
-    /// A slow connection has news: it waits for one of the workers that slow ones may use.
-    fn defer(&self, work: Work<J>) {
-        self.slow.push(work);
-        let waiting = self.slow.len();
-        self.reporter.observe(&Event::Slow { waiting });
-        if self.slow_running.load(Ordering::SeqCst) < self.most_slow {
-            self.sleepers.wake_one();
-        }
+    /// Those that have, or have had, a thread.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = &Lane<Work<J>>> {
+        self.lanes.iter()
     }
 
-    /// The monitor has seen the call `calls` of a worker for too long.
-    pub(super) fn found_stuck(&self, lane: &Lane<Work<J>>, calls: u64) {
-        let Some(token) = lane.mark_stuck(calls) else { return };
-        let others = self.on_duty.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
-        match token {
-            Some(token) => self.park.set_slow(token, true),
-            None => self.one_by_one.store(ONE_BY_ONE, Ordering::Relaxed),
-        }
-        // Not asked by trying the leader's lock: a worker that fails to take it goes to sleep.
-        let nobody_polls = !self.polling.load(Ordering::SeqCst);
-        if others == 0 || nobody_polls || self.slow.len() > 0 || self.has_work_for_anybody() {
-            self.call_somebody();
-        }
+    /// Whether there is something to run that no thread has before it. The thread that was called for it may be the very
+    /// one that has gone off duty now: the call came together with an event, which it ran first.
+    fn has_work_for_others(&self) -> bool {
+        self.injected.len() > 0 || self.lanes.busy().any(|(_, lane)| lane.is_off_duty())
     }
 
-    /// Puts right what a mark has done that was set too late to be found by its worker.
-    pub(super) fn clear_late_mark(&self, lane: &Lane<Work<J>>, marked: u64) {
-        if lane.clear_late_mark(marked) {
-            self.on_duty.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// Whether there is something to run that no worker has before it. Whoever was called for it may be the very one that
-    /// is stuck now: the call came together with an event, which it ran first.
-    fn has_work_for_anybody(&self) -> bool {
-        self.injected.len() > 0 || self.lanes.iter().any(|lane| lane.is_stuck() && lane.len() > 0)
-    }
-
-    /// Wakes a sleeper, or else the one who polls, to look for work.
-    fn call_somebody(&self) {
+    /// Wakes a sleeper, or else the thread that polls, to look for work.
+    fn wake_any(&self) {
         if !self.sleepers.wake_one() {
             self.park.poller.notify();
         }
     }
 
-    /// Sleeps unless there is something to do after all.
-    fn sleep(&self, index: usize) {
+    /// Sleeps unless there is something to do after all; false if this spare thread has not been needed for long.
+    fn sleep(&self, index: usize) -> bool {
         self.searching.store(false, Ordering::Relaxed);
         self.on_duty.fetch_sub(1, Ordering::SeqCst);
-        self.sleepers.sleep(index, || {
-            let slow = self.slow.len() > 0 && self.slow_running.load(Ordering::SeqCst) < self.most_slow;
-            slow || self.is_ended() || self.injected.len() > 0 || self.leader.try_lock().is_some()
+        let woken = self.sleepers.sleep(index, self.growth.sleeps_at_most(index), || {
+            self.call_spare_leader(index);
+            self.has_place_for_slow() || self.is_ended() || self.injected.len() > 0 || self.leadership.is_vacant()
         });
-        self.on_duty.fetch_add(1, Ordering::SeqCst);
+        if woken {
+            self.on_duty.fetch_add(1, Ordering::SeqCst);
+        }
+        woken
     }
 
-    /// Gives the workers something to run.
+    /// Gives the threads something to run.
     pub(super) fn inject(&self, work: Work<J>) {
         self.injected.push(work);
-        self.call_somebody();
-    }
-
-    /// The leader accepts from here on.
-    pub(super) fn hand_over(&self, acceptor: Acceptor<J>) {
-        *self.incoming.lock() = Some(acceptor);
-        self.park.poller.notify();
-    }
-
-    /// Takes the acceptor back, once the server has been told to stop: from the leader, or from where nobody leads.
-    pub(super) fn take_back(&self) -> Option<Acceptor<J>> {
-        /// A leader that is stuck in a handler gives nothing back; then the acceptor is free to take.
-        const LOOK: Duration = Duration::from_millis(2);
-        let mut returned = self.returned.lock();
-        loop {
-            if returned.is_some() {
-                return returned.take();
-            }
-            if let Some(mut leader) = self.leader.try_lock() {
-                let acceptor = leader.acceptor.take().or_else(|| self.incoming.lock().take());
-                drop(leader);
-                // Whoever wanted to lead meanwhile has gone to sleep.
-                self.call_somebody();
-                return acceptor;
-            }
-            self.park.poller.notify();
-            returned = self.has_returned.wait_for(returned, LOOK);
-        }
+        self.wake_any();
     }
 
     /// Everything that waits to be run.
     pub(super) fn take_queued(&self) -> Vec<Work<J>> {
-        let lanes = self.lanes.iter().chain([&self.injected, &self.slow]);
-        lanes.flat_map(Lane::steal_all).collect()
+        let rings = self.lanes.iter().map(|lane| &lane.ring).chain([&self.injected, self.slow.ring()]);
+        rings.flat_map(Ring::steal_all).collect()
     }
 
     pub(super) fn set_monitor(&self, thread: Thread) {
@@ -468,7 +363,7 @@ impl<J: Task> Scheduler<J> {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Every worker leaves its loop after its present call.
+    /// Every thread leaves its loop after its present call.
     pub(super) fn end_all(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.park.poller.notify();

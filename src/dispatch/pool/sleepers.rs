@@ -1,14 +1,18 @@
-//! Workers that have nothing to do: each sleeps until it is woken, and no wake-up is lost.
+//! Threads that have nothing to do: each sleeps until it is woken, and no wake-up is lost.
 
+use std::time::Duration;
+
+use crate::segments::Segments;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
+use crate::sync::now;
 
-/// Who sleeps.
+/// The threads that sleep.
 #[derive(Debug)]
 pub(super) struct Sleepers {
     /// The one that fell asleep last is woken first: its caches are warm, and the others stay asleep.
     asleep: Mutex<Vec<usize>>,
-    beds: Box<[Bed]>,
+    beds: Segments<Bed>,
 }
 
 #[derive(Debug, Default)]
@@ -18,27 +22,63 @@ struct Bed {
 }
 
 impl Sleepers {
-    pub(super) fn new(workers: usize) -> Self {
-        Self { asleep: Mutex::new(Vec::with_capacity(workers)), beds: (0..workers).map(|_| Bed::default()).collect() }
+    pub(super) fn new() -> Self {
+        Self { asleep: Mutex::new(Vec::new()), beds: Segments::new() }
     }
 
-    /// Sleeps until woken. `stay_awake` is asked after this worker can be seen asleep: what it misses, a waker sees.
-    pub(super) fn sleep(&self, index: usize, stay_awake: impl FnOnce() -> bool) {
+    /// Sleeps until woken. `stay_awake` is asked after this thread can be seen asleep: what it misses, a waker sees.
+    /// False if nothing has woken it for as long as `at_most`.
+    pub(super) fn sleep(&self, index: usize, at_most: Option<Duration>, stay_awake: impl FnOnce() -> bool) -> bool {
         self.asleep.lock().push(index);
         if stay_awake() && self.withdraw(index) {
-            return;
+            return true;
         }
-        let bed = &self.beds[index];
+        let until = at_most.map(|at_most| now() + at_most);
+        let bed = self.bed(index);
         let mut woken = bed.woken.lock();
         while !*woken {
-            woken = bed.called.wait(woken);
+            let Some(until) = until else {
+                woken = bed.called.wait(woken);
+                continue;
+            };
+            let left = until.saturating_duration_since(now());
+            if !left.is_zero() {
+                woken = bed.called.wait_for(woken, left);
+                continue;
+            }
+            // Not under the lock that wakers take under the other.
+            drop(woken);
+            if self.withdraw(index) {
+                return false;
+            }
+            // A waker was faster: its call has to be answered.
+            woken = bed.woken.lock();
+            while !*woken {
+                woken = bed.called.wait(woken);
+            }
         }
         *woken = false;
+        true
     }
 
-    /// Wakes one; false if nobody sleeps.
+    fn bed(&self, index: usize) -> &Bed {
+        self.beds.get_or_make(index, |_| Bed::default())
+    }
+
+    /// Wakes one; false if none sleeps.
     pub(super) fn wake_one(&self) -> bool {
         let Some(index) = self.asleep.lock().pop() else { return false };
+        self.call(index);
+        true
+    }
+
+    /// Wakes one whose index is less than `limit`; false if none of these sleeps.
+    pub(super) fn wake_below(&self, limit: usize) -> bool {
+        let index = {
+            let mut asleep = self.asleep.lock();
+            let Some(at) = asleep.iter().rposition(|&index| index < limit) else { return false };
+            asleep.remove(at)
+        };
         self.call(index);
         true
     }
@@ -55,7 +95,7 @@ impl Sleepers {
     }
 
     fn call(&self, index: usize) {
-        let bed = &self.beds[index];
+        let bed = self.bed(index);
         *bed.woken.lock() = true;
         bed.called.notify_one();
     }
@@ -73,7 +113,7 @@ mod model {
     #[test]
     fn model_no_wake_up_is_lost() {
         let model = || {
-            let sleepers = Arc::new(Sleepers::new(2));
+            let sleepers = Arc::new(Sleepers::new());
             let queue = Arc::new(Mutex::new(Vec::new()));
             let done = Arc::new(Mutex::new(0));
             let workers: Vec<_> = (0..2)
@@ -85,7 +125,7 @@ mod model {
                             match work {
                                 Some(true) => *done.lock() += 1,
                                 Some(false) => return,
-                                None => sleepers.sleep(index, || !queue.lock().is_empty()),
+                                None => _ = sleepers.sleep(index, None, || !queue.lock().is_empty()),
                             }
                         }
                     })

@@ -30,7 +30,9 @@ use crate::park::token::Class;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
 use crate::stop::DRAINING;
+use crate::stop::EVICTED;
 use crate::stop::MAIL;
+use crate::stop::WaitFor;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::wait::Woken;
@@ -217,14 +219,17 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let until = crate::request::deadline(park.timeout);
         let Some(descriptor) = Task::descriptor(self) else { return };
         let mailbox = if park.interest == Interest::Read { Task::mailbox(self) } else { None };
+        let between_messages = matches!(park.class, Class::Idle | Class::Linger);
+        let what = WaitFor::new(descriptor, park.interest, until);
+        let what = WaitFor { ends_idle: idle, between_messages, ..what };
         let woken = match mailbox {
-            Some(mailbox) => mailbox.wait(&stop, descriptor, park.interest, until, idle),
-            None => stop.wait(descriptor, park.interest, until, idle, None),
+            Some(mailbox) => mailbox.wait(&stop, &what),
+            None => stop.wait(&what),
         };
         match woken {
             Ok(Woken::Ready | Woken::Signal(DRAINING | MAIL)) => {}
+            Ok(Woken::TimedOut | Woken::Signal(EVICTED)) => self.expire(park.class),
             Ok(Woken::Signal(_)) => self.cut(End::Forced),
-            Ok(Woken::TimedOut) => self.expire(park.class),
             Err(error) => {
                 self.fail(RequestError::failed(Stage::Handle, error));
                 self.give_connection_up();

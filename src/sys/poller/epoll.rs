@@ -27,7 +27,9 @@ use super::NOTIFIED;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::signal::Signal;
+use crate::sys::wait::Woken;
 use crate::sys::wait::timespec;
+use crate::sys::wait::wait;
 
 /// Registrations stay armed.
 pub(crate) const EDGE: bool = true;
@@ -94,6 +96,17 @@ impl Poller {
     /// Changes what a connection waits for; what is ready already is reported.
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(interest))?)
+    }
+
+    /// Watches a connection for nothing, until it is [modified](Self::modify).
+    pub(crate) fn disarm(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), EventFlags::ET)?)
+    }
+
+    /// Whether the next wait would return at once.
+    pub(crate) fn has_events(&self) -> bool {
+        use std::os::fd::AsFd;
+        matches!(wait(self.epoll.as_fd(), Interest::Read, &[], Some(Instant::now())), Ok(Woken::Ready))
     }
 
     /// Nothing to do: level-triggered registrations stay armed.

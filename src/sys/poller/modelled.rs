@@ -52,6 +52,14 @@ impl Poller {
         Ok(())
     }
 
+    pub(crate) fn disarm(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        self.epoll.disarm(descriptor, token)
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        self.epoll.has_events()
+    }
+
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         self.epoll.modify(descriptor, token, interest)?;
         self.look();

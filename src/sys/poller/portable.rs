@@ -70,6 +70,28 @@ impl Poller {
         self.0.modify_with_mode(descriptor, event, PollMode::Oneshot)
     }
 
+    /// Registrations that have fired watch for nothing anyway.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "epoll has work here")]
+    pub(crate) fn disarm(&self, _: Descriptor<'_>, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether the next wait may return at once; where that cannot be told, it may.
+    #[cfg_attr(not(unix), allow(clippy::unused_self, reason = "its descriptor can tell elsewhere"))]
+    pub(crate) fn has_events(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::fd::AsFd;
+            let now = Some(std::time::Instant::now());
+            matches!(
+                crate::sys::wait::wait(self.0.as_fd(), Interest::Read, &[], now),
+                Ok(crate::sys::wait::Woken::Ready)
+            )
+        }
+        #[cfg(not(unix))]
+        true
+    }
+
     pub(crate) fn rearm_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         self.modify(descriptor, token, Interest::Read)
     }

@@ -176,7 +176,7 @@ impl Drop for Conversation {
 impl Sealed for Conversation {}
 
 impl Task for Conversation {
-    fn undelivered(&mut self, _: std::io::Error) {}
+    fn undelivered(&mut self, _: io::Error) {}
 
     type Source = Arc<Listener>;
     type Reporter = Reporter;

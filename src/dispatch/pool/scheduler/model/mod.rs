@@ -35,6 +35,7 @@ use self::conversation::Listener;
 use self::conversation::Next;
 use self::conversation::Reporter;
 use self::conversation::WAIT;
+use super::Limits;
 use super::Scheduler;
 use super::Work;
 use crate::dispatch::ServeLoop;
@@ -86,7 +87,8 @@ impl Pool {
         let listener = Arc::new(Listener::new(&reporter));
         let mut serve_loop = ServeLoop::new("model", reporter.clone()).unwrap();
         serve_loop.acceptor = Some(Acceptor::new(Arc::clone(&listener)));
-        let scheduler = Scheduler::new(workers, cpus, "model", Arc::clone(&serve_loop.park), reporter);
+        let limits = Limits { workers, most: workers, cpus, least_wait: Duration::ZERO };
+        let scheduler = Scheduler::new(limits, "model", Arc::clone(&serve_loop.park), reporter).unwrap();
         Self {
             scheduler: Arc::new(scheduler),
             serve_loop,
@@ -141,12 +143,12 @@ impl Pool {
 
     /// The workers accept from here on, as `Pool::serve` has it.
     fn hand_over(&mut self) {
-        self.scheduler.hand_over(self.serve_loop.acceptor.take().unwrap());
+        self.scheduler.give_acceptor(self.serve_loop.acceptor.take().unwrap());
     }
 
     /// The end of `Pool::serve`.
     fn take_back(&mut self) {
-        self.serve_loop.acceptor = self.scheduler.take_back();
+        self.serve_loop.acceptor = self.scheduler.take_acceptor();
         assert!(self.serve_loop.acceptor.is_some(), "the acceptor is lost");
     }
 
@@ -169,8 +171,8 @@ impl Pool {
         let scheduler = &self.scheduler;
         assert!(scheduler.failure.lock().is_none(), "waiting has failed");
         assert_eq!(scheduler.on_duty.load(SeqCst), self.workers, "somebody is missing on duty");
-        assert_eq!(scheduler.slow_running.load(SeqCst), 0, "a place for slow work is lost");
-        assert!(scheduler.lanes.iter().all(|lane| !lane.is_stuck()), "a mark has stayed");
-        assert!(scheduler.leader.try_lock().is_some(), "nobody leads, and nobody can");
+        assert_eq!(scheduler.slow.running(), 0, "a place for slow work is lost");
+        assert!(scheduler.lanes.iter().all(|lane| !lane.is_off_duty()), "a mark has stayed");
+        assert!(scheduler.leadership.is_vacant(), "nobody leads, and nobody can");
     }
 }

@@ -30,7 +30,7 @@ fn leave_workers_to_others(mut pool: Pool) {
     quick.send();
     quick.receive();
     sender.join().unwrap();
-    assert_eq!(pool.scheduler.slow.len(), 0);
+    assert_eq!(pool.scheduler.slow.waiting(), 0);
     pool.end();
 }
 

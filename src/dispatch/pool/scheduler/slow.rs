@@ -1,0 +1,158 @@
+//! Slow connections: those whose handlers were found to block. They wait in a queue of their own, so that the quick ones
+//! go on being quick.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::Work;
+use crate::dispatch::Task;
+use crate::dispatch::pool::lane::Lane;
+use crate::dispatch::pool::ring::Ring;
+use crate::engine::answered::Answering;
+use crate::engine::task::Report;
+use crate::engine::turns::run_turn;
+use crate::event::Event;
+use crate::park::token::Token;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
+use crate::sync::now;
+
+/// A connection that takes less than this is quick again.
+const QUICK: Duration = Duration::from_millis(1);
+
+pub(super) struct SlowLane<J> {
+    ring: Ring<Work<J>>,
+    running: AtomicUsize,
+    /// How many of the workers may run slow work.
+    of_workers: usize,
+    /// How many more threads may, because slow work has waited.
+    pub(super) extra: AtomicUsize,
+    /// There is one thread at the most: none could be kept for the quick ones.
+    off: bool,
+}
+
+impl<J> SlowLane<J> {
+    pub(super) fn new(workers: usize, most: usize, cpus: usize) -> Self {
+        // Quick connections keep as many workers as there are CPUs, but not more than half of them.
+        let reserve = cpus.min(workers / 2).max(1);
+        Self {
+            ring: Ring::new(),
+            running: AtomicUsize::new(0),
+            of_workers: workers - reserve,
+            extra: AtomicUsize::new(0),
+            off: most < 2,
+        }
+    }
+
+    pub(super) fn ring(&self) -> &Ring<Work<J>> {
+        &self.ring
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// How many threads run slow work.
+    #[cfg(all(test, socketserver_shuttle))]
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    fn most(&self) -> usize {
+        self.of_workers + self.extra.load(Ordering::SeqCst)
+    }
+
+    /// Whether another thread may run slow work.
+    pub(super) fn has_place(&self) -> bool {
+        self.running.load(Ordering::SeqCst) < self.most()
+    }
+
+    /// A thread that runs slow work waits for its peer: its place is another's meanwhile.
+    pub(super) fn lend_place(&self) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn return_place(&self) {
+        self.running.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl<J: Task> Scheduler<J> {
+    /// Runs slow connections, as long as another thread is on duty for the others; false if there are none, or no place
+    /// for them.
+    pub(super) fn run_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
+        if self.slow.waiting() == 0 {
+            return false;
+        }
+        if self.slow.running.fetch_add(1, Ordering::SeqCst) >= self.slow.most() {
+            self.slow.running.fetch_sub(1, Ordering::SeqCst);
+            return false;
+        }
+        self.on_duty.fetch_sub(1, Ordering::SeqCst);
+        let lane = self.lanes.get(index);
+        lane.set_runs_slow(true);
+        let mut ran = false;
+        // Another has to be on duty for the quick ones: one that sleeps, or else this one.
+        while self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one() {
+            let Some(work) = self.slow.ring.pop() else { break };
+            ran = true;
+            self.searching.store(false, Ordering::Relaxed);
+            if self.has_place_for_slow() {
+                self.sleepers.wake_one();
+            }
+            worker.set_now(now());
+            self.run(index, work, worker, true);
+            worker.flush(&self.reporter);
+            if lane.ring.len() > 0 || self.is_ended() {
+                break;
+            }
+        }
+        lane.set_runs_slow(false);
+        self.on_duty.fetch_add(1, Ordering::SeqCst);
+        self.slow.running.fetch_sub(1, Ordering::SeqCst);
+        ran
+    }
+
+    /// A turn of a slow connection, which may take its time: the monitor has nothing to do with it.
+    pub(super) fn run_slowly(
+        &self,
+        lane: &Lane<Work<J>>,
+        token: Token,
+        job: Box<J>,
+        worker: &mut Answering<J>,
+    ) -> Option<Box<J>> {
+        let begun = now();
+        lane.set_current(Some(token));
+        let again = run_turn(&self.park, token, job, worker);
+        if now().saturating_duration_since(begun) < QUICK {
+            // Quick again. One that has ended meanwhile is not found, and need not be.
+            self.park.set_slow(token, false);
+        }
+        again
+    }
+
+    /// Whether an event of this connection waits with the slow ones.
+    pub(super) fn defers(&self, token: Token) -> bool {
+        !self.slow.off && self.park.any_slow() && self.park.is_slow(token)
+    }
+
+    /// A slow connection has news: it waits for one of the threads that slow ones may use.
+    pub(super) fn defer(&self, work: Work<J>) {
+        self.slow.ring.push(work);
+        if self.slow.has_place() {
+            self.sleepers.wake_one();
+        }
+        // It gives them more threads if they wait.
+        self.wake_monitor();
+    }
+
+    pub(super) fn has_place_for_slow(&self) -> bool {
+        self.slow.waiting() > 0 && self.slow.has_place()
+    }
+
+    /// The monitor has found a connection in one call for too long.
+    pub(super) fn found_slow(&self, token: Token) {
+        self.park.set_slow(token, true);
+        self.reporter.observe(&Event::Slow { waiting: self.slow.waiting() });
+    }
+}
