@@ -79,6 +79,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("EXPIRE k 50 LT", ":1|"),
     ("EXPIRE k 50 NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible|"),
     ("EXPIRE k 50 FOO", "-ERR Unsupported option FOO|"),
+    ("EXPIRE k 50 a\r\nb\r\n", "-ERR Unsupported option a  b|"),
     ("EXPIRE k 9223372036854775807", "-ERR invalid expire time in \\'expire\\' command|"),
     ("PERSIST k", ":1|"),
     ("PERSIST k", ":0|"),
@@ -102,6 +103,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT 99", "-ERR DB index is out of range|"),
     ("SELECT x", "-ERR value is not an integer or out of range|"),
     ("CONFIG GET save", "*2|$4|save|$0||"),
+    ("CONFIG GET SAVE", "*2|$4|SAVE|$0||"),
+    ("CONFIG GET SA?E save Save", "*2|$4|save|$0||"),
     ("CONFIG GET", "-ERR wrong number of arguments for \\'config|get\\' command|"),
     ("CONFIG FOO", "-ERR unknown subcommand \\'FOO\\'. Try CONFIG HELP.|"),
     ("COMMAND INFO nosuch", "*1|$-1|"),
@@ -128,6 +131,14 @@ const RAW: &[(&[u8], &str)] = &[
     (b"*1\r\n\xff\r\n", "-ERR Protocol error: expected \\'$\\', got \\'\\xff\\'|"),
     (b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", "$0||"),
     (b"PING\r\n*2\r\n$4\r\nEC", "+PONG|"),
+    // What is no text is repeated as it is, and the odd spaces are spaces only in front of a word.
+    (b"CLIENT \x80\r\n", "-ERR unknown subcommand \\'\\x80\\'. Try CLIENT HELP.|"),
+    (b"EXPIRE k 1 \xff\r\n", "-ERR Unsupported option \\xff|"),
+    (b"HELLO 2 \xff\r\n", "-ERR Syntax error in HELLO option \\'\\xff\\'|"),
+    (b"ECHO \x0b a\x0bb\r\nECHO \"a\"\x0c\n", "$3|a\\x0bb|$1|a|"),
+    // A line is judged when it has ended.
+    (b"*1\r\nfoo", ""),
+    (b"*2\r\n$3\rING\r\n\r\na\r\n", "-ERR Protocol error: expected \\'$\\', got \\' \\'|"),
     // What a web page can make a browser send: closed without a word, and nothing behind it is run.
     (b"POST / HTTP/1.1\r\nContent-Length: 21\r\n\r\nSET x 1\r\nECHO there\r\n", ""),
     (b"PUT / HTTP/1.1\r\nHost: 127.0.0.1:6379\r\n\r\nSET x 1\r\nECHO there\r\n", ""),

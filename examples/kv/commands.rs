@@ -40,7 +40,7 @@ pub enum Refusal {
     /// The wrong number of arguments.
     Arity,
     Text(&'static str),
-    Told(String),
+    Told(Vec<u8>),
     /// With a code in place of the usual `ERR`.
     Coded(&'static str, &'static str),
 }
@@ -158,9 +158,8 @@ pub fn run(client: &mut Client, mut args: Args<'_>, output: &mut Vec<u8>) -> Flo
         && let Some(word) = args.next()
     {
         let Some(subcommand) = spec.subcommand(word) else {
-            let word = String::from_utf8_lossy(word);
-            let text = format!("unknown subcommand '{word}'. Try {} HELP.", spec.name.to_uppercase());
-            reply.error("ERR", text.as_bytes());
+            let help = format!("'. Try {} HELP.", spec.name.to_uppercase());
+            reply.error("ERR", &[b"unknown subcommand '", shown(word), help.as_bytes()].concat());
             return Flow::Continue;
         };
         spec = subcommand;
@@ -173,7 +172,7 @@ pub fn run(client: &mut Client, mut args: Args<'_>, output: &mut Vec<u8>) -> Flo
             call.reply.error("ERR", format!("wrong number of arguments for '{}' command", spec.name).as_bytes());
         }
         Err(Refusal::Text(text)) => call.reply.error("ERR", text.as_bytes()),
-        Err(Refusal::Told(text)) => call.reply.error("ERR", text.as_bytes()),
+        Err(Refusal::Told(text)) => call.reply.error("ERR", &text),
         Err(Refusal::Coded(code, text)) => call.reply.error(code, text.as_bytes()),
     }
     call.flow
@@ -196,20 +195,25 @@ fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
+/// This much of what a client has sent is repeated to it.
+const SHOWN: usize = 128;
+
+fn shown(word: &[u8]) -> &[u8] {
+    &word[..word.len().min(SHOWN)]
+}
+
 fn unknown(name: &[u8], args: Args<'_>) -> Vec<u8> {
-    const SHOWN: usize = 128;
-    let mut shown = Vec::new();
+    let mut list = Vec::new();
     for arg in args {
-        if shown.len() >= SHOWN {
+        if list.len() >= SHOWN {
             break;
         }
-        let room = SHOWN - shown.len();
-        shown.push(b'\'');
-        shown.extend_from_slice(&arg[..arg.len().min(room)]);
-        shown.extend_from_slice(b"' ");
+        let room = SHOWN - list.len();
+        list.push(b'\'');
+        list.extend_from_slice(&arg[..arg.len().min(room)]);
+        list.extend_from_slice(b"' ");
     }
-    let name = &name[..name.len().min(SHOWN)];
-    [b"unknown command '", name, b"', with args beginning with: ", &shown[..]].concat()
+    [b"unknown command '", shown(name), b"', with args beginning with: ", &list[..]].concat()
 }
 
 pub fn integer(arg: &[u8]) -> Result<i64, Refusal> {

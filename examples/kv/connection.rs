@@ -56,8 +56,7 @@ pub fn hello(call: &mut Call<'_>) -> Outcome {
             let name = call.arg()?;
             call.client.name = name_of(name)?;
         } else {
-            let option = String::from_utf8_lossy(option);
-            return Err(Refusal::Told(format!("Syntax error in HELLO option '{option}'")));
+            return Err(Refusal::Told([b"Syntax error in HELLO option '", option, b"'"].concat()));
         }
     }
     call.client.version = version;
@@ -146,9 +145,9 @@ pub fn set_info(call: &mut Call<'_>) -> Outcome {
     let (name, place) = match option.to_ascii_lowercase().as_slice() {
         b"lib-name" => ("lib-name", &mut call.client.library),
         b"lib-ver" => ("lib-ver", &mut call.client.library_version),
-        _ => return Err(Refusal::Told(format!("Unrecognized option '{}'", String::from_utf8_lossy(option)))),
+        _ => return Err(Refusal::Told([b"Unrecognized option '", option, b"'"].concat())),
     };
-    let cannot = || Refusal::Told(format!("{name} cannot contain spaces, newlines or special characters."));
+    let cannot = || Refusal::Told(format!("{name} cannot contain spaces, newlines or special characters.").into());
     *place = visible(value).ok_or_else(cannot)?;
     call.ok()
 }

@@ -1,9 +1,11 @@
 //! Commands as plain lines, for people: `SET greeting "hello world"`; the words of such a line.
 
-/// The words of a line, between spaces; `"..."` with `\n`, `\xff` and the like in it, `'...'` with `\'`. `None` if a quote is not
-/// closed, or something follows it directly.
+/// The words of a line, between spaces; `"..."` with `\n`, `\xff` and the like in it, `'...'` with `\'`. `None` if a
+/// quote is not closed, or something follows it directly.
 pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
+    // As Redis has it, the other spaces are part of a word that they do not stand in front of.
+    let end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let mut words = Vec::new();
     let mut rest = line.iter().copied().peekable();
     loop {
@@ -12,23 +14,26 @@ pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
             return Some(words);
         }
         let mut word = Vec::new();
-        while let Some(byte) = rest.next_if(|byte| !space(byte)) {
-            match byte {
-                quote @ (b'"' | b'\'') => {
-                    loop {
-                        match rest.next()? {
-                            byte if byte == quote => break,
-                            b'\\' if quote == b'"' => word.push(escaped(&mut rest)?),
-                            b'\\' if rest.next_if_eq(&b'\'').is_some() => word.push(b'\''),
-                            byte => word.push(byte),
-                        }
-                    }
-                    if rest.peek().is_some_and(|byte| !space(byte)) {
-                        return None;
-                    }
+        while let Some(byte) = rest.next_if(|byte| !end(byte)) {
+            let quote = match byte {
+                b'"' | b'\'' => byte,
+                _ => {
+                    word.push(byte);
+                    continue;
                 }
-                byte => word.push(byte),
+            };
+            loop {
+                match rest.next()? {
+                    byte if byte == quote => break,
+                    b'\\' if quote == b'"' => word.push(escaped(&mut rest)?),
+                    b'\\' if rest.next_if_eq(&b'\'').is_some() => word.push(b'\''),
+                    byte => word.push(byte),
+                }
             }
+            if rest.peek().is_some_and(|byte| !space(byte)) {
+                return None;
+            }
+            break;
         }
         words.push(word);
     }

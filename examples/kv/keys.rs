@@ -38,7 +38,7 @@ pub fn expire(call: &mut Call<'_>, unit: i64) -> Outcome {
             b"xx" => xx = true,
             b"gt" => gt = true,
             b"lt" => lt = true,
-            _ => return Err(Refusal::Told(format!("Unsupported option {}", String::from_utf8_lossy(option)))),
+            _ => return Err(Refusal::Told([b"Unsupported option ", option].concat())),
         }
     }
     if nx && (xx || gt || lt) {
@@ -48,7 +48,7 @@ pub fn expire(call: &mut Call<'_>, unit: i64) -> Outcome {
         return Err(Refusal::Text("GT and LT options at the same time are not compatible"));
     }
     let at = integer(time)?.checked_mul(unit).and_then(|time| time.checked_add(now() as i64));
-    let at = at.ok_or_else(|| Refusal::Told(format!("invalid expire time in '{}' command", call.spec.name)))?;
+    let at = at.ok_or_else(|| Refusal::Told(format!("invalid expire time in '{}' command", call.spec.name).into()))?;
     let mut shard = call.client.store.shard(key);
     let there = shard.get(key).is_some();
     let before = shard.expires(key).map(|at| at as i64);

@@ -28,12 +28,14 @@ impl Reply<'_> {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
-    /// `-ERR syntax error`: a code and a text, which is kept to one line.
+    /// `-ERR syntax error`: a code and a text, which is kept to one line; ends of lines are left out behind it.
     pub fn error(&mut self, code: &str, text: &[u8]) {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let text = &text[..text.iter().rposition(|byte| !is_end(byte)).map_or(0, |last| last + 1)];
         self.bytes.push(b'-');
         self.bytes.extend_from_slice(code.as_bytes());
         self.bytes.push(b' ');
-        self.bytes.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+        self.bytes.extend(text.iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
         self.bytes.extend_from_slice(b"\r\n");
     }
 

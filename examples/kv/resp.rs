@@ -16,6 +16,8 @@ const MAX_BULK: i64 = 512 * 1024 * 1024;
 /// The longest plain line, and the longest line that holds a length.
 const MAX_LINE: usize = 64 * 1024;
 
+const LONG_LENGTH: &str = "too big bulk count string";
+
 /// Takes commands apart. What it has seen of an incomplete one it does not look at again.
 #[derive(Clone, Debug, Default)]
 pub struct Resp {
@@ -131,16 +133,13 @@ impl Resp {
                 self.seen = end;
             }
             while self.missing > 0 {
-                match bytes.get(self.seen) {
-                    Some(b'$') => {}
-                    Some(&other) => {
-                        return Err(RespError::Protocol([b"expected '$', got '", &[other][..], b"'"].concat()));
-                    }
-                    None => return Ok(None),
+                let Some(&first) = bytes.get(self.seen) else { return Ok(None) };
+                if first != b'$' {
+                    // Redis says so when the line has ended.
+                    let Some(_) = line_end(bytes, self.seen, LONG_LENGTH)? else { return Ok(None) };
+                    return Err(RespError::Protocol([b"expected '$', got '", &[first][..], b"'"].concat()));
                 }
-                let Some((length, end)) = number(bytes, self.seen + 1, "too big bulk count string")? else {
-                    return Ok(None);
-                };
+                let Some((length, end)) = number(bytes, self.seen + 1, LONG_LENGTH)? else { return Ok(None) };
                 let Some(length) = length.filter(|length| (0..=MAX_BULK).contains(length)) else {
                     return protocol("invalid bulk length");
                 };
@@ -170,13 +169,18 @@ fn number(bytes: &[u8], at: usize, too_long: &'static str) -> Result<Option<(Opt
         }
         _ => {}
     }
-    let Some(end) = rest.iter().take(MAX_LINE).position(|&byte| byte == b'\r') else {
-        return if rest.len() >= MAX_LINE { protocol(too_long) } else { Ok(None) };
-    };
-    if rest.len() < end + 2 {
-        return Ok(None);
+    let Some(end) = line_end(bytes, at, too_long)? else { return Ok(None) };
+    Ok(Some((parse_integer(&bytes[at..end]), end + 2)))
+}
+
+/// Where the line that begins at `at` ends, if what follows its `\r` is there, too.
+fn line_end(bytes: &[u8], at: usize, too_long: &'static str) -> Result<Option<usize>, RespError> {
+    let rest = &bytes[at..];
+    match rest.iter().take(MAX_LINE).position(|&byte| byte == b'\r') {
+        Some(end) if rest.len() >= end + 2 => Ok(Some(at + end)),
+        None if rest.len() >= MAX_LINE => protocol(too_long),
+        _ => Ok(None),
     }
-    Ok(Some((parse_integer(&rest[..end]), at + end + 2)))
 }
 
 /// A number as Redis reads it: no spaces, no plus, no zeros in front.

@@ -108,13 +108,20 @@ pub fn list(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// `CONFIG GET pattern ...`
+/// `CONFIG GET pattern ...`: a name is answered as it was written, a pattern with the names that it fits.
 pub fn settings(call: &mut Call<'_>) -> Outcome {
-    let patterns: Vec<_> = call.args.by_ref().map(<[u8]>::to_ascii_lowercase).collect();
-    let asked = |name: &str| patterns.iter().any(|pattern| matches(pattern, name.as_bytes()));
-    let found: Vec<_> = SETTINGS.iter().filter(|(name, _)| asked(name)).collect();
+    let mut found: Vec<(&[u8], &(&str, &str))> = Vec::new();
+    for pattern in call.args.by_ref() {
+        let is_name = !pattern.iter().any(|byte| b"*?[".contains(byte));
+        for setting in SETTINGS {
+            let name = setting.0.as_bytes();
+            if matches(&pattern.to_ascii_lowercase(), name) && found.iter().all(|(_, other)| other.0 != setting.0) {
+                found.push((if is_name { pattern } else { name }, setting));
+            }
+        }
+    }
     call.reply.map(found.len());
-    for (name, value) in found {
+    for (name, (_, value)) in found {
         call.reply.bulk(name);
         call.reply.bulk(value);
     }

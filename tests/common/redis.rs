@@ -41,15 +41,20 @@ pub fn command(words: &str) -> Vec<u8> {
     bytes.into_bytes()
 }
 
-/// Sends all of `bytes` and ends; everything that comes back, `|` at the ends of lines.
-pub fn conversation(address: &str, bytes: &[u8]) -> String {
+/// Sends all of `bytes` and ends; everything that comes back.
+pub fn said(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut client = connect(address);
     client.write_all(bytes).expect("send");
     // A server that has closed already has nothing against it.
     let _ = client.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).expect("the answer");
-    answer.escape_ascii().to_string().replace("\\r\\n", "|")
+    answer
+}
+
+/// As [`said`], to be read by people: `|` at the ends of lines.
+pub fn conversation(address: &str, bytes: &[u8]) -> String {
+    said(address, bytes).escape_ascii().to_string().replace("\\r\\n", "|")
 }
 
 /// A Redis that runs, with nothing in it; it ends with the test.
@@ -60,10 +65,28 @@ pub struct Redis {
 
 impl Redis {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One that has the commands of the other server, and no more.
+    pub fn start_like(address: &str) -> Self {
+        let names = |address: &str| {
+            let said = said(address, b"COMMAND LIST\r\n");
+            let is_name = |line: &&str| line.starts_with(char::is_alphabetic) && !line.contains('|');
+            String::from_utf8_lossy(&said).lines().filter(is_name).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (here, all) = (names(address), names(&Self::start().address));
+        let gone = all.iter().filter(|name| !here.contains(name));
+        // To no name at all.
+        Self::start_with(&gone.flat_map(|name| ["--rename-command", name, ""]).collect::<Vec<_>>())
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         // A port that is free now; another process would have to take it within a moment.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--databases", "1"])
+            .args(flags)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server: install redis-server");
