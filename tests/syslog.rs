@@ -34,6 +34,85 @@ const MESSAGES: &[(&str, &str)] = &[
         "<13>Feb  5 17:32:18 cron[42]: without a host",
         r#"facility=user severity=notice time="Feb  5 17:32:18" app="cron" pid="42" text="without a host""#,
     ),
+    // The forward format of rsyslog, what loggen sends, and Go's log/syslog: the time of RFC 5424 before the rest of 3164.
+    (
+        "<13>2003-10-11T22:14:15.003Z host app[1]: x",
+        r#"facility=user severity=notice time="2003-10-11T22:14:15.003Z" host="host" app="app" pid="1" text="x""#,
+    ),
+    (
+        "<13>2003-10-11T22:14:15.003000-07:00 host app/part[1]:x: y",
+        r#"facility=user severity=notice time="2003-10-11T22:14:15.003000-07:00" host="host" app="app/part" pid="1" text="x: y""#,
+    ),
+    (
+        "<38>2003-10-11T22:14:15 localhost prg00000[1234]: seq: 0000000000\n",
+        r#"facility=auth severity=info time="2003-10-11T22:14:15" host="localhost" app="prg00000" pid="1234" text="seq: 0000000000""#,
+    ),
+    (
+        "<13>2003-10-11T22:14:15+02:00 fe80::1 app: x",
+        r#"facility=user severity=notice time="2003-10-11T22:14:15+02:00" host="fe80::1" app="app" text="x""#,
+    ),
+    (
+        "<13>2003-10-11T22:14:15Z host no tag, and a colon: here",
+        r#"facility=user severity=notice time="2003-10-11T22:14:15Z" host="host" text="no tag, and a colon: here""#,
+    ),
+    (
+        "<13>2003-10-11T22:14:15Z app[1]: no host",
+        r#"facility=user severity=notice time="2003-10-11T22:14:15Z" app="app" pid="1" text="no host""#,
+    ),
+    ("<13>2003-10-11T22:14:15Z", r#"facility=user severity=notice text="2003-10-11T22:14:15Z""#),
+    ("<13>2003-10-11T22:14:15.Z h a: x", r#"facility=user severity=notice text="2003-10-11T22:14:15.Z h a: x""#),
+    ("<13>2003-10-11T22:14:15-7 h a: x", r#"facility=user severity=notice text="2003-10-11T22:14:15-7 h a: x""#),
+    ("<13>2003-10-11 22:14:15 h a: x", r#"facility=user severity=notice text="2003-10-11 22:14:15 h a: x""#),
+    // The year and the fractions that routers and their like add.
+    (
+        "<189>Oct 11 2003 22:14:15 router app: x",
+        r#"facility=local7 severity=notice time="Oct 11 2003 22:14:15" host="router" app="app" text="x""#,
+    ),
+    (
+        "<189>Oct 11 22:14:15.003 router app: x",
+        r#"facility=local7 severity=notice time="Oct 11 22:14:15.003" host="router" app="app" text="x""#,
+    ),
+    ("<13>Oct 11 22:1x:15 host app: x", r#"facility=user severity=notice text="Oct 11 22:1x:15 host app: x""#),
+    // RFC 3164, 4.1.2: a host may be an address, of either family.
+    (
+        "<13>Feb  5 17:32:18 fe80::1 app: x",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" host="fe80::1" app="app" text="x""#,
+    ),
+    (
+        "<13>Feb  5 17:32:18 2001:db8:0:0:8:800:200c:417a app[7]: x",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" host="2001:db8:0:0:8:800:200c:417a" app="app" pid="7" text="x""#,
+    ),
+    (
+        "<13>Feb  5 17:32:18 fe80::1%eth0 app: x",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" host="fe80::1%eth0" app="app" text="x""#,
+    ),
+    (
+        "<13>Feb  5 17:32:18 ::ffff:192.0.2.1 no tag",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" host="::ffff:192.0.2.1" text="no tag""#,
+    ),
+    (
+        "<13>Feb  5 17:32:18 192.0.2.1 app: x",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" host="192.0.2.1" app="app" text="x""#,
+    ),
+    (
+        "<13>Feb  5 17:32:18 beef: fe80::1 is no host here",
+        r#"facility=user severity=notice time="Feb  5 17:32:18" app="beef" text="fe80::1 is no host here""#,
+    ),
+    // Without a time there is no host, and text with colons is not always from a program.
+    ("<13>fe80::1 app: x", r#"facility=user severity=notice text="fe80::1 app: x""#),
+    ("<13>http://host/: x", r#"facility=user severity=notice text="http://host/: x""#),
+    ("<13>app: x", r#"facility=user severity=notice app="app" text="x""#),
+    ("<13> a space", r#"facility=user severity=notice text=" a space""#),
+    ("<13>app:", r#"facility=user severity=notice app="app" text="""#),
+    // Names of programs are more than letters.
+    (
+        "<86>Feb  5 17:32:18 host cron(pam_unix)[42]: x",
+        r#"facility=authpriv severity=info time="Feb  5 17:32:18" host="host" app="cron(pam_unix)" pid="42" text="x""#,
+    ),
+    (
+        "<30>Feb  5 17:32:18 getty@tty1[9]: x",
+        r#"facility=daemon severity=info time="Feb  5 17:32:18" app="getty@tty1" pid="9" text="x""#,
+    ),
     ("<14>just text: yes\0", r#"facility=user severity=info text="just text: yes""#),
     ("no priority", r#"facility=user severity=notice text="no priority""#),
     ("<999>too much", r#"facility=user severity=notice text="<999>too much""#),

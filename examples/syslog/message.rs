@@ -1,5 +1,7 @@
 //! What is in a syslog message: RFC 5424, RFC 3164, and what programs send that have read neither.
 
+use std::net::IpAddr;
+
 /// The parts of a message, borrowed from it; those that it does not have are empty.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Message<'a> {
@@ -83,33 +85,80 @@ fn data_end(rest: &str) -> Option<usize> {
     (!inside && !rest.is_empty()).then_some(rest.len())
 }
 
-/// RFC 3164: `Mmm dd hh:mm:ss HOST TAG[PID]: TEXT`. Local programs leave the host out, some leave out everything.
+/// RFC 3164: `TIME HOST TAG[PID]: TEXT`. Local programs leave the host out, some leave out everything; forwarders write
+/// the time as RFC 5424 has it.
 fn traditional<'a>(rest: &'a str, named: Message<'a>) -> Message<'a> {
-    let (time, rest) = timestamp(rest).unwrap_or(("", rest));
+    let Some((time, rest)) = timestamp(rest) else {
+        // It could be any text: `http://` is from no program `http`.
+        let tag = tag(rest).filter(|(.., text)| text.is_empty() || text.starts_with(' '));
+        let (app, pid, text) = tag.map_or(("", "", rest), without_space);
+        return Message { app, pid, text, ..named };
+    };
     let (host, rest) = match rest.split_once(' ') {
-        Some((host, behind)) if !time.is_empty() && tag(rest).is_none() && tag(behind).is_some() => (host, behind),
+        Some((word, behind)) if is_address(word) => (word, behind),
+        // A forwarder knows the host; other messages have one if a tag follows it.
+        Some((word, behind)) if tag(rest).is_none() && (is_modern(time) || tag(behind).is_some()) => (word, behind),
         _ => ("", rest),
     };
-    let (app, pid, text) = tag(rest).unwrap_or(("", "", rest));
+    let (app, pid, text) = tag(rest).map_or(("", "", rest), without_space);
     Message { time, host, app, pid, text, ..named }
 }
 
-/// `Nov 21 04:15:06 `
-fn timestamp(rest: &str) -> Option<(&str, &str)> {
-    let (time, behind) = rest.split_at_checked(15)?;
-    let bytes = time.as_bytes();
-    let shaped = MONTHS.contains(&time.get(..3)?) && bytes[6] == b' ' && bytes[9] == b':' && bytes[12] == b':';
-    shaped.then_some((time, behind.strip_prefix(' ')?))
+/// Whether a timestamp is one of RFC 5424.
+fn is_modern(time: &str) -> bool {
+    time.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// `app[123]: text` or `app: text`
+/// A tag's space belongs to neither the tag nor the text.
+fn without_space<'a>((app, pid, text): (&'a str, &'a str, &'a str)) -> (&'a str, &'a str, &'a str) {
+    (app, pid, text.strip_prefix(' ').unwrap_or(text))
+}
+
+/// An address of IPv4 or IPv6, which may name an interface: `fe80::1%eth0`.
+fn is_address(word: &str) -> bool {
+    word.split_once('%').map_or(word, |(address, _)| address).parse::<IpAddr>().is_ok()
+}
+
+/// The time in front, and what follows the space behind it: `Nov 21 04:15:06`, also with a year before the hour, or
+/// `2003-10-11T22:14:15Z`, also with another zone or none; both with fractions of the second or without.
+fn timestamp(rest: &str) -> Option<(&str, &str)> {
+    let modern = after(rest, "0000-00-00T00:00:00").map(|behind| without_zone(without_fraction(behind)));
+    let month = || MONTHS.iter().find_map(|month| rest.strip_prefix(month));
+    let day = || month().and_then(|behind| after(behind, "  0 ").or_else(|| after(behind, " 00 ")));
+    let hour = |behind| after(after(behind, "0000 ").unwrap_or(behind), "00:00:00");
+    let behind = modern.or_else(|| day().and_then(hour).map(without_fraction))?;
+    let time = &rest[..rest.len() - behind.len()];
+    Some((time, behind.strip_prefix(' ')?))
+}
+
+/// What follows text of a shape, in which `0` stands for any digit.
+fn after<'a>(text: &'a str, shape: &str) -> Option<&'a str> {
+    let (head, behind) = text.split_at_checked(shape.len())?;
+    let fits = |(byte, shape): (u8, u8)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+    head.bytes().zip(shape.bytes()).all(fits).then_some(behind)
+}
+
+/// What follows `.003`, if that is there.
+fn without_fraction(text: &str) -> &str {
+    let Some(digits) = text.strip_prefix('.') else { return text };
+    let behind = digits.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    if behind.len() < digits.len() { behind } else { text }
+}
+
+/// What follows `Z` or `+02:00`, if that is there.
+fn without_zone(text: &str) -> &str {
+    let zone = ["Z", "+00:00", "-00:00"].iter().find_map(|zone| after(text, zone));
+    zone.unwrap_or(text)
+}
+
+/// `app[123]:` or `app:`, and what follows.
 fn tag(rest: &str) -> Option<(&str, &str, &str)> {
-    let end = rest.find(|letter: char| !(letter.is_alphanumeric() || "-_./".contains(letter)))?;
+    let end = rest.find(|letter: char| !(letter.is_alphanumeric() || "-_./()@+".contains(letter)))?;
     let (app, behind) = rest.split_at(end);
     let (pid, behind) = match behind.strip_prefix('[') {
         Some(behind) => behind.split_once(']')?,
         None => ("", behind),
     };
     let text = behind.strip_prefix(':')?;
-    (!app.is_empty()).then_some((app, pid, text.strip_prefix(' ').unwrap_or(text)))
+    (!app.is_empty()).then_some((app, pid, text))
 }
