@@ -16,13 +16,19 @@ mod message;
 
 use std::fmt::Debug;
 use std::fmt::Write as _;
+use std::io;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use socketserver::Datagram;
+use socketserver::End;
+use socketserver::Event;
 use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerResult;
+use socketserver::StopHandle;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 
@@ -50,10 +56,33 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Collect 
             write!(line, " {name}={value:?}")?;
         }
         writeln!(line, " text={:?}", message.text)?;
-        let mut out = std::io::stdout().lock();
-        out.write_all(line.as_bytes())?;
-        out.flush()?;
+        if let Err(error) = print(&line) {
+            give_up(request.stop_handle(), &error);
+            return Err(error.into());
+        }
         Ok(Flow::Close)
+    }
+}
+
+fn print(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}
+
+/// Says once why, and stops: every message from here on would be lost without a word.
+fn give_up(server: Option<StopHandle>, error: &io::Error) {
+    let Some(server) = server.filter(|server| !server.is_stopping()) else { return };
+    common::complain(format_args!("syslog: cannot print on the standard output: {error}"));
+    server.shutdown();
+}
+
+/// Messages that were not printed. Events are told in this process, also where children handle the messages.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+fn count_lost(event: &Event<'_>) {
+    if let Event::Stop { end: End::Failed | End::Forced, .. } = event {
+        LOST.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -64,8 +93,19 @@ fn main() -> ExitCode {
 fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     match flags.transport.as_deref().unwrap_or("udp") {
-        "udp" => serve_with!(Udp, flags, "sync", flags.listen_or("127.0.0.1:5514"), |_: &_| Collect),
-        "unix" => serve_with!(UnixDatagram, flags, "sync", flags.listen_or("syslog.sock"), |_: &_| Collect),
+        "udp" => {
+            let listen = flags.listen_or("127.0.0.1:5514");
+            serve_with!(Udp, flags, "sync", listen, |_: &_| Collect, on_event(count_lost))
+        }
+        "unix" => {
+            let listen = flags.listen_or("syslog.sock");
+            serve_with!(UnixDatagram, flags, "sync", listen, |_: &_| Collect, on_event(count_lost))
+        }
         other => Err(common::wrong_usage(format!("--transport {other}: choose udp or unix"))),
+    }?;
+    match LOST.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        1 => Err("a message was lost".into()),
+        count => Err(format!("{count} messages were lost").into()),
     }
 }

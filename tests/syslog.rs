@@ -3,11 +3,20 @@
 #[path = "common/example.rs"]
 mod example;
 
+use std::io::BufRead;
+use std::io::BufReader;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
 
 use example::Example;
+
+/// A safety net: no test waits this long unless it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Messages, and the lines they become.
 const MESSAGES: &[(&str, &str)] = &[
@@ -147,6 +156,38 @@ fn a_unix_socket_collects_under_every_dispatch() {
         let (status, report) = server.stop();
         assert!(status.success() && report.contains("1 accepted"), "{dispatch}: {report}");
         assert!(!path.exists(), "the socket's file is removed");
+    }
+}
+
+#[test]
+fn a_collector_whose_output_nobody_takes_says_so_and_ends() {
+    for dispatch in ["sync", "threads", "fork", "pool"] {
+        let mut server = Command::new(example::program("syslog"))
+            .args(["--listen", "127.0.0.1:0", "--dispatch", dispatch])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let mut output = BufReader::new(server.stdout.take().expect("its output"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("its first line");
+        let address = line.trim_end().strip_prefix("listening on ").expect("an address");
+        // The reader of the pipe goes away.
+        drop(output);
+        let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        client.connect(address).expect("connect");
+        client.send(b"<13>lost").expect("send");
+        let deadline = Instant::now() + PATIENCE;
+        while server.try_wait().expect("its state").is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = server.kill();
+        let Output { status, stderr, .. } = server.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(1), "{dispatch}: {said}");
+        let reasons = said.lines().filter(|line| line.contains("cannot print on the standard output: Broken pipe"));
+        assert_eq!(reasons.count(), 1, "{dispatch}: {said}");
+        assert!(said.contains("syslog: a message was lost"), "{dispatch}: {said}");
     }
 }
 
