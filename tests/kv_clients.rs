@@ -2,11 +2,12 @@
 
 #[path = "common/example.rs"]
 mod example;
+#[path = "common/installed.rs"]
+mod installed;
 #[path = "common/redis.rs"]
 mod redis;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
@@ -14,6 +15,7 @@ use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 
 use example::Example;
+use installed::installed;
 use redis::PATIENCE;
 use redis::kv;
 use rustix::process::Pid;
@@ -47,18 +49,6 @@ fn run(command: &mut Command, input: &str) -> String {
 /// As [`run`], for a program of Redis.
 fn client(program: &str, server: &Example, args: &[&str], input: &str) -> String {
     run(Command::new(program).args(["-p", server.port()]).args(args), input)
-}
-
-/// Where `.ci/packages` puts the libraries of other languages.
-fn libraries(language: &str) -> PathBuf {
-    let given = std::env::var_os("SOCKETSERVER_CLIENTS").map(PathBuf::from);
-    let folder = given.unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").expect("HOME, or the folder of client libraries in SOCKETSERVER_CLIENTS");
-        PathBuf::from(home).join(".cache/socketserver-clients")
-    });
-    let folder = folder.join(language);
-    assert!(folder.is_dir(), "{}: no such folder: .ci/packages makes it", folder.display());
-    folder
 }
 
 #[test]
@@ -109,7 +99,7 @@ fn redis_py_works_with_its_defaults() {
     let server = kv("pool");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/redis_py.py");
     let mut python = Command::new("python3");
-    let said = run(python.env("PYTHONPATH", libraries("python")).args([script, server.port()]), "");
+    let said = run(python.env("PYTHONPATH", installed("python")).args([script, server.port()]), "");
     assert!(said.ends_with(" is content\n"), "{said}");
 }
 
@@ -119,6 +109,6 @@ fn node_redis_works_with_its_defaults() {
     let server = kv("pool");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/node_redis.cjs");
     let mut node = Command::new("node");
-    let said = run(node.env("NODE_PATH", libraries("node").join("node_modules")).args([script, server.port()]), "");
+    let said = run(node.env("NODE_PATH", installed("node").join("node_modules")).args([script, server.port()]), "");
     assert!(said.ends_with(" is content\n"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! The example `syslog` understands what the RFCs say, what programs send, and what nobody should send.
+//! The example `syslog` understands what the RFCs say, and what nobody should send.
 
 #[path = "common/example.rs"]
 mod example;
@@ -189,52 +189,4 @@ fn a_collector_whose_output_nobody_takes_says_so_and_ends() {
         assert_eq!(reasons.count(), 1, "{dispatch}: {said}");
         assert!(said.contains("syslog: a message was lost"), "{dispatch}: {said}");
     }
-}
-
-fn run(program: &str, args: &[&str]) {
-    let status =
-        Command::new(program).args(args).status().unwrap_or_else(|error| panic!("{program}: {error}: install it"));
-    assert!(status.success(), "{program} {args:?}: {status}");
-}
-
-#[test]
-#[ignore = "needs logger"]
-fn logger_is_understood_in_both_formats() {
-    let mut server = Example::start("syslog", &["--listen", "127.0.0.1:0"]);
-    let port = server.port().to_owned();
-    let to = ["--server", "127.0.0.1", "--port", &port, "--udp", "--tag", "demo", "--priority", "mail.warning"];
-    for format in ["--rfc3164", "--rfc5424"] {
-        run("logger", &[&to[..], &[format, "hello there"]].concat());
-        let line = server.line();
-        assert!(line.starts_with("facility=mail severity=warning time="), "{line}");
-        assert!(line.contains(" app=\"demo\"") && line.contains(" host="), "{line}");
-        assert!(line.ends_with("text=\"hello there\"\n"), "{line}");
-    }
-}
-
-#[test]
-#[ignore = "needs logger"]
-fn logger_is_understood_on_its_own_socket() {
-    let path = std::env::temp_dir().join(format!("syslog-{}-logger.sock", std::process::id()));
-    let path = path.to_str().expect("a path of text");
-    let mut server = Example::start("syslog", &["--transport", "unix", "--listen", path]);
-    run("logger", &["--socket", path, "--tag", "demo", "--id=77", "hello there"]);
-    let line = server.line();
-    assert!(line.starts_with("facility=user severity=notice time="), "{line}");
-    assert!(line.ends_with(" app=\"demo\" pid=\"77\" text=\"hello there\"\n"), "{line}");
-}
-
-#[test]
-#[ignore = "needs python3"]
-fn pythons_handler_is_understood() {
-    let mut server = Example::start("syslog", &["--listen", "127.0.0.1:0"]);
-    let script = format!(
-        "import logging, logging.handlers\n\
-         log = logging.getLogger()\n\
-         log.addHandler(logging.handlers.SysLogHandler(('127.0.0.1', {})))\n\
-         log.error('it is %s', 'serious')\n",
-        server.port()
-    );
-    run("python3", &["-c", &script]);
-    assert_eq!(server.line(), "facility=user severity=err text=\"it is serious\"\n");
 }

@@ -1,5 +1,7 @@
 //! A folder of one test's own.
 
+#![allow(dead_code, unreachable_pub, reason = "each test target uses what it needs")]
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
