@@ -18,7 +18,7 @@ pub struct Reply<'a> {
 impl Reply<'_> {
     /// `+OK`
     pub fn ok(&mut self) {
-        self.status("OK");
+        self.bytes.extend_from_slice(b"+OK\r\n");
     }
 
     /// `+PONG`: a word of the protocol.
