@@ -68,8 +68,23 @@ impl Room {
     }
 
     fn names(&self) -> String {
-        self.guests().keys().cloned().collect::<Vec<_>>().join(", ")
+        let guests = self.guests();
+        list(guests.keys(), guests.len())
     }
+}
+
+/// So many names fit into a line, and so many are read.
+const NAMED: usize = 40;
+
+/// The first of these names, and how many there are beside them.
+fn list<'a>(names: impl Iterator<Item = &'a String>, count: usize) -> String {
+    let named: Vec<&str> = names.take(NAMED).map(String::as_str).collect();
+    let others = match count.saturating_sub(named.len()) {
+        0 => String::new(),
+        1 => " and 1 other".to_owned(),
+        others => format!(" and {others} others"),
+    };
+    named.join(", ") + &others
 }
 
 /// Tells a line to all but one. Those whose mailboxes are full are sent away, and the others are told.

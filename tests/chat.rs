@@ -119,6 +119,32 @@ fn a_conversation_of_three() {
     }
 }
 
+/// With the longest names, in a line that is no longer than one may be.
+#[test]
+fn a_list_of_many_names_is_cut() {
+    let room = room("pool");
+    let name = |number| format!("{number:020}");
+    let mut guests = vec![enter(&room).join("ann", &mut [])];
+    for number in 0..42 {
+        let mut others: Vec<_> = guests.iter_mut().collect();
+        let guest = enter(&room).join(&name(number), &mut others);
+        guests.push(guest);
+    }
+    let list = |count| (0..count).map(name).collect::<Vec<_>>().join(", ");
+    guests[0].says("/who");
+    guests[0].hears(&format!("* here: {} and 3 others", list(40)));
+    for (left, others) in [(42, " and 2 others"), (41, " and 1 other"), (40, "")] {
+        drop(guests.pop());
+        for guest in &mut guests {
+            guest.hears(&format!("* {} has left", name(left - 1)));
+        }
+        let ann = &mut guests[0];
+        ann.says("/who");
+        let expected = if left == 40 { list(39) + ", ann" } else { list(40) + others };
+        ann.hears(&format!("* here: {expected}"));
+    }
+}
+
 #[test]
 fn all_hear_the_lines_of_all_in_the_same_order() {
     const LINES: usize = 100;
