@@ -11,8 +11,9 @@
 //! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines of the room itself begin with `*`.
 //!
 //! Each guest's handler keeps its own client's lines in order; what it says to the others goes through their senders,
-//! which never wait. A guest whose client reads so slowly that a mebibyte waits for it has to leave, and nobody waits
-//! for it either.
+//! which never wait. At most 64 KiB wait for one guest, beside what the kernel holds, which is bounded as well: a guest
+//! costs the room 128 KiB (buffers grow by doubling), whatever it does. One whose client reads more slowly than the
+//! others talk misses lines, and is told how many; one whose client takes nothing for ten seconds has to leave.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -26,6 +27,8 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use lexopt::ValueExt;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::HandlerFactory;
@@ -43,27 +46,52 @@ use socketserver::frames::LinesCodec;
 use socketserver::frames::Replies;
 
 const USAGE: &str =
-    "usage: chat [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]";
+    "usage: chat [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
+            [--timeout SECONDS]";
 
 /// The longest line, in bytes.
 const LONGEST: usize = 1000;
 
-/// What may wait for one guest: more than arrives in one go from a few others.
-const HELD: usize = 1024 * 1024;
+/// What may wait for one guest.
+const HELD: usize = 64 * 1024;
+
+/// What the kernel may hold beside that; it takes the double. By itself it would take megabytes for a guest that does
+/// not read.
+const HELD_BY_KERNEL: usize = 64 * 1024;
 
 /// Who says nothing for so long has gone away.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Who takes nothing for so long has, too.
-const STALLED: Duration = Duration::from_secs(10);
-
-/// The senders of all who have said their names. One lock for each line said, so that all hear the lines in the same
-/// order.
+/// All who have said their names, by these. One lock for each line said, so that all hear the lines in the same order.
 #[derive(Clone, Default)]
-struct Room(Arc<Mutex<BTreeMap<String, Sender>>>);
+struct Room(Arc<Mutex<Guests>>);
+
+type Guests = BTreeMap<String, Seat>;
+
+/// Where a guest hears what the others say.
+struct Seat {
+    sender: Sender,
+    /// Lines for which there was no room.
+    missed: usize,
+}
+
+impl Seat {
+    fn hear(&mut self, line: &str) {
+        let outcome = match self.missed {
+            0 => self.sender.send(line),
+            missed => self.sender.send(format!("* you read too slowly and missed {missed} lines\n{line}")),
+        };
+        match outcome {
+            Ok(()) => self.missed = 0,
+            Err(SendError::Full { .. }) => self.missed += 1,
+            // One that has closed just now says goodbye itself.
+            Err(_) => {}
+        }
+    }
+}
 
 impl Room {
-    fn guests(&self) -> MutexGuard<'_, BTreeMap<String, Sender>> {
+    fn guests(&self) -> MutexGuard<'_, Guests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -87,20 +115,10 @@ fn list<'a>(names: impl Iterator<Item = &'a String>, count: usize) -> String {
     named.join(", ") + &others
 }
 
-/// Tells a line to all but one. Those whose mailboxes are full are sent away, and the others are told.
-fn tell(guests: &mut BTreeMap<String, Sender>, but: &str, line: &str) {
-    let bytes = format!("{line}\n");
-    let too_slow = |(name, sender): &(&String, &Sender)| {
-        // One that has closed just now says goodbye itself.
-        *name != but && sender.send(&bytes).is_err_and(|error| error != SendError::Closed)
-    };
-    let slow: Vec<String> = guests.iter().filter(too_slow).map(|(name, _)| name.clone()).collect();
-    for name in slow {
-        if let Some(sender) = guests.remove(&name) {
-            sender.close_with("* you read too slowly: goodbye\n");
-            tell(guests, "", &format!("* {name} reads too slowly and had to leave"));
-        }
-    }
+/// Tells a line to all but one, without waiting for any of them.
+fn tell(guests: &mut Guests, but: &str, line: &str) {
+    let line = format!("{line}\n");
+    guests.iter_mut().filter(|(name, _)| *name != but).for_each(|(_, seat)| seat.hear(&line));
 }
 
 /// One client.
@@ -123,8 +141,9 @@ impl Guest {
         if guests.contains_key(wanted) {
             return format!("* {wanted} is here already: choose another name");
         }
-        guests.retain(|_, sender| Some(&*sender) != self.sender.as_ref());
-        guests.extend(self.sender.clone().map(|sender| (wanted.to_owned(), sender)));
+        let seat = self.name.as_ref().and_then(|name| guests.remove(name));
+        let seat = seat.or_else(|| self.sender.clone().map(|sender| Seat { sender, missed: 0 }));
+        guests.extend(seat.map(|seat| (wanted.to_owned(), seat)));
         let news = match self.name.replace(wanted.to_owned()) {
             Some(before) => format!("* {before} is {wanted} now"),
             None => format!("* {wanted} is here"),
@@ -133,19 +152,19 @@ impl Guest {
         format!("* you are {wanted}")
     }
 
-    fn leave(&mut self) {
-        let mut guests = self.room.guests();
-        let before = guests.len();
-        guests.retain(|_, sender| Some(&*sender) != self.sender.as_ref());
-        // One that was sent away has left already, and one without a name has never been here.
-        if let (Some(name), true) = (&self.name, guests.len() < before) {
-            tell(&mut guests, name, &format!("* {name} has left"));
+    /// One without a name has never been here.
+    fn leave(&mut self, how: &str) {
+        if let Some(name) = self.name.take() {
+            let mut guests = self.room.guests();
+            guests.remove(&name);
+            tell(&mut guests, &name, &format!("* {name} {how}"));
         }
     }
 }
 
 impl<S: Socket> FrameHandler<LinesCodec, S> for Guest {
     fn setup(&mut self, request: &mut Stream<S>, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult<()> {
+        set_socket_send_buffer_size(request.get_ref().descriptor(), HELD_BY_KERNEL)?;
         self.sender = Some(request.sender()?);
         replies.send("* welcome! what is your name?")?;
         Ok(())
@@ -164,7 +183,11 @@ impl<S: Socket> FrameHandler<LinesCodec, S> for Guest {
             ("/nick", _) => replies.send(self.take_name(argument.trim()))?,
             (command, _) if command.starts_with('/') => replies.send("* commands: /who, /nick NAME, /quit")?,
             (_, None) => replies.send(self.take_name(line.trim()))?,
-            (_, Some(name)) => tell(&mut self.room.guests(), name, &format!("{name}: {line}")),
+            (_, Some(name)) => {
+                tell(&mut self.room.guests(), name, &format!("{name}: {line}"));
+                // The others have their turns before it has said all that it has sent.
+                return Ok(Flow::Flush);
+            }
         }
         Ok(Flow::Continue)
     }
@@ -175,10 +198,12 @@ impl<S: Socket> FrameHandler<LinesCodec, S> for Guest {
     }
 
     fn finish(&mut self, _: &mut Stream<S>, replies: &mut Replies<'_, LinesCodec>, end: End) -> HandlerResult<()> {
+        let is_behind = self.sender.as_ref().is_some_and(|sender| sender.pending() > 0);
         match end {
             // Everybody leaves.
             End::Drained => replies.send("* the room closes: goodbye")?,
-            _ => self.leave(),
+            End::TimedOut if is_behind => self.leave("does not read and had to leave"),
+            _ => self.leave("has left"),
         }
         Ok(())
     }
@@ -197,7 +222,15 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> common::Outcome {
-    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    // A guest that takes nothing for this long has gone away.
+    let mut stalled = 10;
+    let flags = common::Flags::parse(USAGE, |name, parser| {
+        if name == "timeout" {
+            stalled = parser.value()?.parse()?;
+        }
+        Ok(name == "timeout")
+    })?;
+    let stalled = Duration::from_secs(stalled);
     if flags.dispatch.as_deref() == Some("fork") {
         return Err(common::wrong_usage(
             "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool",
@@ -213,7 +246,7 @@ fn serve() -> common::Outcome {
             speaking_first(),
             max_pending_output(HELD),
             idle_timeout(IDLE),
-            write_timeout(STALLED)
+            write_timeout(stalled)
         ),
         "unix" => serve_with!(
             UnixStream,
@@ -224,7 +257,7 @@ fn serve() -> common::Outcome {
             speaking_first(),
             max_pending_output(HELD),
             idle_timeout(IDLE),
-            write_timeout(STALLED)
+            write_timeout(stalled)
         ),
         other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
