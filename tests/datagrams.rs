@@ -6,8 +6,14 @@ mod common;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::net::SocketAddrV6;
 use std::net::UdpSocket;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::net;
 use std::sync::Arc;
 use std::sync::Barrier;
@@ -16,6 +22,8 @@ use std::sync::mpsc;
 
 use common::Listen;
 use common::PATIENCE;
+use common::Recorder;
+use common::Running;
 use common::Start;
 use common::TempDir;
 use common::connect_udp;
@@ -25,9 +33,15 @@ use socketserver::Builder;
 use socketserver::Datagram;
 use socketserver::Flow;
 use socketserver::HandlerResult;
+use socketserver::Server;
 use socketserver::Udp;
 use socketserver::UnixAddress;
 use socketserver::UnixDatagram;
+use socketserver::dispatch::Job;
+use socketserver::dispatch::Process;
+use socketserver::dispatch::ServesInBackground;
+use socketserver::handler::Function;
+use socketserver::handler::Observed;
 use socketserver::handler::function;
 
 /// Says what came: its length, and whether it was cut.
@@ -158,6 +172,57 @@ under_each_dispatch! {
         drop(server);
     }
 
+    fn a_message_to_all_is_answered_from_an_address_of_this_machine<D>() {
+        let (server, locals) = told_where::<D>("0.0.0.0:0");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_broadcast(true).unwrap();
+        ask_to(&client, "127.255.255.255", server.local_addr().port(), "127.0.0.1");
+        assert_eq!(locals.recv().unwrap(), "127.255.255.255".parse::<IpAddr>().ok());
+        drop(server);
+    }
+
+    fn a_message_to_a_group_is_answered_from_an_address_of_this_machine<D>() {
+        let (server, locals) = told_where::<D>("0.0.0.0:0");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let group = Ipv4Addr::new(239, 255, 77, 1);
+        join(&server.descriptor, |socket| socket.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST));
+        socket2::SockRef::from(&client).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+        ask_to(&client, "239.255.77.1", server.local_addr().port(), "127.0.0.1");
+        assert_eq!(locals.recv().unwrap(), Some(group.into()));
+        drop(server);
+    }
+
+    #[ignore = "needs IPv6 on an interface that is not the loopback one"]
+    fn ipv6_messages_to_a_group_are_answered<D>() {
+        let (server, locals) = told_where::<D>("[::]:0");
+        let client = UdpSocket::bind("[::]:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (group, interface): (Ipv6Addr, _) = ("ff15::7701".parse().unwrap(), interface_with_ipv6());
+        join(&server.descriptor, |socket| socket.join_multicast_v6(&group, interface));
+        let port = server.local_addr().port();
+        client.send_to(b"where?", SocketAddrV6::new(group, port, 0, interface)).unwrap();
+        for expected in [&b"now"[..], b"here"] {
+            let mut buffer = [0; 16];
+            let (length, sender) = client.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], sender.port()), (expected, port));
+        }
+        assert_eq!(locals.recv().unwrap(), Some(group.into()));
+        drop(server);
+    }
+
+    #[ignore = "needs IPv6"]
+    fn a_socket_of_both_families_answers_ipv4_as_one_of_its_own<D>() {
+        let (server, locals) = told_where::<D>("[::]:0");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_broadcast(true).unwrap();
+        for (to, from) in [("127.255.255.255", "127.0.0.1"), ("127.0.0.3", "127.0.0.3")] {
+            ask_to(&client, to, server.local_addr().port(), from);
+            let mapped = to.parse::<Ipv4Addr>().unwrap().to_ipv6_mapped();
+            assert_eq!(locals.recv().unwrap(), Some(mapped.into()));
+        }
+        drop(server);
+    }
+
     #[ignore = "needs IPv6"]
     fn ipv6_is_served_and_answered_from_the_address_that_was_hit<D>() {
         let client = UdpSocket::bind("[::1]:0").expect("IPv6 on the loopback interface");
@@ -283,6 +348,66 @@ under_each_dispatch! {
         assert!(server.seen.wait_for_stops(20, PATIENCE));
         let report = server.stop();
         assert_eq!((report.finished, report.failed), (10, 10), "{report}");
+    }
+}
+
+/// A server that answers twice, as it can, and tells where messages were sent to.
+fn told_where<D>(address: &str) -> (Told, mpsc::Receiver<Option<IpAddr>>)
+where
+    D: Process<Job<Udp, Telling>> + Default + ServesInBackground + Send + 'static,
+    Server<Udp, D, Telling>: Send,
+{
+    let (tell, told) = mpsc::channel();
+    let answer: Box<Answer> = Box::new(move |request: &mut Datagram<SocketAddr>| {
+        tell.send(request.local_addr())?;
+        request.reply(b"here")?;
+        request.reply_now(b"now")?;
+        Ok(Flow::Close)
+    });
+    let server = Builder::<Udp, D, _>::new(function(answer)).listen_at(address);
+    let descriptor = server.as_fd().try_clone_to_owned().unwrap();
+    (Told { server: server.start(), descriptor }, told)
+}
+
+type Answer = dyn Fn(&mut Datagram<SocketAddr>) -> HandlerResult + Send + Sync;
+type Telling = Observed<Function<Box<Answer>>, Recorder>;
+
+/// A server, and its socket.
+struct Told {
+    server: Running<Udp>,
+    descriptor: OwnedFd,
+}
+
+impl Deref for Told {
+    type Target = Running<Udp>;
+
+    fn deref(&self) -> &Running<Udp> {
+        &self.server
+    }
+}
+
+#[track_caller]
+fn join(descriptor: &OwnedFd, join: impl FnOnce(&socket2::SockRef<'_>) -> std::io::Result<()>) {
+    join(&socket2::SockRef::from(descriptor)).unwrap();
+}
+
+/// The number of an interface that has an IPv6 address: the second field of a line of if_inet6, whose last is the name.
+#[track_caller]
+fn interface_with_ipv6() -> u32 {
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").expect("if_inet6");
+    let other = interfaces.lines().find(|line| !line.ends_with(" lo")).expect("an interface beside the loopback one");
+    u32::from_str_radix(other.split_whitespace().nth(1).expect("its number"), 16).expect("a number")
+}
+
+/// Sends to `to`; both answers come from `from`.
+#[track_caller]
+fn ask_to(client: &UdpSocket, to: &str, port: u16, from: &str) {
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(b"where?", (to.parse::<IpAddr>().unwrap(), port)).unwrap();
+    for expected in [&b"now"[..], b"here"] {
+        let mut buffer = [0; 16];
+        let (length, sender) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], sender), (expected, (from.parse::<IpAddr>().unwrap(), port).into()));
     }
 }
 

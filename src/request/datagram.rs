@@ -65,6 +65,7 @@ pub struct Datagram<A> {
     payload: Vec<u8>,
     peer: Option<A>,
     local: Option<IpAddr>,
+    reply_from: Option<IpAddr>,
     truncated: bool,
     socket: Arc<dyn ReplySocket<A>>,
     /// The first reply, without which there are no more: most messages have one, which needs no list.
@@ -82,6 +83,7 @@ impl<A> Datagram<A> {
             payload,
             peer,
             local: None,
+            reply_from: None,
             truncated: false,
             socket,
             reply: None,
@@ -91,10 +93,20 @@ impl<A> Datagram<A> {
         }
     }
 
-    /// Notes the local address the message was sent to; replies leave from it.
+    /// Notes the local address the message was sent to; replies leave from it, unless
+    /// [`with_reply_from`](Self::with_reply_from) says otherwise.
     #[must_use]
     pub fn with_local(mut self, local: Option<IpAddr>) -> Self {
         self.local = local;
+        self.reply_from = local;
+        self
+    }
+
+    /// Notes the local address that replies leave from, or that the system chooses one: none can leave from a broadcast
+    /// or multicast address.
+    #[must_use]
+    pub fn with_reply_from(mut self, address: Option<IpAddr>) -> Self {
+        self.reply_from = address;
         self
     }
 
@@ -123,7 +135,8 @@ impl<A> Datagram<A> {
         self.peer.as_ref()
     }
 
-    /// The local address it was sent to, where the platform tells (UDP on Unix).
+    /// The local address it was sent to, where the platform tells. Of a message to many it is their broadcast or multicast
+    /// address.
     #[must_use]
     pub fn local_addr(&self) -> Option<IpAddr> {
         self.local
@@ -147,7 +160,8 @@ impl<A> Datagram<A> {
         self.session.as_ref().map(|session| session.stop.clone())
     }
 
-    /// Sends one datagram to the sender, from the address it was sent to. It leaves when `handle` has returned, with
+    /// Sends one datagram to the sender, from the address it was sent to (from one of this machine's, where that was a
+    /// broadcast or multicast address). It leaves when `handle` has returned, with
     /// other replies in one system call where the platform can; what goes wrong then is told to
     /// [`handle_error`](crate::HandlerFactory::handle_error) with [`Stage::Close`](crate::Stage::Close), and the request
     /// counts as failed. [`reply_now`](Self::reply_now) leaves at once.
@@ -186,7 +200,7 @@ impl<A> Datagram<A> {
     /// As [`reply`](Self::reply), and what the system said.
     pub fn reply_now(&self, payload: &[u8]) -> io::Result<()> {
         let peer = self.check(payload)?;
-        self.send(payload, peer, self.local)
+        self.send(payload, peer, self.reply_from)
     }
 
     /// Sends one datagram to anybody, at once.
@@ -213,7 +227,7 @@ impl<A> Datagram<A> {
         let mut patience = self.patience();
         for payload in replies {
             let peer = self.check(&payload);
-            let sent = peer.and_then(|peer| self.socket.send_patiently(&payload, peer, self.local, &mut patience));
+            let sent = peer.and_then(|peer| self.socket.send_patiently(&payload, peer, self.reply_from, &mut patience));
             if let Err(error) = sent {
                 outcome = Err(error);
             }
@@ -272,7 +286,7 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
         }
         for payload in self.reply.take().into_iter().chain(self.more_replies.drain(..)) {
             if let Some(target) = self.socket.batch(peer) {
-                outbox.replies.push(Reply { target, payload, from: self.local });
+                outbox.replies.push(Reply { target, payload, from: self.reply_from });
             }
         }
     }

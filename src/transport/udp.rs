@@ -145,7 +145,8 @@ impl Transport for Udp {
         let replies: Arc<dyn ReplySocket<SocketAddr>> = self.replies.clone();
         // Windows does not always say who has sent a message that was cut.
         let datagram = Datagram::new(received.payload, received.sender.as_socket(), replies);
-        Ok(Immediate(datagram.with_local(received.local.or(self.only)).with_truncated(received.truncated)))
+        let datagram = datagram.with_local(received.local.to.or(self.only)).with_reply_from(received.local.own);
+        Ok(Immediate(datagram.with_truncated(received.truncated)))
     }
 
     fn descriptor(&self) -> Descriptor<'_> {

@@ -16,7 +16,7 @@ use super::Received;
 use super::Reply;
 use super::control::CONTROL;
 use super::control::Control;
-use super::control::local_address;
+use super::control::local_end;
 
 pub(super) use super::control::ask_for_local_addresses;
 
@@ -111,7 +111,7 @@ impl Batch {
             payload,
             sender,
             // SAFETY: recvmmsg has filled this header; its control area is in this batch.
-            local: unsafe { local_address(&header) },
+            local: unsafe { local_end(&header) },
             truncated: header.msg_flags & libc::MSG_TRUNC != 0,
         })
     }

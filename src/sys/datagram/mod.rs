@@ -44,8 +44,17 @@ pub(crate) struct DatagramSocket {
 pub(crate) struct Received {
     pub(crate) payload: Vec<u8>,
     pub(crate) sender: SockAddr,
-    pub(crate) local: Option<IpAddr>,
+    pub(crate) local: LocalEnd,
     pub(crate) truncated: bool,
+}
+
+/// What is known of the local end of a message.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct LocalEnd {
+    /// The address it was sent to; a message to many has theirs.
+    pub(crate) to: Option<IpAddr>,
+    /// The address that replies leave from, which is one of this machine's.
+    pub(crate) own: Option<IpAddr>,
 }
 
 /// Where a batched reply goes.

@@ -9,6 +9,7 @@ use socket2::SockAddr;
 use socket2::Socket;
 
 use super::DatagramSocket;
+use super::LocalEnd;
 use super::NotSent;
 use super::Received;
 use super::Reply;
@@ -47,7 +48,8 @@ impl DatagramSocket {
         let payload = &raw const batch.buffer[..length] as *const [u8];
         // SAFETY: the buffer held zeros before the system wrote to it.
         let payload = unsafe { &*payload }.to_vec();
-        batch.received = Some(Received { payload, sender, local: None, truncated: flags.is_truncated() });
+        batch.received =
+            Some(Received { payload, sender, local: LocalEnd::default(), truncated: flags.is_truncated() });
         Ok(())
     }
 
