@@ -146,6 +146,43 @@ under_each_dispatch! {
         drop(server);
     }
 
+    #[ignore = "needs IPv6"]
+    fn the_largest_ipv6_message_passes_whole<D>() {
+        let server = Builder::<Udp, D, _>::new(function(talk)).start_at("[::]:0");
+        let port = server.local_addr().port();
+        // An IPv4 peer of the same socket has the bound of IPv4.
+        for (local, host, most) in [("[::1]:0", "::1", 65_527), ("127.0.0.1:0", "127.0.0.1", 65_507)] {
+            let client = connect_udp(local, (host.parse::<IpAddr>().unwrap(), port).into());
+            for length in [65_507, most] {
+                let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+                client.send(&message).unwrap();
+                assert!(receive(|buffer| client.recv(buffer)) == message, "{length} bytes to {host}");
+            }
+        }
+        drop(server);
+    }
+
+    #[ignore = "needs IPv6"]
+    fn a_reply_longer_than_an_ipv6_message_can_be_is_an_error<D>() {
+        let (tell, told) = mpsc::channel();
+        let answer = function(move |request: &mut Datagram<SocketAddr>| {
+            tell.send([65_527, 65_528].map(|length| request.reply(&vec![0; length]).map_err(|error| error.to_string())))?;
+            Ok(Flow::Close)
+        });
+        let server = Builder::<Udp, D, _>::new(answer).start_at("[::]:0");
+        let port = server.local_addr().port();
+        let error = |length, most| Err(format!("a reply of {length} bytes: a datagram holds at most {most}"));
+        for (local, host, expected) in [
+            ("[::1]:0", "::1", [Ok(()), error(65_528, 65_527)]),
+            ("127.0.0.1:0", "127.0.0.1", [error(65_527, 65_507), error(65_528, 65_507)]),
+        ] {
+            let client = connect_udp(local, (host.parse::<IpAddr>().unwrap(), port).into());
+            client.send(b"please").unwrap();
+            assert_eq!(told.recv_timeout(PATIENCE).unwrap(), expected, "{host}");
+        }
+        drop(server);
+    }
+
     fn the_reply_leaves_from_the_address_that_was_hit<D>() {
         let locals = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&locals);

@@ -51,8 +51,9 @@ pub trait ReplySocket<A>: Send + Sync {
         false
     }
 
-    /// The longest payload, in bytes.
-    fn max_payload(&self) -> usize {
+    /// The longest payload of a datagram to `peer`, in bytes. Default: that of UDP over IPv4.
+    fn max_payload(&self, peer: &A) -> usize {
+        let _ = peer;
         65_507
     }
 }
@@ -236,17 +237,16 @@ impl<A> Datagram<A> {
     }
 
     fn check(&self, payload: &[u8]) -> io::Result<&A> {
-        let most = self.socket.max_payload();
+        let Some(peer) = &self.peer else {
+            let message = "the sender has no address to reply to: it must bind its socket";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, message));
+        };
+        let most = self.socket.max_payload(peer);
         if payload.len() > most {
             let message = format!("a reply of {} bytes: a datagram holds at most {most}", payload.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        self.peer.as_ref().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotConnected,
-                "the sender has no address to reply to: it must bind its socket",
-            )
-        })
+        Ok(peer)
     }
 }
 

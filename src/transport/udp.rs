@@ -195,4 +195,12 @@ impl ReplySocket<SocketAddr> for Replies {
     fn batch(&self, peer: &SocketAddr) -> Option<BatchTarget> {
         Some(BatchTarget { socket: Arc::clone(&self.0), address: (*peer).into() })
     }
+
+    /// The 16 bits of a length, less the header of UDP, and that of IPv4, whose length includes it.
+    fn max_payload(&self, peer: &SocketAddr) -> usize {
+        match peer.ip().to_canonical() {
+            IpAddr::V4(_) => 65_535 - 8 - 20,
+            IpAddr::V6(_) => 65_535 - 8,
+        }
+    }
 }

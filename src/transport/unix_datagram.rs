@@ -192,7 +192,7 @@ impl ReplySocket<UnixAddress> for Replies {
     }
 
     /// The kernel decides, after the size of the send buffer.
-    fn max_payload(&self) -> usize {
+    fn max_payload(&self, _: &UnixAddress) -> usize {
         usize::MAX
     }
 }
