@@ -18,7 +18,10 @@ use std::os::unix::net;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use common::Listen;
 use common::PATIENCE;
@@ -29,6 +32,8 @@ use common::TempDir;
 use common::connect_udp;
 use common::connect_unix_datagram;
 use common::receive;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::sockopt::Ipv4RecvErr;
 use socketserver::Builder;
 use socketserver::Datagram;
 use socketserver::Flow;
@@ -291,6 +296,52 @@ under_each_dispatch! {
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (None, refused, refused));
         let report = server.stop();
         assert_eq!(report.finished, 1, "{report}");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn errors_that_an_adopted_socket_queues_wake_nobody_for_long<D>() {
+        let alive = UdpSocket::bind("127.0.0.1:0").unwrap();
+        alive.set_read_timeout(Some(PATIENCE)).unwrap();
+        let peer = alive.local_addr().unwrap();
+        let gone = Arc::new(Barrier::new(2));
+        let (has_gone, wakeups) = (Arc::clone(&gone), Arc::new(AtomicUsize::new(0)));
+        let answer = function(move |request: &mut Datagram<SocketAddr>| {
+            if request.payload() == b"going" {
+                has_gone.wait();
+                // Refused by the kernel of the peer, which is told with the next call, whatever that is for.
+                request.reply_now(b"too late")?;
+                request.send_to(b"first", &peer)?;
+                request.reply_now(b"too late")?;
+            }
+            request.reply(b"answer")?;
+            Ok(Flow::Close)
+        });
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        nix::sys::socket::setsockopt(&socket, Ipv4RecvErr, &true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let count = Arc::clone(&wakeups);
+        let (failed, failures) = mpsc::channel();
+        let server = Builder::<Udp, D, _>::new(answer)
+            .on_service(move || _ = count.fetch_add(1, Ordering::SeqCst))
+            .on_error(move |error, _| failed.send(error.to_string()).unwrap())
+            .adopt(socket)
+            .unwrap()
+            .serve_in_background()
+            .unwrap();
+        let going = connect_udp("127.0.0.1:0", address);
+        going.send(b"going").unwrap();
+        drop(going);
+        gone.wait();
+        assert_eq!(receive(|buffer| alive.recv(buffer)), b"first");
+        for _ in 0..10 {
+            alive.send_to(b"hello", address).unwrap();
+            assert_eq!(receive(|buffer| alive.recv(buffer)), b"answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let wakeups = wakeups.load(Ordering::SeqCst);
+        assert!(wakeups < 100, "{wakeups} wake-ups for 11 messages");
+        let report = server.shutdown().unwrap();
+        assert_eq!((report.accepted, report.finished), (11, 11), "{report}: {:?}", failures.try_iter().collect::<Vec<_>>());
     }
 
     fn a_reply_longer_than_a_message_can_be_is_an_error<D>() {

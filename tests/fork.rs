@@ -31,6 +31,7 @@ mod linux {
     use crate::common::read_line;
     use crate::common::read_rest;
     use crate::common::receive;
+    use nix::sys::socket::sockopt::Ipv4RecvErr;
     use socketserver::Builder;
     use socketserver::Event;
     use socketserver::Flow;
@@ -53,6 +54,7 @@ mod linux {
     use std::io::Write;
     use std::net::SocketAddr;
     use std::net::TcpStream;
+    use std::net::UdpSocket;
     use std::os::fd::AsFd;
     use std::os::fd::AsRawFd;
     use std::process::Command;
@@ -61,11 +63,12 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 12] = [
+        let cases: [(&str, fn()); 13] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
             ("unix_datagram", unix_datagram),
+            ("errors_that_an_adopted_socket_queues", errors_that_an_adopted_socket_queues),
             ("ends_are_told", ends_are_told),
             ("memory_is_the_childs_own", memory_is_the_childs_own),
             ("descriptors_of_a_child", descriptors_of_a_child),
@@ -150,6 +153,37 @@ mod linux {
             }
         });
         assert!(!path.exists());
+    }
+
+    /// A child's reply to a peer that is gone comes back as an error, for the parent as well, which is not kept awake.
+    fn errors_that_an_adopted_socket_queues() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        nix::sys::socket::setsockopt(&socket, Ipv4RecvErr, &true).expect("IP_RECVERR");
+        let address = socket.local_addr().expect("an address");
+        let (wakeups, exits) = (Rc::new(Cell::new(0)), Cell::new(0));
+        let (count, stop) = (Rc::clone(&wakeups), Rc::new(OnceCell::<StopHandle>::new()));
+        let stopper = Rc::clone(&stop);
+        let server = ForkingUdpServer::builder_fn(echo_message::<SocketAddr>)
+            .on_service(move || count.set(count.get() + 1))
+            .on_event(move |event| {
+                exits.set(exits.get() + usize::from(matches!(event, Event::ChildExit { .. })));
+                if exits.get() == 6 {
+                    stopper.get().expect("set").shutdown();
+                }
+            })
+            .adopt(socket)
+            .expect("adopt");
+        stop.set(server.stop_handle()).expect("once");
+        let alive = connect_udp("127.0.0.1:0", address);
+        for _ in 0..3 {
+            connect_udp("127.0.0.1:0", address).send(b"going").expect("send");
+            alive.send(b"hello").expect("send");
+        }
+        let report = server.serve_forever().expect("serve");
+        (0..3).for_each(|_| assert_eq!(receive(|buffer| alive.recv(buffer)), b"hello"));
+        assert_eq!((report.accepted, report.finished), (6, 6), "{report}");
+        // Accepted and collected, each with a look too many.
+        assert!(wakeups.get() < 40, "{} wake-ups for 6 messages", wakeups.get());
     }
 
     /// Serves until so many children have ended.

@@ -94,7 +94,8 @@ impl Default for UdpOptions {
 struct Replies(Arc<DatagramSocket>);
 
 impl Udp {
-    /// Serves on a socket that exists already; set to non-blocking from here on.
+    /// Serves on a socket that exists already; set to non-blocking from here on. If it queues its errors (`IP_RECVERR`),
+    /// they are taken from the queue and forgotten.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::io::ErrorKind::WouldBlock;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -36,6 +37,8 @@ pub(crate) struct Batch {
     headers: Vec<libc::mmsghdr>,
     next: usize,
     filled: usize,
+    /// The last receive has found nothing.
+    was_empty: bool,
 }
 
 // SAFETY: the raw pointers in the headers and vectors point into the other fields and are used in system calls only.
@@ -81,6 +84,7 @@ impl Batch {
             headers,
             next: 0,
             filled: 0,
+            was_empty: false,
         }
     }
 
@@ -132,6 +136,21 @@ impl DatagramSocket {
             header.msg_hdr.msg_namelen = NAME_LENGTH;
             header.msg_hdr.msg_controllen = batch.control_length as _;
         }
+        let is_empty = |received: &io::Result<_>| matches!(received, Err(error) if error.kind() == WouldBlock);
+        let mut received = self.receive_into(batch);
+        if is_empty(&received) && batch.was_empty {
+            // Woken twice in a row, and not by a message.
+            self.take_errors();
+        } else if received.is_err() && !is_empty(&received) && self.take_errors() {
+            // The error was that of a datagram which was sent.
+            received = self.receive_into(batch);
+        }
+        batch.was_empty = is_empty(&received);
+        batch.filled = received?;
+        Ok(())
+    }
+
+    fn receive_into(&self, batch: &mut Batch) -> io::Result<usize> {
         // SAFETY: each header points to a buffer, an address and a control area that outlive the call and overlap with
         // no other.
         let count = unsafe {
@@ -143,8 +162,7 @@ impl DatagramSocket {
                 std::ptr::null_mut(),
             )
         };
-        batch.filled = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        Ok(())
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
     pub(super) fn send_once(&self, payload: &[u8], to: &SockAddr, from: Option<IpAddr>) -> io::Result<()> {

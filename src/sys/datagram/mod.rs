@@ -7,6 +7,8 @@
 mod batch;
 #[cfg(target_os = "linux")]
 mod control;
+#[cfg(target_os = "linux")]
+mod errors;
 #[cfg(not(target_os = "linux"))]
 mod one_by_one;
 mod room;
@@ -37,6 +39,9 @@ pub(crate) struct DatagramSocket {
     socket: Socket,
     /// Whether datagrams carry the local address they were sent to.
     local_addresses: bool,
+    /// UDP, not a Unix socket.
+    #[cfg(target_os = "linux")]
+    is_inet: bool,
 }
 
 /// One message as it was received.
@@ -77,7 +82,12 @@ impl DatagramSocket {
     /// Takes a bound, non-blocking socket; asks for local addresses if `local_addresses`.
     pub(crate) fn new(socket: Socket, local_addresses: bool) -> io::Result<Self> {
         let local_addresses = local_addresses && system::ask_for_local_addresses(&socket)?;
-        Ok(Self { socket, local_addresses })
+        Ok(Self {
+            #[cfg(target_os = "linux")]
+            is_inet: socket.local_addr()?.as_socket().is_some(),
+            socket,
+            local_addresses,
+        })
     }
 
     /// Readable while there is something to receive.
@@ -87,13 +97,24 @@ impl DatagramSocket {
 
     /// Sends one datagram, from the local address `from` where messages carry theirs.
     pub(crate) fn send(&self, payload: &[u8], to: &SockAddr, from: Option<IpAddr>) -> Result<(), NotSent> {
+        let mut is_first = true;
         loop {
-            match self.send_once(payload, to, from.filter(|_| self.local_addresses)) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.not_sent(error, to)),
+            let Err(error) = self.send_once(payload, to, from.filter(|_| self.local_addresses)) else { return Ok(()) };
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            match self.not_sent(error, to) {
+                // The error of an earlier datagram.
+                NotSent::Failed(_) if std::mem::take(&mut is_first) && self.take_errors() => {}
+                not_sent => return Err(not_sent),
             }
         }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self, reason = "Linux asks the socket")]
+    fn take_errors(&self) -> bool {
+        false
     }
 
     fn send_first(&self, replies: &[Reply]) -> Result<usize, NotSent> {
