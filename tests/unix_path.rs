@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
@@ -20,6 +22,8 @@ use common::ask;
 use common::connect_unix;
 use common::echo::echo_line;
 use common::echo::echo_message;
+use common::read_line;
+use common::receive;
 use socketserver::BindError;
 use socketserver::Datagram;
 use socketserver::HandlerResult;
@@ -306,6 +310,68 @@ mod abstract_names {
         assert_eq!(who.uid, rustix::process::getuid().as_raw());
         assert_eq!(who.gid, rustix::process::getgid().as_raw());
         drop(server);
+    }
+}
+
+/// The kernel takes a path that fills its field, without the zero byte that ends others: unix(7), BUGS.
+#[cfg(target_os = "linux")]
+mod peers_with_the_longest_path {
+    use super::*;
+    use rustix::net::AddressFamily;
+    use rustix::net::SocketAddrUnix;
+    use rustix::net::SocketType;
+    use socketserver::Flow;
+
+    const ALL: usize = size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path);
+
+    /// A socket bound to a path of that length in the folder, and the path.
+    fn bind(folder: &TempDir, kind: SocketType) -> (std::os::fd::OwnedFd, std::path::PathBuf) {
+        let path = folder.join(&"x".repeat(ALL - folder.path().as_os_str().len() - 1));
+        let socket = rustix::net::socket(AddressFamily::UNIX, kind, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        assert_eq!(path.as_os_str().len(), ALL);
+        (socket, path)
+    }
+
+    #[test]
+    fn are_served_on_streams() {
+        let folder = TempDir::new();
+        let server = ThreadingUnixStreamServer::builder_fn(|request: &mut Stream<net::UnixStream>| {
+            let peer = request.peer_addr().and_then(|peer| peer.as_path()).map(|path| path.display().to_string());
+            writeln!(request, "{}", peer.unwrap_or_default())?;
+            echo_line(request)
+        })
+        .start_at(folder.join("server"));
+        let (socket, path) = bind(&folder, SocketType::STREAM);
+        rustix::net::connect(&socket, &SocketAddrUnix::new(folder.join("server")).unwrap()).unwrap();
+        let mut client = net::UnixStream::from(socket);
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(ask(&client, "hello"), path.display().to_string());
+        assert_eq!(read_line(&mut client), "hello");
+        drop(client);
+        let report = server.stop();
+        assert_eq!(report.finished, 1, "{report}");
+    }
+
+    #[test]
+    fn are_served_with_datagrams() {
+        let folder = TempDir::new();
+        let server = socketserver::PoolUnixDatagramServer::builder_fn(|request: &mut Datagram<UnixAddress>| {
+            let path = request.peer_addr().map(ToString::to_string).unwrap_or_default();
+            request.reply(path.as_bytes())?;
+            request.reply_now(path.as_bytes())?;
+            Ok(Flow::Close)
+        })
+        .start_at(folder.join("server"));
+        let (socket, path) = bind(&folder, SocketType::DGRAM);
+        let client = net::UnixDatagram::from(socket);
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send_to(b"hello", folder.join("server")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(receive(|buffer| client.recv(buffer)), path.as_os_str().as_bytes());
+        }
+        let report = server.stop();
+        assert_eq!(report.finished, 1, "{report}");
     }
 }
 

@@ -280,13 +280,17 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
 
     fn take_replies(&mut self, outbox: &mut Outbox) {
         let Some(peer) = &self.peer else { return };
-        // Without a batch they stay here, for `flush_output`.
         if self.reply.is_none() || !self.socket.batches() {
             return;
         }
-        for payload in self.reply.take().into_iter().chain(self.more_replies.drain(..)) {
+        // Without a batch, or an address that it takes, they stay here, for `flush_output`.
+        let Some(target) = self.socket.batch(peer) else { return };
+        let Some(payload) = self.reply.take() else { return };
+        let from = self.reply_from;
+        outbox.replies.push(Reply { target, payload, from });
+        for payload in self.more_replies.drain(..) {
             if let Some(target) = self.socket.batch(peer) {
-                outbox.replies.push(Reply { target, payload, from: self.reply_from });
+                outbox.replies.push(Reply { target, payload, from });
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that is safe, [`shared`] is memory that these
-//! have in common, `exit` tells that one has ended, `datagram` moves many messages in one call, [`send_file`] moves a
-//! file to a socket, `socket` receives and sends, and `thread` tells a thread that waits from one that would run.
+//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that
+//! is safe, [`shared`] is memory that these have in common, `exit` tells that one has ended, [`datagram`] moves many
+//! messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, `unix_address` reads and
+//! writes names of Unix sockets, and `thread` tells a thread that waits from one that would run.
 
 #![allow(unsafe_code)]
 
@@ -25,6 +26,8 @@ pub(crate) mod signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod socket;
 pub(crate) mod thread;
+#[cfg(target_os = "linux")]
+pub(crate) mod unix_address;
 pub(crate) mod wait;
 
 /// A borrowed descriptor, as the platform has it.

@@ -57,6 +57,19 @@ impl UnixAddress {
         Self::Unnamed
     }
 
+    /// A name as the kernel gives it: with a zero byte before an abstract one, and behind most paths.
+    #[cfg(target_os = "linux")]
+    pub(super) fn from_name(name: &[u8]) -> Self {
+        match name {
+            [] => Self::Unnamed,
+            [0, name @ ..] => Self::Abstract(name.to_owned()),
+            path => {
+                let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+                Self::Path(OsStr::from_bytes(&path[..end]).into())
+            }
+        }
+    }
+
     /// The sender of a message, if it has an address.
     pub(super) fn of_sender(address: &SockAddr) -> Option<Self> {
         if let Some(path) = address.as_pathname() {
@@ -67,11 +80,19 @@ impl UnixAddress {
 
     pub(super) fn to_socket_address(&self) -> io::Result<SockAddr> {
         match self {
-            Self::Path(path) => SockAddr::unix(path),
+            Self::Path(path) => address_of_path(path),
             Self::Abstract(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name.as_slice()].concat())),
             Self::Unnamed => Err(io::Error::new(io::ErrorKind::InvalidInput, "an unnamed socket has no address")),
         }
     }
+}
+
+fn address_of_path(path: &Path) -> io::Result<SockAddr> {
+    #[cfg(target_os = "linux")]
+    if let Ok(path) = path.as_os_str().as_bytes().try_into() {
+        return Ok(crate::sys::unix_address::address_of(path));
+    }
+    SockAddr::unix(path)
 }
 
 impl fmt::Display for UnixAddress {

@@ -124,24 +124,10 @@ impl Transport for UnixStream {
 /// One system call: the socket is non-blocking and closed on exec from the start.
 #[cfg(target_os = "linux")]
 fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, UnixAddress)> {
-    use rustix::net::SocketAddrUnix;
     use rustix::net::SocketFlags;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
-    let address = match &peer {
-        Some(peer) if !peer.is_unnamed() => {
-            if let Some(name) = peer.abstract_name() {
-                UnixAddress::Abstract(name.to_owned())
-            } else if let Some(path) = peer.path_bytes() {
-                let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(path);
-                UnixAddress::Path(path.into())
-            } else {
-                UnixAddress::Unnamed
-            }
-        }
-        _ => UnixAddress::Unnamed,
-    };
-    Ok((socket.into(), address))
+    let name = peer.as_ref().map(crate::sys::unix_address::name_of);
+    Ok((socket.into(), UnixAddress::from_name(name.unwrap_or_default())))
 }
 
 #[cfg(not(target_os = "linux"))]
