@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net;
 use std::path::Path;
+use std::sync::Barrier;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
@@ -135,6 +136,80 @@ fn what_a_killed_server_has_left_is_replaced() {
     assert!(is_socket(&path));
     drop(datagram_server(&path).unwrap());
     assert!(!path.exists());
+}
+
+/// Starts servers at once, again and again, over a file that a killed one has left, or over none: one of them has the
+/// path then and is reached there, and the others say that it is taken.
+fn starts_one_of_many<S>(
+    leave: impl Fn(&Path),
+    start: impl Fn(&Path) -> Result<S, BindError> + Sync,
+    reach: impl Fn(&Path) + Sync,
+) {
+    const ROUNDS: usize = 200;
+    const SERVERS: usize = 8;
+    let folder = TempDir::new();
+    let path = folder.join("socket");
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            leave(&path);
+        }
+        let (together, all_started) = (Barrier::new(SERVERS), Barrier::new(SERVERS));
+        let begin = &|| {
+            together.wait();
+            let outcome = start(&path);
+            all_started.wait();
+            match outcome {
+                Ok(server) => {
+                    reach(&path);
+                    drop(server);
+                    true
+                }
+                Err(error) => {
+                    assert!(matches!(error, BindError::UnixPathInUse { .. }), "round {round}: {error}");
+                    false
+                }
+            }
+        };
+        let started = std::thread::scope(|scope| {
+            let servers: Vec<_> = (0..SERVERS).map(|_| scope.spawn(begin)).collect();
+            servers.into_iter().map(|server| server.join().unwrap()).filter(|started| *started).count()
+        });
+        assert_eq!(started, 1, "round {round}");
+        assert!(!path.exists(), "round {round}");
+    }
+}
+
+#[test]
+fn of_stream_servers_that_start_at_once_one_has_the_path() {
+    let leave = |path: &Path| drop(net::UnixListener::bind(path).unwrap());
+    starts_one_of_many(leave, stream_server, |path| drop(net::UnixStream::connect(path).unwrap()));
+}
+
+#[test]
+fn of_datagram_servers_that_start_at_once_one_has_the_path() {
+    let leave = |path: &Path| drop(net::UnixDatagram::bind(path).unwrap());
+    let reach = |path: &Path| net::UnixDatagram::unbound().unwrap().connect(path).unwrap();
+    starts_one_of_many(leave, datagram_server, reach);
+}
+
+#[test]
+fn a_folder_that_is_locked_by_another_program_delays_a_start_and_does_not_prevent_it() {
+    let folder = TempDir::new();
+    let lock = std::fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let server = stream_server(&folder.join("socket")).unwrap();
+    drop(server);
+    assert!(!folder.join("socket").exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_can_hold_the_file() {
+    let folder = TempDir::new();
+    let inner = folder.join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o300)).unwrap();
+    drop(stream_server(&inner.join("socket")).unwrap());
+    assert!(!inner.join("socket").exists());
 }
 
 #[test]

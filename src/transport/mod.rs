@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+#[cfg(unix)]
+mod folder_lock;
 mod listen;
 mod tcp;
 mod udp;

@@ -45,11 +45,12 @@ use crate::sys::datagram::DatagramSocket;
 /// that, by the [`mode`](crate::Builder::mode) of the file and the permissions of its folder.
 #[derive(Debug)]
 pub struct UnixDatagram {
+    /// First, so that the file goes before the socket: a file that refuses connections may be replaced by others.
+    _path: Option<OwnedPath>,
     socket: Arc<DatagramSocket>,
     replies: Arc<Replies>,
     batch: Batch,
     local: UnixAddress,
-    _path: Option<OwnedPath>,
 }
 
 /// What can be chosen before a Unix-domain datagram socket is bound.
@@ -122,7 +123,7 @@ impl Bind for UnixDatagram {
 
     fn bind(address: &UnixAddress, options: &UnixDatagramOptions) -> Result<Self, BindError> {
         super::check_datagram_size(options.max_datagram_size)?;
-        let (socket, path) = bind_unix(address, Type::DGRAM, options.mode)?;
+        let (socket, path) = bind_unix(address, Type::DGRAM, options.mode, None)?;
         Ok(Self { _path: path, ..Self::adopt(socket.into(), options)? })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs::FileType;
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
@@ -18,6 +19,7 @@ use socket2::SockAddr;
 use socket2::Socket;
 use socket2::Type;
 
+use super::folder_lock::FolderLock;
 use super::listen::step_failed;
 use crate::error::BindError;
 
@@ -144,19 +146,33 @@ impl From<String> for UnixAddress {
     }
 }
 
-/// Removes the socket's file when dropped, if it is still the one this process made.
+/// Removes the socket's file when dropped, if it is still the one this process made. It is dropped before the socket.
 #[derive(Debug)]
 pub(super) struct OwnedPath {
     path: PathBuf,
+    file: FileId,
+    process: u32,
+}
+
+/// What tells a file from one that has taken its place, and perhaps its number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct FileId {
     device: u64,
     inode: u64,
-    process: u32,
+    modified: (i64, i64),
+}
+
+impl FileId {
+    fn of(path: &Path) -> io::Result<(Self, FileType)> {
+        let file = std::fs::symlink_metadata(path)?;
+        let modified = (file.mtime(), file.mtime_nsec());
+        Ok((Self { device: file.dev(), inode: file.ino(), modified }, file.file_type()))
+    }
 }
 
 impl OwnedPath {
     fn of(path: &Path) -> io::Result<Self> {
-        let file = std::fs::symlink_metadata(path)?;
-        Ok(Self { path: absolute(path)?, device: file.dev(), inode: file.ino(), process: std::process::id() })
+        Ok(Self { path: absolute(path)?, file: FileId::of(path)?.0, process: std::process::id() })
     }
 }
 
@@ -170,20 +186,21 @@ impl Drop for OwnedPath {
         if std::process::id() != self.process {
             return;
         }
-        let is_ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode);
-        if is_ours {
+        // Without the lock: as long as the socket is open, no other server takes the path for left over.
+        if FileId::of(&self.path).is_ok_and(|(file, _)| file == self.file) {
             // Nobody to tell; a file that stays is replaced by the next server.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Makes a non-blocking socket bound to `address`; the file gets `mode` before anybody can connect.
+/// Makes a non-blocking socket bound to `address`, that listens if there is a backlog; the file gets `mode` before
+/// anybody can connect.
 pub(super) fn bind_unix(
     address: &UnixAddress,
     kind: Type,
     mode: Option<u32>,
+    backlog: Option<u32>,
 ) -> Result<(Socket, Option<OwnedPath>), BindError> {
     let text = address.to_string();
     if let Some(mode) = mode {
@@ -199,13 +216,16 @@ pub(super) fn bind_unix(
         rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))
             .map_err(|errno| step_failed(&text, "fchmod")(errno.into()))?;
     }
+    let _lock = address.as_path().map(FolderLock::of);
     bind_replacing_stale(&socket, &target, address, kind)?;
-    let Some(path) = address.as_path() else { return Ok((socket, None)) };
-    let owned = OwnedPath::of(path).map_err(step_failed(&text, "stat"))?;
-    if let Some(mode) = mode {
+    let owned = address.as_path().map(OwnedPath::of).transpose().map_err(step_failed(&text, "stat"))?;
+    if let (Some(path), Some(mode)) = (address.as_path(), mode) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(step_failed(&text, "chmod"))?;
     }
-    Ok((socket, Some(owned)))
+    if let Some(backlog) = backlog {
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(step_failed(&text, "listen"))?;
+    }
+    Ok((socket, owned))
 }
 
 /// What the kernel would make something else of: unix(7) has no path without characters, and ends one at a zero byte.
@@ -255,9 +275,13 @@ fn bind_replacing_stale(
     let Some(path) = address.as_path().filter(|_| error.kind() == io::ErrorKind::AddrInUse) else {
         return Err(failed(error));
     };
-    let before = std::fs::symlink_metadata(path).map_err(failed)?;
+    let (before, file_type) = match FileId::of(path) {
+        // Removed meanwhile, by a program that knows nothing of the lock.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return socket.bind(target).map_err(failed),
+        found => found.map_err(failed)?,
+    };
     let path_text = || path.display().to_string();
-    if !before.file_type().is_socket() {
+    if !file_type.is_socket() {
         return Err(BindError::NotASocket { path: path_text() });
     }
     let probe = Socket::new(Domain::UNIX, kind, None).map_err(failed)?;
@@ -267,8 +291,7 @@ fn bind_replacing_stale(
         // Connected, a full backlog, a socket of another type: somebody lives there.
         _ => return Err(BindError::UnixPathInUse { path: path_text() }),
     }
-    let after = std::fs::symlink_metadata(path).map_err(failed)?;
-    if (after.dev(), after.ino()) != (before.dev(), before.ino()) {
+    if FileId::of(path).map_err(failed)?.0 != before {
         return Err(BindError::UnixPathInUse { path: path_text() });
     }
     std::fs::remove_file(path).map_err(failed)?;

@@ -28,9 +28,10 @@ use crate::sys::Descriptor;
 /// live server's file, or one that is not a socket, never is.
 #[derive(Debug)]
 pub struct UnixStream {
+    /// First, so that the file goes before the listener: a file that refuses connections may be replaced by others.
+    _path: Option<OwnedPath>,
     listener: net::UnixListener,
     local: UnixAddress,
-    _path: Option<OwnedPath>,
 }
 
 /// What can be chosen before a Unix-domain listener is bound.
@@ -87,9 +88,7 @@ impl Bind for UnixStream {
     type Options = UnixStreamOptions;
 
     fn bind(address: &UnixAddress, options: &UnixStreamOptions) -> Result<Self, BindError> {
-        let (socket, path) = bind_unix(address, Type::STREAM, options.mode)?;
-        let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
-        socket.listen(backlog).map_err(step_failed(&address.to_string(), "listen"))?;
+        let (socket, path) = bind_unix(address, Type::STREAM, options.mode, Some(options.backlog))?;
         Ok(Self { _path: path, ..Self::adopt(socket.into())? })
     }
 }
