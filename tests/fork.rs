@@ -20,6 +20,7 @@ mod linux {
     use crate::common::Ended;
     use crate::common::Listen;
     use crate::common::TempDir;
+    use crate::common::ask;
     use crate::common::becomes;
     use crate::common::children;
     use crate::common::connect;
@@ -42,6 +43,7 @@ mod linux {
     use socketserver::ForkingUnixStreamServer;
     use socketserver::Handler;
     use socketserver::HandlerResult;
+    use socketserver::Stats;
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
@@ -71,6 +73,7 @@ mod linux {
             ("errors_that_an_adopted_socket_queues", errors_that_an_adopted_socket_queues),
             ("ends_are_told", ends_are_told),
             ("memory_is_the_childs_own", memory_is_the_childs_own),
+            ("a_child_sees_the_counters_of_its_server", a_child_sees_the_counters_of_its_server),
             ("descriptors_of_a_child", descriptors_of_a_child),
             ("children_are_limited", children_are_limited),
             ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
@@ -272,6 +275,34 @@ mod linux {
         }
         assert_eq!(calls.get(), 0);
         assert_eq!(report.finished, 3, "{report}");
+    }
+
+    fn a_child_sees_the_counters_of_its_server() {
+        let stats: Rc<OnceCell<Stats>> = Rc::default();
+        let read = Rc::clone(&stats);
+        let mut server = ForkingTcpServer::builder_fn(move |request| {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            let counts = read.get().expect("set").snapshot();
+            let line =
+                format!("{} accepted, {} finished, {} active\n", counts.accepted, counts.finished, counts.active);
+            request.write_all(line.as_bytes())?;
+            Ok(Flow::Close)
+        })
+        .listen();
+        assert!(stats.set(server.stats_handle()).is_ok());
+        let mut clients: Vec<_> = (0..3).map(|_| connect(server.local_addr())).collect();
+        server.handle_request().expect("handle_request");
+        server.handle_request().expect("handle_request");
+        let mut second = clients.remove(1);
+        assert_eq!(ask(&second, "?"), "2 accepted, 0 finished, 2 active");
+        // The others have inherited its client's end.
+        second.shutdown(std::net::Shutdown::Write).expect("the end");
+        assert_eq!(read_rest(&mut second), b"");
+        becomes("zombies", &1, || children(std::process::id()).iter().filter(|child| child.1 == 'Z').count());
+        server.handle_request().expect("handle_request");
+        // This child is from before all that.
+        assert_eq!(ask(&clients[0], "?"), "3 accepted, 1 finished, 2 active");
     }
 
     /// Leaves its server, and says back what comes.

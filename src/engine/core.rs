@@ -22,6 +22,7 @@ use crate::panics::catch;
 use crate::request::Request;
 use crate::request::Session;
 use crate::stop::StopHandle;
+use crate::sys::shared::SharedWords;
 
 /// The parts that do not depend on types.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Core {
             stop,
             options,
             session: Arc::new(session),
-            counters: Counters::default(),
+            counters: Counters::new()?,
             threads: Threads::default(),
             next_id: AtomicU64::new(1),
             panicked: FirstPanic::new()?,
@@ -66,41 +67,57 @@ pub(crate) struct Threads {
     pub(crate) spare: AtomicUsize,
 }
 
-/// How requests have ended, so far.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) finished: AtomicU64,
-    pub(crate) detached: AtomicU64,
-    pub(crate) idle_closed: AtomicU64,
-    pub(crate) forced: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) failed: AtomicU64,
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counter {
+    Accepted,
+    Finished,
+    Detached,
+    IdleClosed,
+    Forced,
+    Refused,
+    Failed,
     /// Waits that were ended early, for the sake of others.
-    pub(crate) waits_ended: AtomicU64,
+    WaitsEnded,
 }
 
+/// How requests have ended, so far; forked children read the same.
+#[derive(Debug)]
+pub(crate) struct Counters(SharedWords);
+
 impl Counters {
+    fn new() -> io::Result<Self> {
+        SharedWords::new(Counter::WaitsEnded as usize + 1).map(Self)
+    }
+
+    /// Whoever knows of an end knows of the accept before it, too.
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize].load(Ordering::Acquire)
+    }
+
+    fn count(&self, counter: Counter) {
+        self.0[counter as usize].fetch_add(1, Ordering::Release);
+    }
+
     pub(crate) fn accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.count(Counter::Accepted);
     }
 
     pub(crate) fn waits_ended(&self, count: usize) {
-        self.waits_ended.fetch_add(count as u64, Ordering::Relaxed);
+        self.0[Counter::WaitsEnded as usize].fetch_add(count as u64, Ordering::Release);
     }
 
     pub(crate) fn ended(&self, end: End) {
         if end == End::Detached {
-            self.detached.fetch_add(1, Ordering::Relaxed);
+            self.count(Counter::Detached);
         }
-        let counter = match end {
-            End::Detached | End::HandlerClosed | End::PeerClosed => &self.finished,
-            End::Drained | End::IdleTimeout | End::Shed => &self.idle_closed,
-            End::Forced => &self.forced,
-            End::Refused => &self.refused,
-            End::Failed | End::Panicked | End::TimedOut => &self.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.count(match end {
+            End::Detached | End::HandlerClosed | End::PeerClosed => Counter::Finished,
+            End::Drained | End::IdleTimeout | End::Shed => Counter::IdleClosed,
+            End::Forced => Counter::Forced,
+            End::Refused => Counter::Refused,
+            End::Failed | End::Panicked | End::TimedOut => Counter::Failed,
+        });
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::engine::core::Core;
+use crate::engine::core::Counter;
 
-/// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats).
+/// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats). A child of the dispatch `Fork` sees
+/// those of the whole server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -39,21 +42,28 @@ pub struct Counts {
 
 impl Counts {
     pub(crate) fn of(core: &Core) -> Self {
-        let counters = &core.counters;
-        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let get = |counter| core.counters.get(counter);
+        let (finished, detached, idle_closed) =
+            (get(Counter::Finished), get(Counter::Detached), get(Counter::IdleClosed));
+        let (forced, refused, failed) = (get(Counter::Forced), get(Counter::Refused), get(Counter::Failed));
+        // Last, so that it is not less than the ends.
+        let accepted = get(Counter::Accepted);
+        let open = accepted.saturating_sub(finished + idle_closed + forced + refused + failed);
+        let active = usize::try_from(open).unwrap_or(usize::MAX);
+        let thread_count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         Self {
-            accepted: get(&counters.accepted),
-            active: core.permits.in_use(),
-            finished: get(&counters.finished),
-            detached: get(&counters.detached),
-            idle_closed: get(&counters.idle_closed),
-            forced: get(&counters.forced),
-            refused: get(&counters.refused),
-            failed: get(&counters.failed),
-            waits_ended: get(&counters.waits_ended),
-            threads: core.threads.live.load(Ordering::Relaxed),
-            threads_waiting: core.threads.waiting.load(Ordering::Relaxed),
-            threads_spare: core.threads.spare.load(Ordering::Relaxed),
+            accepted,
+            active,
+            finished,
+            detached,
+            idle_closed,
+            forced,
+            refused,
+            failed,
+            waits_ended: get(Counter::WaitsEnded),
+            threads: thread_count(&core.threads.live),
+            threads_waiting: thread_count(&core.threads.waiting),
+            threads_spare: thread_count(&core.threads.spare),
         }
     }
 }
@@ -90,10 +100,10 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(core: &Core, drained_in: Duration) -> Self {
-        let Counts { accepted, active: _, finished, detached, idle_closed, forced, refused, failed, .. } =
+        let Counts { accepted, active, finished, detached, idle_closed, forced, refused, failed, .. } =
             Counts::of(core);
         // What has not ended by now was abandoned; it may still end while this is written.
-        let abandoned = accepted.saturating_sub(finished + idle_closed + forced + refused + failed);
+        let abandoned = active as u64;
         Self {
             accepted,
             finished,
