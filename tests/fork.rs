@@ -65,7 +65,7 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 13] = [
+        let cases: [(&str, fn()); 14] = [
             ("tcp", tcp),
             ("unix_stream", unix_stream),
             ("udp", udp),
