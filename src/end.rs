@@ -38,6 +38,30 @@ pub enum End {
 }
 
 impl End {
+    /// In the order of their numbers.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Detached,
+        Self::Drained,
+        Self::Failed,
+        Self::Forced,
+        Self::HandlerClosed,
+        Self::IdleTimeout,
+        Self::Panicked,
+        Self::PeerClosed,
+        Self::Refused,
+        Self::Shed,
+        Self::TimedOut,
+    ];
+
+    /// A number that stands for it in this process and its children.
+    pub(crate) fn number(self) -> u64 {
+        self as u64
+    }
+
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
     /// Its word in fields, labels and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -34,6 +34,7 @@ mod linux {
     use crate::common::receive;
     use nix::sys::socket::sockopt::Ipv4RecvErr;
     use socketserver::Builder;
+    use socketserver::End;
     use socketserver::Event;
     use socketserver::Flow;
     use socketserver::Fork;
@@ -72,6 +73,7 @@ mod linux {
             ("unix_datagram", unix_datagram),
             ("errors_that_an_adopted_socket_queues", errors_that_an_adopted_socket_queues),
             ("ends_are_told", ends_are_told),
+            ("requests_are_accounted_for_as_without_forks", requests_are_accounted_for_as_without_forks),
             ("memory_is_the_childs_own", memory_is_the_childs_own),
             ("a_child_sees_the_counters_of_its_server", a_child_sees_the_counters_of_its_server),
             ("descriptors_of_a_child", descriptors_of_a_child),
@@ -252,6 +254,67 @@ mod linux {
         assert_eq!(pids.len(), lines.len());
         assert_eq!(read_line(&clients[0]), "done");
         assert_eq!(read_line(&clients[1]), "done");
+    }
+
+    /// Ends as its client's lines say.
+    #[derive(Clone, Copy)]
+    struct Obedient;
+
+    impl Handler<Stream<TcpStream>> for Obedient {
+        fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+            let mut line = String::new();
+            request.read_line(&mut line)?;
+            match line.trim() {
+                "close" => return Ok(Flow::Close),
+                "detach" => return Ok(Flow::Detach),
+                "error" => return Err("on purpose".into()),
+                "panic" => std::panic::resume_unwind(Box::new("on purpose")),
+                _ => request.write_all(line.as_bytes())?,
+            }
+            Ok(Flow::Continue)
+        }
+    }
+
+    /// What is told of the end of a connection whose client sends this, and no more.
+    macro_rules! account {
+        ($dispatch:ty, $sent:expr) => {{
+            let (stop, account) = (Rc::<OnceCell<StopHandle>>::default(), Rc::<OnceCell<_>>::default());
+            let (stopper, told) = (Rc::clone(&stop), Rc::clone(&account));
+            let server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Obedient)
+                .idle_timeout(Duration::from_millis(50))
+                .read_timeout(Duration::from_millis(50))
+                .observed(move |event: &Event<'_>| {
+                    if let Event::Stop { end, calls, transferred, .. } = event {
+                        told.set((*end, *calls, *transferred)).expect("one end");
+                        stopper.get().expect("set").shutdown();
+                    }
+                })
+                .listen();
+            stop.set(server.stop_handle()).expect("once");
+            let mut client = connect(server.local_addr());
+            client.write_all($sent).expect("send");
+            server.serve_forever();
+            *account.get().expect("told")
+        }};
+    }
+
+    fn requests_are_accounted_for_as_without_forks() {
+        let lines = ["", "one\ntwo\n", "one\nclose\n", "error\n", "one\npanic\n", "one\nhalf a li", "one\ndetach\n"];
+        let ends = lines.map(|sent| {
+            let account = account!(Fork, sent.as_bytes());
+            assert_eq!(account, account!(socketserver::Sync, sent.as_bytes()), "{sent:?}");
+            account.0
+        });
+        let expected = [
+            End::IdleTimeout,
+            End::IdleTimeout,
+            End::HandlerClosed,
+            End::Failed,
+            End::Panicked,
+            End::TimedOut,
+            End::Detached,
+        ];
+        assert_eq!(ends, expected);
     }
 
     fn memory_is_the_childs_own() {

@@ -164,7 +164,7 @@ mod linux {
         assert_eq!(told.as_deref(), Some(error));
         assert_eq!(ended.seen.child_exits().len(), 1);
         assert_eq!((ended.seen.child_exits()[0].1, ended.seen.child_exits()[0].2), (Some(1), None));
-        assert_eq!((ended.accepted, ended.failed), (1, 1), "{ended}");
+        assert_eq!((ended.accepted, ended.failed, ended.seen.ended(End::TimedOut)), (1, 1, 1), "{ended}");
     }
 
     fn echo_whole_line(request: &mut Connection) -> HandlerResult {
@@ -182,7 +182,8 @@ mod linux {
         let (told, ended) = serve::<Tcp>(builder(echo_line).idle_timeout(SHORT), &Client::Sends(b""));
         assert_eq!(told, None);
         // To be idle is no failure of the child.
-        assert_eq!((ended.accepted, ended.finished), (1, 1), "{ended}");
+        assert_eq!((ended.seen.child_exits()[0].1, ended.seen.child_exits()[0].2), (Some(0), None));
+        assert_eq!((ended.accepted, ended.idle_closed, ended.seen.ended(End::IdleTimeout)), (1, 1, 1), "{ended}");
     }
 
     fn a_read() {

@@ -1,5 +1,7 @@
 //! A process for each request.
 
+mod outcomes;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -9,6 +11,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use self::outcomes::Outcomes;
+use self::outcomes::Place;
 use super::Dispatch;
 use super::Process;
 use super::Rejected;
@@ -17,6 +21,7 @@ use super::StartError;
 use super::Task;
 use crate::end::End;
 use crate::engine::serve_loop::Ready;
+use crate::engine::task::Outcome;
 use crate::engine::task::Report;
 use crate::engine::task::Source;
 use crate::engine::task::Worker;
@@ -38,7 +43,8 @@ use crate::sys::signal::Signal;
 /// beside each fork: a request for which there would be two is refused. A child has neither the
 /// listener (of a stream transport) nor the connections of others, keeps its changes of memory to itself, and exits
 /// with 0 if its request ended well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given.
-/// `handle_error` and the other hooks of the request run in the child.
+/// `handle_error` and the other hooks of the request run in the child, which tells the server how its request ended;
+/// of a child that has crashed, executed another program or exited by itself its exit code decides.
 ///
 /// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken.
 /// So that the system keeps their exit codes, a SIGCHLD that is ignored, as a program may have been started, is set to
@@ -63,8 +69,10 @@ impl Default for Fork {
     }
 }
 
-/// What the child of this process exits with; negative until it is set.
-static EXIT_CODE: AtomicI32 = AtomicI32::new(-1);
+/// What this process exits with, if it is a child; `UNSET` until that is set.
+static EXIT_CODE: AtomicI32 = AtomicI32::new(UNSET);
+
+const UNSET: i32 = -1;
 
 impl Fork {
     /// At most so many children at a time. Default 40.
@@ -79,9 +87,7 @@ impl Fork {
     ///
     /// The builder's [`total_timeout`](crate::Builder::total_timeout) is watched by the child itself: it ends waits,
     /// and with an error that `handle_error` and `finish` are told of, but not a handler that computes or that has
-    /// executed another program. The server counts both as failed; in [`Event::Stop`] the end of a child that was
-    /// killed here is [`TimedOut`](End::TimedOut), of one that has given up itself (exit code 1)
-    /// [`Failed`](End::Failed).
+    /// executed another program. The end of both is [`TimedOut`](End::TimedOut).
     #[must_use]
     pub fn child_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.child_timeout = timeout.into();
@@ -120,6 +126,7 @@ impl Dispatch for Fork {
 /// request stays in the box that it was accepted in, and the table holds no more than its place.
 pub struct Running<J> {
     children: HashMap<u32, Child<J>>,
+    outcomes: Outcomes,
     idle: Signal,
     ready: Vec<Ready<J>>,
 }
@@ -127,6 +134,7 @@ pub struct Running<J> {
 /// A request, and the child that serves it.
 struct Child<J> {
     process: ChildProcess,
+    place: Option<Place>,
     job: Box<J>,
     until: Option<Instant>,
 }
@@ -147,8 +155,10 @@ impl<J: Task> Process<J> for Fork {
             // A connection that is accepted waits for no other's fork: a child would inherit it.
             acceptor.burst = 1;
         }
-        let idle = Signal::new().map_err(|source| StartError::Start { dispatch: Self::NAME, source })?;
-        Ok(Running { children: HashMap::new(), idle, ready: Vec::new() })
+        let failed = |source| StartError::Start { dispatch: Self::NAME, source };
+        let outcomes = Outcomes::new(serve_loop.reporter.core().permits.limit()).map_err(failed)?;
+        let idle = Signal::new().map_err(failed)?;
+        Ok(Running { children: HashMap::new(), outcomes, idle, ready: Vec::new() })
     }
 
     fn process_request(
@@ -199,7 +209,7 @@ impl<J: Task> Process<J> for Fork {
         for hard in [None, Some(false), Some(true)] {
             for child in running.children.values_mut() {
                 // Whatever it exits with from here on: it was still busy at the deadline.
-                child.job.ended_elsewhere(End::Forced);
+                child.job.ended_elsewhere(End::Forced, None);
                 if let Some(hard) = hard {
                     // One that has just ended needs no signal.
                     let _ = child.process.kill(hard);
@@ -223,19 +233,24 @@ impl<J: Task> Running<J> {
         let source = serve_loop.acceptor.as_ref().map(|acceptor| &acceptor.source);
         let listener = source.filter(|source| !source.answers_itself()).map(Source::descriptor);
         let withheld: Vec<_> = listener.into_iter().chain([serve_loop.park.poller.descriptor()]).collect();
+        let place = self.outcomes.take();
+        let tell = |outcome: &Outcome| _ = place.map(|place| self.outcomes.write(place, outcome));
         let mut job = Some(job);
-        let outcome = fork(&withheld, &self.idle, || job.take().map_or(1, |job| serve_in_child(*job)));
+        let outcome = fork(&withheld, &self.idle, || job.take().map_or(1, |job| serve_in_child(*job, tell)));
         // Only the child takes it.
         let Some(mut job) = job else { return Ok(()) };
         let pid = match outcome {
             Ok(pid) => pid,
-            Err(error) => return Err(Rejected::new(*job, error.into())),
+            Err(error) => {
+                self.outcomes.give_back(place);
+                return Err(Rejected::new(*job, error.into()));
+            }
         };
         job.leave_to_child();
         let Some(mut process) = ChildProcess::new(pid) else { return Ok(()) };
         ServeLoop::watch(&serve_loop.park, &mut process, pid);
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.children.insert(pid, Child { process, job, until });
+        self.children.insert(pid, Child { process, place, job, until });
         self.set_pace(serve_loop);
         Ok(())
     }
@@ -263,14 +278,19 @@ impl<J: Task> Running<J> {
     fn collect(&mut self, pid: u32, serve_loop: &mut ServeLoop<J>) {
         let Some(child) = self.children.get(&pid) else { return };
         let Some(Exit { code, signal }) = child.process.try_wait() else { return };
-        if let Some(Child { mut process, mut job, until }) = self.children.remove(&pid) {
+        if let Some(Child { mut process, place, mut job, until }) = self.children.remove(&pid) {
             process.unwatch(&serve_loop.park.poller);
+            let outcome = place.and_then(|place| self.outcomes.read(place));
+            self.outcomes.give_back(place);
             let overdue = until.is_some_and(|until| until <= Instant::now());
-            job.ended_elsewhere(match code {
-                Some(0) => End::HandlerClosed,
-                None if overdue && signal == Some(KILL) => End::TimedOut,
+            let end = match (code, outcome) {
+                // It has gone some other way than it has told.
+                (Some(code), Some(outcome)) if (code == 0) == ends_well(outcome.end) => outcome.end,
+                (Some(0), _) => End::HandlerClosed,
+                (None, _) if overdue && signal == Some(KILL) => End::TimedOut,
                 _ => End::Failed,
-            });
+            };
+            job.ended_elsewhere(end, outcome);
             serve_loop.reporter.observe(&Event::ChildExit { pid, code, signal });
         }
         self.set_pace(serve_loop);
@@ -339,13 +359,25 @@ impl<J> Drop for Running<J> {
 }
 
 /// Serves the request in the child; what that exits with.
-fn serve_in_child<J: Task>(job: J) -> u8 {
-    let outcome = catch(|| job.run_as_child());
+fn serve_in_child<J: Task>(job: J, tell: impl FnOnce(&Outcome)) -> u8 {
+    EXIT_CODE.store(UNSET, Ordering::Relaxed);
+    let mut well = false;
+    // What the server runs for others does not panic; if it does, that is no good end.
+    let _ = catch(|| {
+        job.run_as_child(|outcome| {
+            well = ends_well(outcome.end);
+            tell(&outcome);
+        });
+    });
     let _ = catch(|| io::stdout().flush());
-    match (u8::try_from(EXIT_CODE.load(Ordering::Relaxed)), outcome) {
-        (Ok(code), _) => code,
-        (Err(_), Ok(true)) => 0,
-        (Err(_), Ok(false) | Err(_)) => 1,
+    u8::try_from(EXIT_CODE.load(Ordering::Relaxed)).unwrap_or(if well { 0 } else { 1 })
+}
+
+/// Whether a child exits with 0 for it.
+fn ends_well(end: End) -> bool {
+    match end {
+        End::Failed | End::Forced | End::Panicked | End::Shed | End::TimedOut => false,
+        End::Detached | End::Drained | End::HandlerClosed | End::IdleTimeout | End::PeerClosed | End::Refused => true,
     }
 }
 

@@ -88,17 +88,17 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn refuse(&mut self);
 
-    /// In a forked child: as [`run`](Self::run), but the parent does the accounts. True if it ended well.
+    /// In a forked child: as [`run`](Self::run), but the parent does the accounts, and `tell` is what it is told.
     #[doc(hidden)]
-    fn run_as_child(self) -> bool;
+    fn run_as_child(self, tell: impl FnOnce(Outcome));
 
     /// In the parent of a forked child: closes the connection here, and keeps what has to be accounted for.
     #[doc(hidden)]
     fn leave_to_child(&mut self);
 
-    /// How it ended where it was left to; the first word counts.
+    /// How it ended where it was left to; the first word counts. The rest of the outcome, where it is known.
     #[doc(hidden)]
-    fn ended_elsewhere(&mut self, end: End);
+    fn ended_elsewhere(&mut self, end: End, outcome: Option<Outcome>);
 
     /// As [`refuse`](Self::refuse), after these bytes.
     #[doc(hidden)]
@@ -116,6 +116,17 @@ impl<J: Task> Waits for Box<J> {
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         Task::descriptor(&**self)
     }
+}
+
+/// How a request went where it was left to.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    pub(crate) end: End,
+    /// Calls of `handle`.
+    pub(crate) calls: u64,
+    /// Bytes received and sent.
+    pub(crate) transferred: (u64, u64),
 }
 
 /// Where tasks come from.

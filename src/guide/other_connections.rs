@@ -139,4 +139,4 @@
 //! [`End::Detached`](crate::End::Detached), and the [`Report`](crate::Report) counts it among the finished and as
 //! [`detached`](crate::Report::detached). `finish` is not called, and its senders fail; what they have sent before
 //! leaves with the new owner's first write or flush. Under `Fork` it happens in the child, which ends when `detached`
-//! returns: the server sees a child that ended well.
+//! returns: until then it counts as open.

@@ -15,6 +15,7 @@ use crate::end::End;
 use crate::engine::core::guarded;
 use crate::engine::listening::Listening;
 use crate::engine::listening::Reporter;
+use crate::engine::task::Outcome;
 use crate::engine::task::Sealed;
 use crate::engine::task::Task;
 use crate::engine::task::Turn;
@@ -137,25 +138,33 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         Worker::with_local(|worker| self.close(worker));
     }
 
-    fn run_as_child(mut self) -> bool {
+    fn run_as_child(mut self, tell: impl FnOnce(Outcome)) {
         self.account.in_child = true;
         self.shared.core.session.set_in_child();
-        if self.run_here(false) == Turn::Detach {
-            self.detach();
-            return true;
+        let detaches = self.run_here(false) == Turn::Detach;
+        if !detaches {
+            self.give_connection_up();
         }
-        matches!(
-            self.account.end,
-            Some(End::HandlerClosed | End::PeerClosed | End::Drained | End::IdleTimeout | End::Refused)
-        )
+        let transferred = match &self.phase {
+            Phase::Open(request, _) => request.progress().transferred,
+            _ => self.account.transferred,
+        };
+        let end = if detaches { End::Detached } else { self.account.end.unwrap_or(End::Forced) };
+        tell(Outcome { end, calls: self.account.calls, transferred });
+        if detaches {
+            self.detach();
+        }
     }
 
     fn leave_to_child(&mut self) {
         self.phase = Phase::Over(Remains::Nothing);
     }
 
-    fn ended_elsewhere(&mut self, end: End) {
+    fn ended_elsewhere(&mut self, end: End, outcome: Option<Outcome>) {
         self.account.end.get_or_insert(end);
+        if let Some(Outcome { end: _, calls, transferred }) = outcome {
+            (self.account.calls, self.account.transferred) = (calls, transferred);
+        }
     }
 
     fn refuse_with(&mut self, farewell: &[u8]) {

@@ -14,6 +14,7 @@ use shuttle::sync::atomic::Ordering::SeqCst;
 
 use crate::end::End;
 use crate::engine::core::Core;
+use crate::engine::task::Outcome;
 use crate::engine::task::Report;
 use crate::engine::task::Sealed;
 use crate::engine::task::Source;
@@ -242,7 +243,7 @@ impl Task for Conversation {
 
     fn refuse(&mut self) {}
 
-    fn run_as_child(self) -> bool {
+    fn run_as_child(self, _: impl FnOnce(Outcome)) {
         unreachable!("nothing forks");
     }
 
@@ -250,7 +251,7 @@ impl Task for Conversation {
         unreachable!("nothing forks");
     }
 
-    fn ended_elsewhere(&mut self, _: End) {
+    fn ended_elsewhere(&mut self, _: End, _: Option<Outcome>) {
         unreachable!("nothing forks");
     }
 
