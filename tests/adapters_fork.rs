@@ -1,7 +1,7 @@
 //! What the features `tracing` and `metrics` tell of a server that forks: the parent has the accounts, the child its
 //! handler's words.
 //!
-//! Without a test harness, because this process must have one thread.
+//! In a harness without threads, because this process must have one.
 
 #[cfg(unix)]
 #[path = "common/collect.rs"]
@@ -9,23 +9,20 @@ mod collect;
 #[cfg(unix)]
 mod common;
 
-#[cfg(not(unix))]
 fn main() {
-    println!("there is no fork here\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
-}
-
-#[cfg(unix)]
-fn main() {
+    #[cfg(unix)]
     unix::main();
 }
 
 #[cfg(unix)]
 mod unix {
+    use crate::cases;
     use crate::collect::collect;
     use crate::collect::metrics_of;
     use crate::collect::said_of;
     use crate::collect::spans_of;
     use crate::common::Listen;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::read_rest;
     use socketserver::Event;
@@ -40,6 +37,10 @@ mod unix {
     use std::rc::Rc;
 
     pub(crate) fn main() {
+        cases::run(cases![the_parent_has_the_accounts_and_the_child_its_words])
+    }
+
+    fn the_parent_has_the_accounts_and_the_child_its_words() {
         collect();
         let stop: Rc<OnceCell<StopHandle>> = Rc::default();
         let exits = std::cell::Cell::new(0);
@@ -98,6 +99,5 @@ mod unix {
             assert_eq!(metrics.get(metric), Some(&value), "{metric}");
         }
         assert_eq!(metrics.get("socketserver_open"), None);
-        println!("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
     }
 }

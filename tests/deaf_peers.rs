@@ -1,18 +1,13 @@
 //! Peers that do not read their replies take nothing from the others: the server does not wait for them, uses no
 //! processor time for them, and stops when it is told to, under every dispatch.
 //!
-//! Without a test harness: the server is this very program, started again, because `Fork` must have one thread.
+//! The server is this very program, started again, because `Fork` must have one thread.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; how long a peer's queue is, is known of Linux only");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
@@ -20,6 +15,7 @@ fn main() {
 mod linux {
     use crate::common::PATIENCE;
     use crate::common::TempDir;
+    use crate::common::cases;
     use crate::common::connect_unix_datagram;
     use crate::common::example::Example;
     use crate::common::processor_time_with_children;
@@ -62,8 +58,7 @@ mod linux {
     const LOOK: Duration = Duration::from_millis(500);
 
     pub(crate) fn main() {
-        let arguments: Vec<String> = std::env::args().skip_while(|argument| argument != "--serve").skip(1).collect();
-        if let [dispatch, path] = arguments.as_slice() {
+        if let Some([dispatch, path]) = cases::started_again("--serve").as_deref() {
             return match dispatch.as_str() {
                 "sync" => serve::<Sync>(path),
                 "threads" => serve::<ThreadPerRequest>(path),
@@ -72,14 +67,15 @@ mod linux {
                 other => panic!("--serve {other}"),
             };
         }
-        for attack in &ATTACKS {
-            for dispatch in DISPATCHES {
-                withstands(attack, dispatch);
-            }
-        }
-        DISPATCHES.iter().for_each(|dispatch| a_full_send_buffer_concerns_replies_alone(dispatch));
-        let passed = (ATTACKS.len() + 1) * DISPATCHES.len();
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        let of_each = DISPATCHES.into_iter().flat_map(|dispatch| {
+            let attacks = ATTACKS.iter();
+            let attacks = attacks.map(move |attack| {
+                cases::case(format!("{}::{dispatch}", attack.name), || withstands(attack, dispatch))
+            });
+            let name = format!("a_full_send_buffer_concerns_replies_alone::{dispatch}");
+            attacks.chain([cases::case(name, || a_full_send_buffer_concerns_replies_alone(dispatch))])
+        });
+        cases::run(of_each.collect())
     }
 
     type Answer = fn(&mut Datagram<UnixAddress>) -> HandlerResult;
@@ -181,7 +177,7 @@ mod linux {
         let report = said.lines().last().unwrap_or_default();
         assert!(report.starts_with(&format!("{accepted} accepted: {finished} finished, ")), "{said}");
         assert!(report.contains(&format!(", 0 refused, {lost} failed; ")), "{said}");
-        println!("test {name}::{dispatch} ... ok, {used:?}, stopped in {took:?}");
+        println!("{used:?} used, stopped in {took:?}");
     }
 
     /// The queue of a peer that is connected to the server has no end but the server's send buffer, which is full then
@@ -213,7 +209,7 @@ mod linux {
         let report = said.lines().last().unwrap_or_default();
         assert!(report.starts_with(&format!("{} accepted: ", messages + sent + 1)), "under {dispatch}: {said}");
         assert!(report.contains(&format!(", 0 refused, {lost} failed; ")), "under {dispatch}: {said}");
-        println!("test a_full_send_buffer::{dispatch} ... ok, {lost} lost, {used:?}, stopped in {took:?}");
+        println!("{lost} lost, {used:?} used, stopped in {took:?}");
     }
 
     fn start(dispatch: &str, path: &Path) -> Example {

@@ -1,28 +1,25 @@
 //! Clients at their worst, under every dispatch: the server answers the next one, and nothing is left over.
 //!
-//! Without a test harness, because descriptors and threads of the whole process are counted.
+//! In a harness without threads, because descriptors and threads of the whole process are counted.
 
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; the figures are read from /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use crate::common::Ended;
+    use crate::common::Held;
     use crate::common::PATIENCE;
     use crate::common::Recorder;
     use crate::common::Running;
     use crate::common::Start;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::descriptors;
     use crate::common::read_line;
@@ -82,10 +79,10 @@ mod linux {
         }
     }
 
-    type Case = (&'static str, fn(&Target<'_>));
+    type Fault = (&'static str, fn(&Target<'_>));
     type Serve = fn() -> Running<Tcp>;
 
-    const CASES: [Case; 9] = [
+    const FAULTS: [Fault; 9] = [
         ("reset_in_the_backlog", |target| {
             for _ in 0..50 {
                 reset(connect(target.address));
@@ -173,25 +170,21 @@ mod linux {
         becomes("threads", &1, threads);
     }
 
-    fn matrix(name: &str, serve: Serve) -> usize {
+    fn goes_on(serve: Serve, fault: fn(&Target<'_>)) {
         wait_for_quiet();
-        let quiet = (descriptors(), threads());
-        for (case, run) in CASES {
-            let server = serve();
-            let target = Target { address: server.local_addr(), seen: &server.seen };
-            run(&target);
-            target.still_serves();
-            target.rests();
-            let report = server.stop();
-            assert_eq!((report.forced, report.refused), (0, 0), "{case}: {report}");
-            becomes(case, &quiet, || (descriptors(), threads()));
-            println!("test {name}::{case} ... ok");
-        }
-        CASES.len()
+        let quiet = Held::now();
+        let server = serve();
+        let target = Target { address: server.local_addr(), seen: &server.seen };
+        fault(&target);
+        target.still_serves();
+        target.rests();
+        let report = server.stop();
+        assert_eq!((report.forced, report.refused), (0, 0), "{report}");
+        becomes("descriptors and threads", &quiet, Held::now);
     }
 
     /// Runs `visits`, after some that warm everything up, and compares what is open before and after.
-    fn leaves_nothing(name: &str, serve: Serve, count: usize, visit: fn(SocketAddr)) -> Ended {
+    fn leaves_nothing(dispatch: &str, serve: Serve, count: usize, visit: fn(SocketAddr)) -> Ended {
         wait_for_quiet();
         let quiet = threads();
         let server = serve();
@@ -203,7 +196,7 @@ mod linux {
         target.rests();
         let descriptors_before = descriptors();
         // Threads that are made for requests end when there are none; what stays is the loop.
-        let threads_before = if name == "thread_per_request" { quiet + 1 } else { threads() };
+        let threads_before = if dispatch == "threads" { quiet + 1 } else { threads() };
         becomes("threads", &threads_before, threads);
         for _ in 0..count {
             visit(target.address);
@@ -214,15 +207,14 @@ mod linux {
         becomes("threads", &threads_before, threads);
         let report = server.stop();
         assert_eq!(report.accepted as usize, warm_up + count + 1, "{report}");
-        println!("test {name}::leaves_nothing_after_{count} ... ok");
         report
     }
 
     const PANICS: usize = 5_000;
     const VISITS: usize = 2_000;
 
-    fn panics(name: &str, serve: Serve) {
-        let report = leaves_nothing(name, serve, PANICS, |address| {
+    fn panics(dispatch: &str, serve: Serve) {
+        let report = leaves_nothing(dispatch, serve, PANICS, |address| {
             let mut client = connect(address);
             client.write_all(b"panic\n").expect("send");
             assert_eq!(read_rest(&client), b"");
@@ -230,8 +222,8 @@ mod linux {
         assert_eq!(report.seen.ended(End::Panicked) as usize, PANICS + 50);
     }
 
-    fn visits(name: &str, serve: Serve) {
-        leaves_nothing(name, serve, VISITS, |address| {
+    fn visits(dispatch: &str, serve: Serve) {
+        leaves_nothing(dispatch, serve, VISITS, |address| {
             assert_eq!(ask(&connect(address), "hello"), "hello");
         });
     }
@@ -258,19 +250,17 @@ mod linux {
         }));
         let dispatches: [(&str, Serve); 3] = [
             ("sync", serve!(Sync, Sync)),
-            (
-                "thread_per_request",
-                serve!(ThreadPerRequest, ThreadPerRequest::default().idle_timeout(Duration::from_millis(50))),
-            ),
+            ("threads", serve!(ThreadPerRequest, ThreadPerRequest::default().idle_timeout(Duration::from_millis(50)))),
             ("pool", serve!(Pool, Pool::new(3))),
         ];
-        let mut passed = 0;
-        for (name, serve) in dispatches {
-            passed += matrix(name, serve);
-            visits(name, serve);
-            panics(name, serve);
-            passed += 2;
-        }
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        let of_each = dispatches.into_iter().flat_map(|(dispatch, serve)| {
+            let faults = FAULTS.into_iter();
+            let faults = faults
+                .map(move |(name, fault)| cases::case(format!("{name}::{dispatch}"), move || goes_on(serve, fault)));
+            let visits = cases::case(format!("visits::{dispatch}"), move || visits(dispatch, serve));
+            let panics = cases::case(format!("panics::{dispatch}"), move || panics(dispatch, serve));
+            faults.chain([visits, panics])
+        });
+        cases::run(of_each.collect())
     }
 }

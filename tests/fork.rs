@@ -1,27 +1,24 @@
 //! A process for each request: what a child has and has not, how its end is told, and that none is left behind.
 //!
-//! Without a test harness, because this process must have one thread. Clients connect and send before the server looks:
+//! In a harness without threads, because this process must have one. Clients connect and send before the server looks:
 //! the kernel keeps what they sent.
 
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Ended;
     use crate::common::Listen;
     use crate::common::TempDir;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::children;
     use crate::common::connect;
     use crate::common::connect_udp;
@@ -66,29 +63,23 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 14] = [
-            ("tcp", tcp),
-            ("unix_stream", unix_stream),
-            ("udp", udp),
-            ("unix_datagram", unix_datagram),
-            ("errors_that_an_adopted_socket_queues", errors_that_an_adopted_socket_queues),
-            ("ends_are_told", ends_are_told),
-            ("requests_are_accounted_for_as_without_forks", requests_are_accounted_for_as_without_forks),
-            ("memory_is_the_childs_own", memory_is_the_childs_own),
-            ("a_child_sees_the_counters_of_its_server", a_child_sees_the_counters_of_its_server),
-            ("descriptors_of_a_child", descriptors_of_a_child),
-            ("children_are_limited", children_are_limited),
-            ("handle_request_waits_for_a_place", handle_request_waits_for_a_place),
-            ("children_that_take_too_long_are_killed", children_that_take_too_long_are_killed),
-            ("senders_are_refused", senders_are_refused),
-            ("a_detached_connection_stays_with_its_child", a_detached_connection_stays_with_its_child),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            tcp,
+            unix_stream,
+            udp,
+            unix_datagram,
+            errors_that_an_adopted_socket_queues,
+            ends_are_told,
+            requests_are_accounted_for_as_without_forks,
+            memory_is_the_childs_own,
+            a_child_sees_the_counters_of_its_server,
+            descriptors_of_a_child,
+            children_are_limited,
+            handle_request_waits_for_a_place,
+            children_that_take_too_long_are_killed,
+            senders_are_refused,
+            a_detached_connection_stays_with_its_child,
+        ])
     }
 
     /// Runs `case` while this process has two children of its own, one alive and one dead: their status stays theirs.
@@ -160,6 +151,9 @@ mod linux {
         assert!(!path.exists());
     }
 
+    /// For clients that do not close, because this process is also the server.
+    const SHORT: Duration = Duration::from_millis(50);
+
     /// A child's reply to a peer that is gone comes back as an error, for the parent as well, which is not kept awake.
     fn errors_that_an_adopted_socket_queues() {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
@@ -202,6 +196,7 @@ mod linux {
         let (stopper, exits) = (Rc::clone(&stop), Cell::new(0));
         let server = Builder::<Tcp, Fork, _>::new(function(handler))
             .dispatch(dispatch)
+            .linger(SHORT, usize::MAX)
             .observed(move |event: &Event<'_>| {
                 exits.set(exits.get() + usize::from(matches!(event, Event::ChildExit { .. })));
                 if exits.get() == count {
@@ -281,8 +276,9 @@ mod linux {
             let (stop, account) = (Rc::<OnceCell<StopHandle>>::default(), Rc::<OnceCell<_>>::default());
             let (stopper, told) = (Rc::clone(&stop), Rc::clone(&account));
             let server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Obedient)
-                .idle_timeout(Duration::from_millis(50))
-                .read_timeout(Duration::from_millis(50))
+                .idle_timeout(SHORT)
+                .read_timeout(SHORT)
+                .linger(SHORT, usize::MAX)
                 .observed(move |event: &Event<'_>| {
                     if let Event::Stop { end, calls, transferred, .. } = event {
                         told.set((*end, *calls, *transferred)).expect("one end");
@@ -490,6 +486,7 @@ mod linux {
     fn handle_request_waits_for_a_place() {
         let mut server = Builder::<Tcp, Fork, _>::new(function(echo_line_and_close::<TcpStream>))
             .dispatch(Fork::default().max_children(1))
+            .linger(SHORT, usize::MAX)
             .listen();
         let mut clients: Vec<TcpStream> = (0..5).map(|_| connect(server.local_addr())).collect();
         for client in &mut clients {

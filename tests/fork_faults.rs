@@ -1,26 +1,23 @@
 //! What happens to children from outside, and to the server while they live: each end is told once, no place is lost,
 //! nobody is left.
 //!
-//! Without a test harness: the server is this very program, started again, because it must have one thread.
+//! The server is this very program, started again, because it must have one thread.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::PATIENCE;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::children;
     use crate::common::connect;
     use crate::common::eventually;
@@ -61,32 +58,27 @@ mod linux {
     const DRAIN: Duration = Duration::from_millis(300);
 
     pub(crate) fn main() {
-        match std::env::args().skip_while(|argument| argument != "--serve").nth(1).as_deref() {
-            Some("plain") => return serve(Short::Nothing, DRAIN, None),
-            Some("short-of-descriptors") => return serve(Short::Descriptors, DRAIN, None),
-            Some("short-of-processes") => return serve(Short::Processes, DRAIN, None),
-            Some("short-of-time") => return serve(Short::Nothing, PATIENCE, Some(Duration::from_secs(2))),
-            Some(other) => panic!("--serve {other}"),
-            None => {}
+        if let Some(how) = cases::started_again("--serve") {
+            return match how[0].as_str() {
+                "plain" => serve(Short::Nothing, DRAIN, None),
+                "short-of-descriptors" => serve(Short::Descriptors, DRAIN, None),
+                "short-of-processes" => serve(Short::Processes, DRAIN, None),
+                "short-of-time" => serve(Short::Nothing, PATIENCE, Some(Duration::from_secs(2))),
+                other => panic!("--serve {other}"),
+            };
         }
-        let cases: [(&str, fn()); 10] = [
-            ("killed_from_outside", killed_from_outside),
-            ("crashes", crashes),
-            ("short_connections_leave_no_zombie", short_connections_leave_no_zombie),
-            ("a_killed_server_holds_no_port", a_killed_server_holds_no_port),
-            ("a_race_of_forty_has_exactly_so_many_children", a_race_of_forty_has_exactly_so_many_children),
-            ("a_fork_that_is_refused_costs_one_request", a_fork_that_is_refused_costs_one_request),
-            ("children_without_descriptors_are_collected", children_without_descriptors_are_collected),
-            ("stop_with_a_stopped_child", stop_with_a_stopped_child),
-            ("stop_while_children_end", stop_while_children_end),
-            ("a_child_that_takes_too_long_is_killed_in_a_drain", a_child_that_takes_too_long_is_killed_in_a_drain),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_faults::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            killed_from_outside,
+            crashes,
+            short_connections_leave_no_zombie,
+            a_killed_server_holds_no_port,
+            a_race_of_forty_has_exactly_so_many_children,
+            a_fork_that_is_refused_costs_one_request,
+            children_without_descriptors_are_collected,
+            stop_with_a_stopped_child,
+            stop_while_children_end,
+            a_child_that_takes_too_long_is_killed_in_a_drain,
+        ])
     }
 
     /// Answers with its process ID, and then with what comes, unless it says to end otherwise.

@@ -1,25 +1,22 @@
 //! Signals that reach a server that forks with its whole process group, as those of a terminal do: the server decides
 //! what they mean, and its children do not die of them.
 //!
-//! Without a test harness: the server is this very program, started again, because it must have one thread.
+//! The server is this very program, started again, because it must have one thread.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::children;
     use crate::common::connect;
     use crate::common::eventually;
@@ -43,27 +40,18 @@ mod linux {
     use std::sync::atomic::AtomicBool;
 
     pub(crate) fn main() {
-        match std::env::args().skip_while(|argument| argument != "--serve").nth(1).as_deref() {
-            Some("with-handlers") => return serve(true),
-            Some("without-handlers") => return serve(false),
-            Some(other) => panic!("--serve {other}"),
-            None => {}
+        if let Some(how) = cases::started_again("--serve") {
+            return serve(how == ["with-handlers"]);
         }
-        let cases: [(&str, fn()); 7] = [
-            ("an_interrupt_drains", an_interrupt_drains),
-            ("an_interrupt_without_a_handler_ends_all", an_interrupt_without_a_handler_ends_all),
-            ("what_the_server_handles_is_none_of_its_childrens", what_the_server_handles_is_none_of_its_childrens),
-            ("what_the_server_ignores_its_children_ignore", what_the_server_ignores_its_children_ignore),
-            ("exits_are_known_where_they_were_ignored", exits_are_known_where_they_were_ignored),
-            ("a_termination_ends_children", a_termination_ends_children),
-            ("a_handler_of_the_server_does_not_run_in_a_child", a_handler_of_the_server_does_not_run_in_a_child),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_signals::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            an_interrupt_drains,
+            an_interrupt_without_a_handler_ends_all,
+            what_the_server_handles_is_none_of_its_childrens,
+            what_the_server_ignores_its_children_ignore,
+            exits_are_known_where_they_were_ignored,
+            a_termination_ends_children,
+            a_handler_of_the_server_does_not_run_in_a_child,
+        ])
     }
 
     /// The server: each child answers line by line inside one call, with `handled` where a handler of the server's has

@@ -1,25 +1,22 @@
 //! A server that forks, stopped: whatever its child is doing, it returns in time, reports it, and leaves no process.
 //!
-//! Without a test harness, because this process must have one thread.
+//! In a harness without threads, because this process must have one.
 
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Ended;
     use crate::common::Listen;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::children;
     use crate::common::connect;
     use crate::common::echo::echo_line;
@@ -40,20 +37,14 @@ mod linux {
     use std::time::Instant;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 6] = [
-            ("stop_with_an_idle_child", stop_with_an_idle_child),
-            ("stop_with_a_reading_child", stop_with_a_reading_child),
-            ("stop_with_a_computing_child", stop_with_a_computing_child),
-            ("stop_with_a_stubborn_child", stop_with_a_stubborn_child),
-            ("many_short_connections", many_short_connections),
-            ("an_idle_child_of_an_example", an_idle_child_of_an_example),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_stop::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            stop_with_an_idle_child,
+            stop_with_a_reading_child,
+            stop_with_a_computing_child,
+            stop_with_a_stubborn_child,
+            many_short_connections,
+            an_idle_child_of_an_example,
+        ])
     }
 
     /// How a child has ended.

@@ -1,27 +1,23 @@
 //! What a handler does with its server's stop handle reaches the whole server, also where the handler runs in a child.
 //!
-//! Without a test harness, because this process must have one thread.
+//! In a harness without threads, because this process must have one.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Ended;
     use crate::common::Listen;
     use crate::common::PATIENCE;
     use crate::common::ask;
-    use crate::common::children;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::read_line;
     use crate::common::read_rest;
@@ -48,23 +44,17 @@ mod linux {
     use std::time::Duration;
 
     pub(crate) fn main() {
-        let cases: [(&str, fn()); 9] = [
-            ("shutdown_ends_the_server", shutdown_ends_the_server),
-            ("shutdown_ends_idle_siblings", shutdown_ends_idle_siblings),
-            ("shutdown_within_brings_its_deadline", shutdown_within_brings_its_deadline),
-            ("shutdown_now_waits_for_no_sibling", shutdown_now_waits_for_no_sibling),
-            ("a_second_stop_shortens_the_first", a_second_stop_shortens_the_first),
-            ("pause_and_resume", pause_and_resume),
-            ("handle_request_says_so", handle_request_says_so),
-            ("a_stop_of_the_parent_reaches_the_child", a_stop_of_the_parent_reaches_the_child),
-            ("a_panic_stops_the_server_and_is_its_error", a_panic_stops_the_server_and_is_its_error),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_stopped_by_a_child::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            shutdown_ends_the_server,
+            shutdown_ends_idle_siblings,
+            shutdown_within_brings_its_deadline,
+            shutdown_now_waits_for_no_sibling,
+            a_second_stop_shortens_the_first,
+            pause_and_resume,
+            handle_request_says_so,
+            a_stop_of_the_parent_reaches_the_child,
+            a_panic_stops_the_server_and_is_its_error,
+        ])
     }
 
     type Connection = Stream<TcpStream>;

@@ -1,28 +1,24 @@
 //! A process with a second thread forks no child, whenever that thread was started, and whether or not /proc is there to
 //! count it.
 //!
-//! Without a test harness, because this process must have one thread until a test starts another.
+//! In a harness without threads, because this process must have one until a test starts another.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Listen;
     use crate::common::Log;
     use crate::common::TempDir;
     use crate::common::ask;
-    use crate::common::children;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::echo::echo_line_and_close;
     use crate::common::read_rest;
@@ -47,21 +43,15 @@ mod linux {
     use std::thread::JoinHandle;
 
     pub(crate) fn main() {
-        if let Some(folder) = std::env::args().skip_while(|argument| argument != "--without-proc").nth(1) {
-            return without_proc_in(&folder);
+        if let Some(folder) = cases::started_again("--without-proc") {
+            return without_proc_in(&folder[0]);
         }
-        let cases: [(&str, fn()); 4] = [
-            ("from_the_beginning", from_the_beginning),
-            ("between_two_requests", between_two_requests),
-            ("from_a_hook", from_a_hook),
-            ("without_proc", without_proc),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_threads::{name} ... ok");
+        if cases::started_again("--serve").is_some() {
+            return serve();
         }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        let mut cases = cases![from_the_beginning, between_two_requests, from_a_hook, without_proc];
+        cases.push(cases::needs("strace", cases::case("in_a_sandbox", in_a_sandbox)));
+        cases::run(cases)
     }
 
     /// A second thread, until it is dropped.
@@ -158,6 +148,37 @@ mod linux {
         assert_eq!((report.accepted, report.refused), (1, 1), "{report}");
         tells_of_two_threads(&told);
         drop(second.take());
+    }
+
+    /// Says whether it can serve.
+    fn serve() {
+        let server = ForkingTcpServer::builder_fn(echo_line_and_close).bind("127.0.0.1:0").expect("bind");
+        server.stop_handle().shutdown();
+        match server.serve_forever() {
+            Ok(_) => println!("served"),
+            Err(error) => println!("{error}"),
+        }
+    }
+
+    /// What it says where these system calls fail.
+    fn serve_with(faults: &[&str]) -> String {
+        let program = std::env::current_exe().expect("current_exe");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null"]);
+        for fault in faults {
+            command.args(["-e", &format!("inject={fault}")]);
+        }
+        let outcome = command.arg(program).arg("--serve").output().expect("strace");
+        assert!(outcome.status.success(), "{outcome:?}");
+        String::from_utf8(outcome.stdout).expect("UTF-8")
+    }
+
+    fn in_a_sandbox() {
+        assert_eq!(serve_with(&["unshare:error=EPERM"]), "served\n", "/proc tells");
+        assert_eq!(serve_with(&["getdents64:error=EIO"]), "served\n", "nothing is read");
+        let said = serve_with(&["unshare:error=EPERM", "getdents64:error=EIO"]);
+        let expected = "cannot fork: how many threads this process has cannot be found out (/proc/self/task: ";
+        assert!(said.starts_with(expected) && said.contains("; mount /proc, or use"), "{said}");
     }
 
     fn without_proc() {

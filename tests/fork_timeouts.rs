@@ -1,27 +1,23 @@
 //! The timeouts hold in the child of a server that forks, and its parent counts what they ended.
 //!
-//! Without a test harness, because this process must have one thread. Clients that have to do something meanwhile are
+//! In a harness without threads, because this process must have one. Clients that have to do something meanwhile are
 //! processes: this very program, started again.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; children are looked at in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Ended;
     use crate::common::Knocking;
     use crate::common::Listen;
-    use crate::common::children;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::drip;
     use crate::common::echo::echo_line;
@@ -64,31 +60,25 @@ mod linux {
     type Server<T = Tcp> = Builder<T, Fork, Function<Handle>>;
 
     pub(crate) fn main() {
-        if let Some(address) = std::env::args().skip_while(|argument| argument != "--drip").nth(1) {
-            drip(&connect(address.parse().expect("an address")));
+        if let Some(address) = cases::started_again("--drip") {
+            drip(&connect(address[0].parse().expect("an address")));
             return;
         }
-        let cases: [(&str, fn()); 13] = [
-            ("a_silent_client", a_silent_client),
-            ("a_read", a_read),
-            ("a_message_that_waits", a_message_that_waits),
-            ("a_write", a_write),
-            ("output_that_waits", output_that_waits),
-            ("a_handshake", a_handshake),
-            ("the_whole_request_idle", the_whole_request_idle),
-            ("the_whole_request_in_a_read", the_whole_request_in_a_read),
-            ("the_whole_request_in_a_write", the_whole_request_in_a_write),
-            ("a_rate_in_a_read", a_rate_in_a_read),
-            ("a_rate_in_a_message_that_waits", a_rate_in_a_message_that_waits),
-            ("a_computing_child", a_computing_child),
-            ("handle_request", handle_request),
-        ];
-        for (name, case) in cases {
-            case();
-            assert_eq!(children(std::process::id()), [], "{name} has left children");
-            println!("test fork_timeouts::{name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            a_silent_client,
+            a_read,
+            a_message_that_waits,
+            a_write,
+            output_that_waits,
+            a_handshake,
+            the_whole_request_idle,
+            the_whole_request_in_a_read,
+            the_whole_request_in_a_write,
+            a_rate_in_a_read,
+            a_rate_in_a_message_that_waits,
+            a_computing_child,
+            handle_request,
+        ])
     }
 
     fn builder<T: Bind<Request = Connection>>(handle: Handle) -> Server<T> {

@@ -3,19 +3,16 @@
 #[cfg(unix)]
 mod common;
 
-#[cfg(unix)]
 fn main() {
+    #[cfg(unix)]
     unix::main();
-}
-
-#[cfg(not(unix))]
-fn main() {
-    println!("there is no fork here\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }
 
 #[cfg(unix)]
 mod unix {
+    use crate::cases;
     use crate::common::Listen;
+    use crate::common::cases;
     use socketserver::Event;
     use socketserver::Flow;
     use socketserver::ForkingTcpServer;
@@ -35,17 +32,10 @@ mod unix {
     const WAKEUPS_PER_VISIT: u64 = 6;
 
     pub(super) fn main() {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        if let [first, address] = arguments.as_slice()
-            && first == "be-the-client"
-        {
-            return client(address);
+        if let Some(address) = cases::started_again("--be-the-client") {
+            return client(&address[0]);
         }
-        if arguments.iter().any(|argument| argument == "--ignored" || argument == "--list") {
-            return;
-        }
-        an_ended_child_wakes_its_server_once();
-        println!("\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        cases::run(cases![an_ended_child_wakes_its_server_once])
     }
 
     fn an_ended_child_wakes_its_server_once() {
@@ -77,7 +67,7 @@ mod unix {
         stop.set(server.stop_handle()).unwrap();
         let address = server.local_addr().to_string();
         let program = std::env::current_exe().unwrap();
-        let mut client = Command::new(program).args(["be-the-client", &address]).spawn().unwrap();
+        let mut client = Command::new(program).args(["--be-the-client", &address]).spawn().unwrap();
         let report = server.serve_forever();
         assert!(client.wait().unwrap().success(), "the client says what was wrong");
         assert_eq!(report.accepted, VISITS + 1);

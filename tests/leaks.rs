@@ -6,6 +6,8 @@ mod common;
 
 use common::Held;
 use common::Start;
+use common::cases;
+use common::cases::Trial;
 use common::echo::Echo;
 use common::echo::scenario;
 use socketserver::Pool;
@@ -19,11 +21,12 @@ use socketserver::UnixDatagram;
 use socketserver::UnixStream;
 
 /// A thread that has been joined is listed until the kernel has taken it down: what stays, stays.
-fn check(name: &str, test: fn()) {
-    let before = Held::now();
-    test();
-    common::eventually(&format!("{name}: as before: {before:?}"), || Held::now() == before);
-    println!("test {name} ... ok");
+fn leaves_nothing(name: &str, test: fn()) -> Trial {
+    cases::case(name, move || {
+        let before = Held::now();
+        test();
+        common::becomes("descriptors and threads", &before, Held::now);
+    })
 }
 
 fn bound_and_dropped() {
@@ -65,14 +68,10 @@ fn stopped_with_open_connections() {
     assert_eq!((report.accepted, report.idle_closed), (50, 50), "{report}");
 }
 
-macro_rules! checks {
-    ($($name:ident: $test:expr;)+) => {{
-        let checks: &[(&str, fn())] = &[$((stringify!($name), $test)),+];
-        for (name, test) in checks {
-            check(name, *test);
-        }
-        checks.len()
-    }};
+macro_rules! leave_nothing {
+    ($($name:ident: $test:expr;)+) => {
+        vec![$(leaves_nothing(stringify!($name), $test)),+]
+    };
 }
 
 fn main() {
@@ -80,7 +79,7 @@ fn main() {
     // first count.
     scenario::<Tcp, Pool, _>(Pool::default(), |_: &_| Echo);
     common::eventually("one thread", || Held::now().threads == 1);
-    let passed = checks! {
+    cases::run(leave_nothing! {
         tcp_sync: || scenario::<Tcp, _, _>(Sync, |_: &_| Echo);
         tcp_threads: || scenario::<Tcp, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
         tcp_pool: || scenario::<Tcp, _, _>(Pool::default(), |_: &_| Echo);
@@ -97,6 +96,5 @@ fn main() {
         a_thousand_binds_that_fail: a_thousand_binds_that_fail;
         dropped_while_it_serves: dropped_while_it_serves;
         stopped_with_open_connections: stopped_with_open_connections;
-    };
-    println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+    })
 }

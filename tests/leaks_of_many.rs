@@ -1,27 +1,24 @@
 //! Ten thousand connections and a hundred thousand panics (a fifth of them without optimization) leave descriptors,
 //! threads and memory where they were.
 //!
-//! Without a test harness, because descriptors, threads and memory of the whole process are counted.
+//! In a harness without threads, because descriptors, threads and memory of the whole process are counted.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; the figures are read from /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Held;
     use crate::common::TempDir;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::children;
     use crate::common::connect;
     use crate::common::connect_unix;
@@ -43,7 +40,6 @@ mod linux {
     use std::io::Write;
     use std::os::unix::net;
     use std::path::Path;
-    use std::time::Instant;
 
     const CONNECTIONS: usize = 10_000;
     const PANICS: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
@@ -62,28 +58,34 @@ mod linux {
                 usual(info);
             }
         }));
-        let dir = TempDir::new();
-        let path = dir.join("server.sock");
-        type Serve = fn(&Path) -> BackgroundServer<UnixAddress>;
         let dispatches: [(&str, Serve); 3] = [
             ("sync", |path| serve!(Sync, path)),
-            ("thread_per_request", |path| serve!(ThreadPerRequest, path)),
+            ("threads", |path| serve!(ThreadPerRequest, path)),
             ("pool", |path| serve!(Pool, path)),
         ];
-        let mut passed = 0;
-        for (name, serve) in dispatches {
-            leaves_nothing(name, "connections", CONNECTIONS, serve(&path), || {
-                assert_eq!(ask(connect_unix(&path), "hello"), "hello");
-            });
-            leaves_nothing(name, "panics", PANICS, serve(&path), || {
-                let mut client = connect_unix(&path);
-                client.write_all(b"panic\n").expect("send");
-                assert_eq!(read_rest(client), b"");
-            });
-            passed += 2;
-        }
-        a_server_that_forks();
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", passed + 1);
+        let of_each = dispatches.into_iter().flat_map(|(dispatch, serve)| {
+            [
+                cases::case(format!("connections::{dispatch}"), move || connections(dispatch, serve)),
+                cases::case(format!("panics::{dispatch}"), move || panics(dispatch, serve)),
+            ]
+        });
+        cases::run(of_each.chain(cases![a_server_that_forks]).collect())
+    }
+
+    type Serve = fn(&Path) -> BackgroundServer<UnixAddress>;
+
+    fn connections(dispatch: &str, serve: Serve) {
+        leaves_nothing(dispatch, CONNECTIONS, serve, |path| {
+            assert_eq!(ask(connect_unix(path), "hello"), "hello");
+        });
+    }
+
+    fn panics(dispatch: &str, serve: Serve) {
+        leaves_nothing(dispatch, PANICS, serve, |path| {
+            let mut client = connect_unix(path);
+            client.write_all(b"panic\n").expect("send");
+            assert_eq!(read_rest(client), b"");
+        });
     }
 
     fn answer(request: &mut Stream<net::UnixStream>) -> HandlerResult {
@@ -114,21 +116,18 @@ mod linux {
         line.split_whitespace().nth(1).and_then(|kibibytes| kibibytes.parse::<u64>().ok()).expect("a number") << 10
     }
 
-    fn leaves_nothing(
-        dispatch: &str,
-        what: &str,
-        count: usize,
-        server: BackgroundServer<UnixAddress>,
-        visit: impl Fn(),
-    ) {
+    fn leaves_nothing(dispatch: &str, count: usize, serve: Serve, visit: impl Fn(&Path)) {
+        let dir = TempDir::new();
+        let path = dir.join("server.sock");
+        let server = serve(&path);
+        let visit = || visit(&path);
         let rests = || eventually("nobody there", || server.stats().active == 0);
         (0..WARM_UP).for_each(|_| visit());
         rests();
-        let (held, memory, begun) = (Held::now(), resident("self"), Instant::now());
+        let (held, memory) = (Held::now(), resident("self"));
         (0..count).for_each(|_| visit());
         rests();
-        let took = begun.elapsed();
-        if dispatch == "thread_per_request" {
+        if dispatch == "threads" {
             // Threads that wait for another request may have ended, or come; never more than a few for one client at a
             // time.
             assert!(Held::now().threads <= held.threads + 4, "{:?}, before {held:?}", Held::now());
@@ -140,8 +139,7 @@ mod linux {
         let report = server.shutdown().expect("shutdown");
         let (accepted, ended) = (WARM_UP + count, report.finished + report.failed);
         assert_eq!((report.accepted, ended), (accepted as u64, accepted as u64), "{report}");
-        println!("test {dispatch}::{count}_{what} ... ok, {} KiB more, {took:.1?}", grown >> 10);
-        assert!(grown < SLACK, "{grown} bytes more after {count} {what} under {dispatch}");
+        assert!(grown < SLACK, "{grown} bytes more after {count} of them");
     }
 
     /// The server's own figures; its children come and go.
@@ -162,6 +160,5 @@ mod linux {
         assert!(grown < SLACK, "{grown} bytes more after {FORKS} children");
         let (status, said) = server.stop();
         assert_eq!(status.code(), Some(0), "{said}");
-        println!("test fork::{FORKS}_connections ... ok, {} KiB more", grown >> 10);
     }
 }

@@ -5,13 +5,8 @@
 
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; the figures are read from /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
@@ -20,6 +15,7 @@ mod linux {
     use crate::common::Listen;
     use crate::common::Recorder;
     use crate::common::ask;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::echo::echo_line;
     use crate::common::example::Example;
@@ -46,22 +42,21 @@ mod linux {
     type Factory = Observed<Function<Answer>, Recorder>;
 
     pub(crate) fn main() {
-        match std::env::args().skip_while(|argument| argument != "--serve").nth(1).as_deref() {
-            Some("sync") => serve::<Sync>(),
-            Some("threads") => serve::<ThreadPerRequest>(),
-            Some("pool") => serve::<Pool>(),
-            Some(other) => panic!("--serve {other}"),
-            None => {
-                let dispatches = ["sync", "threads", "pool"];
-                for dispatch in dispatches {
-                    starve(dispatch);
-                    println!("test out_of_descriptors::{dispatch} ... ok");
-                    stays_below_the_limit(dispatch);
-                    println!("test default_limit::{dispatch} ... ok");
-                }
-                println!("test result: ok. {} passed; 0 failed; 0 ignored", dispatches.len() * 2);
-            }
+        if let Some(dispatch) = cases::started_again("--serve") {
+            return match dispatch[0].as_str() {
+                "sync" => serve::<Sync>(),
+                "threads" => serve::<ThreadPerRequest>(),
+                "pool" => serve::<Pool>(),
+                other => panic!("--serve {other}"),
+            };
         }
+        let of_each = ["sync", "threads", "pool"].into_iter().flat_map(|dispatch| {
+            [
+                cases::case(format!("starve::{dispatch}"), || starve(dispatch)),
+                cases::case(format!("stays_below_the_limit::{dispatch}"), || stays_below_the_limit(dispatch)),
+            ]
+        });
+        cases::run(of_each.collect())
     }
 
     /// The server: more connections are allowed than there are descriptors.

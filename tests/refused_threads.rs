@@ -1,26 +1,23 @@
 //! The system refuses threads: a request that gets none is turned away by value, and a server that gets none says so.
 //!
-//! Without a test harness: the server is this very program, started again as a user whom the limits on processes hold.
+//! The server is this very program, started again as a user whom the limits on processes hold.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; the limits are set as Linux has them");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::cases;
     use crate::common::Held;
     use crate::common::Listen;
     use crate::common::ask;
     use crate::common::becomes;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::example::Example;
     use crate::common::read_rest;
@@ -54,17 +51,14 @@ mod linux {
     const REFUSED: usize = 4 * PLACES;
 
     pub(crate) fn main() {
-        match std::env::args().skip_while(|argument| argument != "--as").nth(1).as_deref() {
-            Some("server") => return serve_without_threads(),
-            Some("starter") => return start_without_threads(),
-            Some(other) => panic!("--as {other}"),
-            None => {}
+        if let Some(role) = cases::started_again("--as") {
+            return match role[0].as_str() {
+                "server" => serve_without_threads(),
+                "starter" => start_without_threads(),
+                other => panic!("--as {other}"),
+            };
         }
-        a_request_without_a_thread_is_turned_away();
-        println!("test refused_threads::a_request_without_a_thread_is_turned_away ... ok");
-        a_server_without_threads_says_so();
-        println!("test refused_threads::a_server_without_threads_says_so ... ok");
-        println!("test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        cases::run(cases![a_request_without_a_thread_is_turned_away, a_server_without_threads_says_so])
     }
 
     fn limit_processes(most: Option<u64>) {

@@ -1,24 +1,20 @@
 //! A storm of signals, whose handlers interrupt every system call, loses no request and changes no byte, under every
 //! dispatch and on every transport.
 //!
-//! Without a test harness: the server is this very program, started again, so that the signals meet the server alone.
+//! The server is this very program, started again, so that the signals meet the server alone.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; threads are found in /proc, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use crate::common::TempDir;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::connect_udp;
     use crate::common::connect_unix;
@@ -66,17 +62,14 @@ mod linux {
     const MESSAGES: usize = 8;
 
     pub(crate) fn main() {
-        let arguments: Vec<String> = std::env::args().skip_while(|argument| argument != "--serve").skip(1).collect();
-        if let [dispatch, transport, path] = arguments.as_slice() {
+        if let Some([dispatch, transport, path]) = cases::started_again("--serve").as_deref() {
             return serve(dispatch, transport, Path::new(path));
         }
-        for transport in TRANSPORTS {
-            for dispatch in DISPATCHES {
-                weather(dispatch, transport);
-            }
-        }
-        let passed = DISPATCHES.len() * TRANSPORTS.len();
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        let on_each = TRANSPORTS.iter().flat_map(|transport| DISPATCHES.map(|dispatch| (transport, dispatch)));
+        let cases = on_each.map(|(transport, dispatch)| {
+            cases::case(format!("{transport}::{dispatch}"), || weather(dispatch, transport))
+        });
+        cases::run(cases.collect())
     }
 
     fn echo_message<A>(request: &mut Datagram<A>) -> HandlerResult {
@@ -220,6 +213,5 @@ mod linux {
         let accepted = if transport.contains("stream") || transport == "tcp" { VISITS } else { VISITS * MESSAGES };
         assert!(said.starts_with(&format!("{} accepted: ", accepted * CLIENTS)), "{dispatch} on {transport}: {said}");
         assert!(said.contains(" 0 refused, 0 failed"), "{dispatch} on {transport}: {said}");
-        println!("test {transport}::{dispatch} ... ok, {} signals", count.into_inner());
     }
 }

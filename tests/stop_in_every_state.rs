@@ -1,23 +1,19 @@
 //! Told to stop in whatever state it is, a server ends in time, with a report that adds up, under every dispatch.
 //!
-//! Without a test harness: the server is this very program, started again, because `Fork` must have one thread.
+//! The server is this very program, started again, because `Fork` must have one thread.
 
 #[cfg(target_os = "linux")]
 mod common;
 
-#[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; this uses prlimit, which only Linux has");
-}
-
-#[cfg(target_os = "linux")]
-fn main() {
+    #[cfg(target_os = "linux")]
     linux::main();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use crate::common::ask;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::example::Example;
     use socketserver::Builder;
@@ -53,8 +49,7 @@ mod linux {
     const DISPATCHES: [&str; 4] = ["sync", "threads", "pool", "fork"];
 
     pub(crate) fn main() {
-        let arguments: Vec<String> = std::env::args().skip_while(|argument| argument != "--serve").skip(1).collect();
-        if let [dispatch, drain, limit] = arguments.as_slice() {
+        if let Some([dispatch, drain, limit]) = cases::started_again("--serve").as_deref() {
             let drain = Duration::from_millis(drain.parse().expect("milliseconds"));
             let limit = limit.parse().expect("a number");
             return match dispatch.as_str() {
@@ -65,14 +60,11 @@ mod linux {
                 other => panic!("--serve {other}"),
             };
         }
-        let mut passed = 0;
-        for state in STATES {
-            for dispatch in DISPATCHES.iter().filter(|dispatch| !state.not_under.contains(dispatch)) {
-                stop_in(state, dispatch);
-                passed += 1;
-            }
-        }
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        let in_each = STATES.iter().flat_map(|state| DISPATCHES.map(|dispatch| (state, dispatch)));
+        let cases = in_each
+            .filter(|(state, dispatch)| !state.not_under.contains(dispatch))
+            .map(|(state, dispatch)| cases::case(format!("{}::{dispatch}", state.name), || stop_in(state, dispatch)));
+        cases::run(cases.collect())
     }
 
     type Answer = fn(&mut Stream<TcpStream>) -> HandlerResult;
@@ -274,7 +266,5 @@ mod linux {
         assert!(took < deadline + MARGIN, "{} under {dispatch}: {took:?}: {said}", state.name);
         assert!(said.starts_with(&format!("{} forced of ", state.forced)), "{} under {dispatch}: {said}", state.name);
         drop(clients);
-        let late = took.saturating_sub(deadline).as_millis();
-        println!("test {}::{dispatch} ... ok, {late} ms: {}", state.name, said.trim_end());
     }
 }

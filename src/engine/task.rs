@@ -150,6 +150,10 @@ pub trait Report: Sealed {
     fn observe(&self, event: &Event<'_>);
     fn service_actions(&self);
     fn core(&self) -> &Core;
+
+    /// For model checks: slow work waits.
+    #[cfg(all(test, socketserver_shuttle))]
+    fn deferred(&self) {}
 }
 
 /// A thread that runs tasks, from its start to its end, which are told on it.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test target uses what it needs")]
 
+pub mod cases;
 mod clients;
 #[cfg(unix)]
 mod descriptors;

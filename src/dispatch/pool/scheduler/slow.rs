@@ -139,6 +139,8 @@ impl<J: Task> Scheduler<J> {
     /// A slow connection has news: it waits for one of the threads that slow ones may use.
     pub(super) fn defer(&self, work: Work<J>) {
         self.slow.ring.push(work);
+        #[cfg(all(test, socketserver_shuttle))]
+        self.reporter.deferred();
         if self.slow.has_place() {
             self.sleepers.wake_one();
         }

@@ -347,10 +347,10 @@ impl Report for Reporter {
         panic!("{error}");
     }
 
-    fn observe(&self, event: &Event<'_>) {
-        if let Event::Slow { .. } = event {
-            self.0.board.note(|notes| notes.deferred += 1);
-        }
+    fn observe(&self, _: &Event<'_>) {}
+
+    fn deferred(&self) {
+        self.0.board.note(|notes| notes.deferred += 1);
     }
 
     fn service_actions(&self) {}
