@@ -125,18 +125,19 @@ const TIME_PER_TURN: Duration = Duration::from_millis(1);
 /// What is left of a turn.
 struct Budget {
     calls: u32,
-    until: Instant,
+    /// `None` on a thread that serves no other.
+    until: Option<Instant>,
 }
 
 impl Budget {
-    fn new(now: Instant) -> Self {
-        Self { calls: CALLS_PER_TURN, until: now + TIME_PER_TURN }
+    fn new(worker: &Worker) -> Self {
+        Self { calls: CALLS_PER_TURN, until: worker.serves_many.then(|| worker.now() + TIME_PER_TURN) }
     }
 
     /// A call has been made, and it is `now`. False if no other may be made in this turn.
     fn spend(&mut self, now: Instant) -> bool {
         self.calls = self.calls.saturating_sub(1);
-        if now >= self.until {
+        if self.until.is_some_and(|until| now >= until) {
             self.calls = 0;
         }
         self.calls > 0
@@ -225,7 +226,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn converse(&mut self, worker: &mut Worker) -> Turn {
         self.lend_buffer(worker);
         self.check_total(|| worker.now());
-        let mut budget = Budget::new(worker.now());
+        let mut budget = Budget::new(worker);
         let turn = loop {
             match self.step(worker, &mut budget) {
                 Step::Next => {}
