@@ -37,6 +37,21 @@ impl StopHandle {
         self.state.stop_within(self.state.drain);
     }
 
+    /// Stops accepting and drains for a listener that lives on in another process: after a hot restart, or under a process
+    /// manager. No client sees a cut:
+    ///
+    /// - The listener is closed here, and what is in its backlog or in the queue of its socket is left to whoever else
+    ///   has it. Messages that have been received are answered. The file of a Unix-domain socket stays.
+    /// - A connection that is open and has not spoken yet is served its first message.
+    /// - A connection that is kept alive is closed right behind its next answer, or at the deadline
+    ///   (the builder's `drain_timeout`, 15 s). Handlers see [`is_stopping`](crate::Stream::is_stopping), to announce it.
+    ///
+    /// A later [`shutdown`](Self::shutdown) ends idle connections at once. Where no other process has the listener,
+    /// clients in the backlog are reset.
+    pub fn hand_over(&self) {
+        self.state.hand_over();
+    }
+
     /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left,
     /// never lengthen it.
     pub fn shutdown_within(&self, timeout: Duration) {
@@ -116,6 +131,8 @@ const DEADLINE: usize = 0;
 const TOLD_AT: usize = 1;
 /// Among the shared words: 1 while nothing is accepted.
 const PAUSED: usize = 2;
+/// Among the shared words: 1 while the server hands over.
+const HANDS_OVER: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct StopState {
@@ -136,7 +153,7 @@ pub(crate) struct StopState {
 
 impl StopState {
     pub(crate) fn new(drain: Duration) -> io::Result<Self> {
-        let told = SharedWords::new(3)?;
+        let told = SharedWords::new(4)?;
         for time in [DEADLINE, TOLD_AT] {
             told[time].store(RUNNING, Ordering::SeqCst);
         }
@@ -196,7 +213,7 @@ impl StopState {
         let mut blocked = None;
         loop {
             let draining = self.is_stopping();
-            if draining && ends_idle {
+            if draining && ends_idle && !self.hands_over() {
                 return Ok(Woken::Signal(DRAINING));
             }
             let blocked: &Option<Blocked> = blocked.get_or_insert_with(|| Blocked::begin(descriptor, between_messages));
@@ -230,7 +247,24 @@ impl StopState {
         }
     }
 
+    /// Whether connections that are open, and the clients in the backlog, are to see no cut.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.told[HANDS_OVER].load(Ordering::SeqCst) != 0
+    }
+
+    fn hand_over(&self) {
+        if !self.is_stopping() {
+            self.told[HANDS_OVER].store(1, Ordering::SeqCst);
+            self.drain_within(self.drain);
+        }
+    }
+
     fn stop_within(&self, timeout: Duration) {
+        self.told[HANDS_OVER].store(0, Ordering::SeqCst);
+        self.drain_within(timeout);
+    }
+
+    fn drain_within(&self, timeout: Duration) {
         let now = nanos(self.epoch.elapsed());
         self.told[TOLD_AT].fetch_min(now, Ordering::SeqCst);
         self.told[DEADLINE].fetch_min(now.saturating_add(nanos(timeout)).min(RUNNING - 1), Ordering::SeqCst);

@@ -40,6 +40,8 @@ pub struct Running<J> {
     worker: Answering<J>,
     again: VecDeque<(Token, Box<J>)>,
     ready: Vec<Ready<J>>,
+    /// All parked connections have been told of a drain in which they may stay.
+    swept: bool,
 }
 
 impl<J> std::fmt::Debug for Running<J> {
@@ -52,7 +54,7 @@ impl<J: Task> Process<J> for Sync {
     type Running = Running<J>;
 
     fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
-        Ok(Running { worker: Answering::new(), again: VecDeque::new(), ready: Vec::new() })
+        Ok(Running { worker: Answering::new(), again: VecDeque::new(), ready: Vec::new(), swept: false })
     }
 
     /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do
@@ -88,12 +90,15 @@ impl<J: Task> Process<J> for Sync {
     }
 
     fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
-        // Each takes in what has arrived and ends; those that still have to send or to linger park again.
-        let parked: Vec<_> = serve_loop.park.take_all().collect();
-        for (token, job) in parked {
-            running.run(&serve_loop.park, token, job);
+        // Each takes in what has arrived and ends; those that still have to send or to linger park again. One look is
+        // enough at those that may stay.
+        if !std::mem::replace(&mut running.swept, serve_loop.hands_over()) {
+            let parked: Vec<_> = serve_loop.park.take_all().collect();
+            for (token, job) in parked {
+                running.run(&serve_loop.park, token, job);
+            }
+            running.flush(serve_loop);
         }
-        running.flush(serve_loop);
         while serve_loop.in_use() > 0 && Instant::now() < until {
             let wait = until.min(Instant::now() + std::time::Duration::from_millis(10));
             if running.turn_until(serve_loop, wait).is_err() {

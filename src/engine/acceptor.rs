@@ -269,12 +269,22 @@ impl<J: Task> Acceptor<J> {
         }
     }
 
-    /// Ends accepting for good: closes what is in the backlog gracefully, then the listener.
-    pub(crate) fn close(mut self, poller: &Poller, now: Instant) {
-        if self.armed {
-            // The descriptor is closed below in any case.
-            let _ = poller.delete(self.source.descriptor());
+    /// What has been received and not been accepted yet, as messages are: it is in no queue that another could read.
+    pub(crate) fn accept_received(&mut self, now: Instant) -> Vec<Box<J>> {
+        let mut received = Vec::new();
+        while self.source.has_buffered() {
+            let permit = self.reporter.core().permits.beyond_limit();
+            match self.accept(permit, now) {
+                Ok(Accepted::Job(job)) => received.push(job),
+                Ok(Accepted::Lost) => {}
+                Ok(Accepted::Nothing | Accepted::Closed) | Err(_) => break,
+            }
         }
+        received
+    }
+
+    /// Closes what is in the backlog gracefully.
+    fn sweep(&mut self, now: Instant) {
         // Clients in the backlog believe that they are connected; closing the listener would reset them. At most the
         // longest backlog, because a flood could otherwise keep the server from stopping.
         for _ in 0..MOST_SWEPT {
@@ -290,6 +300,20 @@ impl<J: Task> Acceptor<J> {
                 Ok(Accepted::Lost) => {}
                 Ok(Accepted::Nothing | Accepted::Closed) | Err(_) => break,
             }
+        }
+    }
+
+    /// Ends accepting for good: closes what is in the backlog gracefully, then the listener.
+    pub(crate) fn close(mut self, poller: &Poller, now: Instant) {
+        if self.armed {
+            // The descriptor is closed below in any case.
+            let _ = poller.delete(self.source.descriptor());
+        }
+        if self.reporter.core().stop.state.hands_over() {
+            // The next owner of the socket serves the backlog.
+            self.source.hand_over();
+        } else {
+            self.sweep(now);
         }
         let Self { source, reporter, address, .. } = self;
         drop(source);

@@ -350,7 +350,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// Waits for the peer, unless the server is stopping.
     fn park(&mut self, in_message: bool, worker: &mut Worker) -> Step {
-        if self.shared.core.stop.state.is_stopping() {
+        let stop = &self.shared.core.stop.state;
+        if stop.is_stopping() && !stop.hands_over() {
             self.finish(End::Drained);
             return Step::Next;
         }
@@ -429,6 +430,12 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         conversation.next = if needs_input { Next::Input } else { Next::Call };
         let goes_on = budget.spend(worker.now());
         conversation.gathering = after.gathering && !needs_input && goes_on;
+        let stop = &self.shared.core.stop.state;
+        if after.unread == 0 && stop.hands_over() {
+            // Right behind an answer: the client is not about to be cut off in the middle of something.
+            self.finish(End::Drained);
+            return Step::Next;
+        }
         // While the server stops, what has arrived since the last look is still taken in.
         if after.unread == 0 && !after.maybe_more && !self.shared.core.stop.is_stopping() {
             match request.flush_output() {
@@ -440,7 +447,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         if goes_on {
             return Step::Next;
         }
-        if self.shared.core.stop.is_stopping() {
+        if stop.is_stopping() && !stop.hands_over() {
             self.finish(End::Drained);
             return Step::Next;
         }

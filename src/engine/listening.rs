@@ -61,6 +61,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
         Reporter::new(&self.shared)
     }
 
+    fn hand_over(&mut self) {
+        self.transport.hand_over();
+    }
+
     fn answers_itself(&self) -> bool {
         self.transport.answers_itself()
     }

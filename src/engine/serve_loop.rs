@@ -222,6 +222,16 @@ impl<J: Task> ServeLoop<J> {
         child.watch(&park.poller, SPECIAL | u64::from(number));
     }
 
+    /// What has been received and not been accepted yet.
+    pub(crate) fn accept_received(&mut self) -> Vec<Box<J>> {
+        self.acceptor.as_mut().map(|acceptor| acceptor.accept_received(Instant::now())).unwrap_or_default()
+    }
+
+    /// Whether open connections may stay for an answer while the server drains.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.reporter.core().stop.state.hands_over()
+    }
+
     /// Ends accepting: the backlog is turned away, the listener closes.
     pub(crate) fn close_listener(&mut self) {
         if let Some(acceptor) = self.acceptor.take() {

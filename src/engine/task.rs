@@ -141,6 +141,7 @@ pub trait Source: Sealed {
     fn address(&self) -> String;
     fn reporter(&self) -> <Self::Task as Task>::Reporter;
     fn answers_itself(&self) -> bool;
+    fn hand_over(&mut self);
 }
 
 /// Who is told what happens.

@@ -28,6 +28,13 @@ pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Re
         core.stop.shutdown();
     }
     reporter.observe(&Event::DrainStart { active: core.permits.in_use() });
+    if core.stop.state.hands_over() {
+        for job in serve_loop.accept_received() {
+            if let Err(rejected) = dispatch.process_request(running, serve_loop, *job) {
+                rejected.close();
+            }
+        }
+    }
     serve_loop.close_listener();
     // A second stop may shorten the deadline while this waits.
     while let Some(deadline) = core.stop.state.deadline() {

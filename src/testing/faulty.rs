@@ -140,6 +140,10 @@ impl<T: Transport> Transport for Faulty<T> {
         self.inner.has_buffered()
     }
 
+    fn hand_over(&mut self) {
+        self.inner.hand_over();
+    }
+
     fn answers_itself(&self) -> bool {
         self.inner.answers_itself()
     }

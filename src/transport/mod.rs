@@ -170,6 +170,10 @@ pub trait Transport: Sized + 'static {
         false
     }
 
+    /// The listener lives on elsewhere, after [`StopHandle::hand_over`](crate::StopHandle::hand_over): what dropping it
+    /// would undo for others (the file of a Unix-domain socket) is left as it is.
+    fn hand_over(&mut self) {}
+
     /// Whether requests are answered on the transport's own socket, as datagrams are: then a forked child keeps it, and
     /// else closes it.
     fn answers_itself(&self) -> bool {

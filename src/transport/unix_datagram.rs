@@ -46,7 +46,7 @@ use crate::sys::datagram::DatagramSocket;
 #[derive(Debug)]
 pub struct UnixDatagram {
     /// First, so that the file goes before the socket: a file that refuses connections may be replaced by others.
-    _path: Option<OwnedPath>,
+    path: Option<OwnedPath>,
     socket: Arc<DatagramSocket>,
     replies: Arc<Replies>,
     batch: Batch,
@@ -113,7 +113,7 @@ impl UnixDatagram {
         let socket = Arc::new(socket);
         let replies = Arc::new(Replies(Arc::clone(&socket)));
         let batch = socket.batch(options.max_datagram_size);
-        Ok(Self { socket, replies, batch, local, _path: None })
+        Ok(Self { socket, replies, batch, local, path: None })
     }
 }
 
@@ -124,7 +124,7 @@ impl Bind for UnixDatagram {
     fn bind(address: &UnixAddress, options: &UnixDatagramOptions) -> Result<Self, BindError> {
         super::check_datagram_size(options.max_datagram_size)?;
         let (socket, path) = bind_unix(address, Type::DGRAM, options.mode, None)?;
-        Ok(Self { _path: path, ..Self::adopt(socket.into(), options)? })
+        Ok(Self { path, ..Self::adopt(socket.into(), options)? })
     }
 }
 
@@ -157,6 +157,12 @@ impl Transport for UnixDatagram {
 
     fn answers_itself(&self) -> bool {
         true
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(path) = self.path.take() {
+            path.leave();
+        }
     }
 
     fn local_addr(&self) -> UnixAddress {

@@ -176,6 +176,14 @@ impl OwnedPath {
     }
 }
 
+impl OwnedPath {
+    /// Leaves the file to another server that has the socket, too.
+    pub(super) fn leave(mut self) {
+        // No process: none removes it.
+        self.process = 0;
+    }
+}
+
 /// The server may change its working directory before the file is removed.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     std::path::absolute(path)

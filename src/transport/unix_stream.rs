@@ -29,7 +29,7 @@ use crate::sys::Descriptor;
 #[derive(Debug)]
 pub struct UnixStream {
     /// First, so that the file goes before the listener: a file that refuses connections may be replaced by others.
-    _path: Option<OwnedPath>,
+    path: Option<OwnedPath>,
     listener: net::UnixListener,
     local: UnixAddress,
 }
@@ -79,7 +79,7 @@ impl UnixStream {
         let local = listener.local_addr().map_err(step_failed("an adopted listener", "getsockname"))?;
         let local = UnixAddress::from_std(&local);
         listener.set_nonblocking(true).map_err(step_failed(&local.to_string(), "O_NONBLOCK"))?;
-        Ok(Self { listener, local, _path: None })
+        Ok(Self { listener, local, path: None })
     }
 }
 
@@ -89,7 +89,7 @@ impl Bind for UnixStream {
 
     fn bind(address: &UnixAddress, options: &UnixStreamOptions) -> Result<Self, BindError> {
         let (socket, path) = bind_unix(address, Type::STREAM, options.mode, Some(options.backlog))?;
-        Ok(Self { _path: path, ..Self::adopt(socket.into())? })
+        Ok(Self { path, ..Self::adopt(socket.into())? })
     }
 }
 
@@ -113,6 +113,12 @@ impl Transport for UnixStream {
 
     fn descriptor(&self) -> Descriptor<'_> {
         self.listener.as_fd()
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(path) = self.path.take() {
+            path.leave();
+        }
     }
 
     fn local_addr(&self) -> UnixAddress {

@@ -16,6 +16,7 @@ use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
 use socketserver::dispatch::ServesInBackground;
 use socketserver::handler::Observed;
+use socketserver::transport::Adopt;
 use socketserver::transport::Bind;
 
 use super::Recorder;
@@ -47,6 +48,30 @@ where
     #[track_caller]
     fn start_at(self, address: impl Into<T::Address>) -> Running<T> {
         self.listen_at(address).start()
+    }
+}
+
+/// Starts a server in the background on a socket that exists already.
+pub trait AdoptAndStart: Sized {
+    type Transport: Adopt;
+
+    fn adopt_and_start(self, socket: <Self::Transport as Adopt>::Socket) -> Running<Self::Transport>;
+}
+
+impl<T, D, H> AdoptAndStart for Builder<T, D, H>
+where
+    T: Adopt + Send,
+    D: Process<Job<T, Observed<H, Recorder>>> + ServesInBackground + Send + 'static,
+    H: HandlerFactory<T::Request> + Send + Sync + 'static,
+    Server<T, D, Observed<H, Recorder>>: Send,
+{
+    type Transport = T;
+
+    #[track_caller]
+    fn adopt_and_start(self, socket: T::Socket) -> Running<T> {
+        let seen = Recorder::default();
+        let server = self.observed(seen.clone()).adopt(socket).unwrap();
+        Listening { server: Some(server), seen }.start()
     }
 }
 

@@ -158,7 +158,7 @@ where
         let scheduler = Scheduler::new(limits, serve_loop.waiter.address(), park, serve_loop.reporter.clone());
         let scheduler = Arc::new(scheduler.map_err(failed)?);
         let monitor = monitor::spawn(&scheduler).map_err(failed)?;
-        let mut running = Running { scheduler, pool: None, threads: Arc::default(), monitor };
+        let mut running = Running { scheduler, pool: None, threads: Arc::default(), monitor, swept: false };
         running.pool = Some(running.build(workers, self.stack_size).map_err(failed)?);
         running.scheduler.publish_threads();
         running.scheduler.set_start(Some(spare::starter(&running.scheduler, &running.threads, self.stack_size)));
@@ -188,9 +188,12 @@ where
     }
 
     fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
-        // Each takes in what has arrived and ends; those that still have to send or to linger park again.
-        for (token, job) in serve_loop.park.take_all() {
-            running.scheduler.inject(Work::Again { token, job });
+        // Each takes in what has arrived and ends; those that still have to send or to linger park again. One look is
+        // enough at those that may stay.
+        if !std::mem::replace(&mut running.swept, serve_loop.hands_over()) {
+            for (token, job) in serve_loop.park.take_all() {
+                running.scheduler.inject(Work::Again { token, job });
+            }
         }
         serve_loop.wait_idle(until);
     }
@@ -220,6 +223,8 @@ pub struct Running<J: Task> {
     pool: Option<rayon::ThreadPool>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     monitor: JoinHandle<()>,
+    /// All parked connections have been told of a drain in which they may stay.
+    swept: bool,
 }
 
 impl<J: Task> fmt::Debug for Running<J> {

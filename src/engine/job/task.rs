@@ -104,6 +104,12 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn cut(&mut self, end: End) {
+        // A server that hands over keeps those open that may be about to speak: at its deadline they are merely idle.
+        let idle = matches!(&self.phase, Phase::Open(request, conversation)
+            if !conversation.in_message && request.progress().unread == 0 && self.sending.is_none());
+        if end == End::Forced && idle && self.shared.core.stop.state.hands_over() {
+            self.finish(End::Drained);
+        }
         self.finish(end);
         if end == End::Forced {
             self.account.end.get_or_insert(end);

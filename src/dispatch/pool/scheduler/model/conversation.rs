@@ -316,6 +316,10 @@ impl Source for Arc<Listener> {
         self.reporter.clone()
     }
 
+    fn hand_over(&mut self) {
+        unreachable!("it lives on nowhere");
+    }
+
     fn answers_itself(&self) -> bool {
         unreachable!("nothing forks");
     }
