@@ -64,6 +64,8 @@ pub struct ServerOptions {
     pub(crate) linger_timeout: Duration,
     pub(crate) linger_bytes: usize,
     pub(crate) max_buffered: usize,
+    /// `None`: as `max_buffered`.
+    pub(crate) max_line: Option<Option<usize>>,
     pub(crate) max_pending_output: usize,
     pub(crate) write_buffer: usize,
     pub(crate) service_interval: Option<Duration>,
@@ -88,6 +90,7 @@ impl Default for ServerOptions {
             linger_timeout: Duration::from_secs(2),
             linger_bytes: 8 << 20,
             max_buffered: 64 << 10,
+            max_line: None,
             max_pending_output: 64 << 10,
             write_buffer: 0,
             service_interval: None,
@@ -208,6 +211,18 @@ impl ServerOptions {
         self
     }
 
+    /// See [`Builder::max_line`](crate::Builder::max_line).
+    #[must_use]
+    pub fn max_line(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.max_line = Some(bytes.into());
+        self
+    }
+
+    /// The longest line.
+    pub(crate) fn line_limit(&self) -> usize {
+        self.max_line.map_or(self.max_buffered, |limit| limit.unwrap_or(usize::MAX))
+    }
+
     /// See [`Builder::max_pending_output`](crate::Builder::max_pending_output).
     #[must_use]
     pub fn max_pending_output(mut self, bytes: usize) -> Self {
@@ -242,6 +257,7 @@ impl ServerOptions {
             })
         };
         positive("max_connections", self.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
+        positive("max_line", self.line_limit(), "no line is that short; `None` allows any")?;
         positive("max_buffered", self.max_buffered, "a connection without a buffer cannot be read")?;
         let not_zero = |option, timeout: Option<Duration>, reason: &str| {
             if timeout != Some(Duration::ZERO) {

@@ -113,6 +113,10 @@ impl Handler<Connection> for Conversation {
     }
 
     fn handle(&mut self, request: &mut Connection) -> HandlerResult {
+        // On a thread of its own it is called before there is anything.
+        if request.fill_buf()?.is_empty() {
+            return Ok(Flow::Continue);
+        }
         self.0.log.push("handle");
         if !request.buffered().contains(&b'\n') {
             return Ok(Flow::Continue);
@@ -266,7 +270,10 @@ under_each_dispatch! {
         drop(common::connect(server.local_addr()));
         assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
         server.stop();
-        assert_eq!(steps.log.entries(), ["start", "verify", "stop PeerClosed"]);
+        let mut entries = steps.log.entries();
+        // Where its thread has waited for it inside of the handler.
+        entries.retain(|step| !["make", "setup", "finish PeerClosed", "drop"].contains(&&**step));
+        assert_eq!(entries, ["start", "verify", "stop PeerClosed"]);
     }
 
     fn a_handler_that_speaks_first_is_set_up_before_any_input<D>() {

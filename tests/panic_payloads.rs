@@ -3,6 +3,7 @@
 #[macro_use]
 mod common;
 
+use std::io::BufRead;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
@@ -34,7 +35,7 @@ struct Bomber(Echo);
 
 impl Handler<Stream<TcpStream>> for Bomber {
     fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
-        if request.buffered().starts_with(b"panic") {
+        if request.fill_buf()?.starts_with(b"panic") {
             std::panic::resume_unwind(Box::new(Bomb(2)));
         }
         self.0.handle(request)

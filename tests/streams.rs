@@ -83,6 +83,10 @@ under_each_dispatch! {
         let counted = std::sync::Arc::clone(&calls);
         let (seen, on_seen) = mpsc::channel();
         let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Connection| {
+            // On a thread of its own it is called before there is anything.
+            if request.buffered().is_empty() {
+                return Ok(Flow::Continue);
+            }
             counted.fetch_add(1, Ordering::SeqCst);
             seen.send(request.buffered().len())?;
             // What is not taken stays; the next bytes come behind it.

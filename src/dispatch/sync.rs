@@ -13,6 +13,7 @@ use super::Task;
 use crate::end::End;
 use crate::engine::answered::Answering;
 use crate::engine::serve_loop::Ready;
+use crate::engine::task::Report;
 use crate::engine::task::Turn;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
@@ -53,7 +54,8 @@ impl<J> std::fmt::Debug for Running<J> {
 impl<J: Task> Process<J> for Sync {
     type Running = Running<J>;
 
-    fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+        serve_loop.reporter.core().session.set_one_thread();
         Ok(Running { worker: Answering::new(), again: VecDeque::new(), ready: Vec::new(), swept: false })
     }
 

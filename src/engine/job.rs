@@ -288,8 +288,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match guarded(Stage::Verify, || factory.verify_request(request).then(|| factory.speaks_first())) {
             Ok(Some(speaks_first)) => {
                 // Bytes that the second phase has read ahead are as good as new ones: no other may come.
-                let has_input = speaks_first || request.progress().unread > 0;
-                conversation.next = if has_input { Next::Call } else { Next::Input };
+                let at_once = speaks_first || request.progress().unread > 0;
+                conversation.next = if at_once { Next::Call } else { Next::Input };
             }
             Ok(None) => {
                 self.shared.observe(|| Event::Refused { reason: Refusal::Unverified });
@@ -312,6 +312,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 // Nothing has been written since the output was looked after.
                 self.call(worker, budget)
             }
+            // On a thread of its own the handler is called at once, as in Python: it may want the first word. A wait for the
+            // client's inside of it is the wait for a message.
+            Ok(Fill::NotReady) if worker.is_dedicated && conversation.handler.is_none() => self.call(worker, budget),
             Ok(Fill::NotReady) => {
                 let unread = request.progress().unread;
                 // To read may have made a socket answer (TLS: an alert, new keys), and no more may come before it has left.
@@ -388,6 +391,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
         }
         let Some(handler) = &mut conversation.handler else { return Step::Next };
+        request.call_begins();
         let before = request.progress();
         let began = worker.now();
         let outcome = guarded(Stage::Handle, || handler.handle(request));
@@ -410,6 +414,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         if after.consumed > before.consumed {
             self.waiting_since = None;
         }
+        if let Some(end) = after.idle_end {
+            // The handler has been shown the end of input, and has said what it had to say.
+            self.finish(end);
+            return Step::Next;
+        }
         match AfterCall::of(flow, &before, &after) {
             AfterCall::Close => {
                 self.finish(End::HandlerClosed);
@@ -420,18 +429,27 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 conversation.next = Next::Call;
                 if budget.spend(worker.now()) { Step::Next } else { Step::Turn(Turn::Again) }
             }
-            AfterCall::Continue { needs_input } => self.go_on(needs_input, &after, worker, budget),
+            AfterCall::Continue { needs_input } => {
+                self.go_on(needs_input, after.written > before.written, &after, worker, budget)
+            }
         }
     }
 
     /// The handler wants to be called again.
-    fn go_on(&mut self, needs_input: bool, after: &Progress, worker: &mut Worker, budget: &mut Budget) -> Step {
+    fn go_on(
+        &mut self,
+        needs_input: bool,
+        answered: bool,
+        after: &Progress,
+        worker: &mut Worker,
+        budget: &mut Budget,
+    ) -> Step {
         let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         conversation.next = if needs_input { Next::Input } else { Next::Call };
         let goes_on = budget.spend(worker.now());
         conversation.gathering = after.gathering && !needs_input && goes_on;
         let stop = &self.shared.core.stop.state;
-        if after.unread == 0 && stop.hands_over() {
+        if after.unread == 0 && answered && stop.hands_over() {
             // Right behind an answer: the client is not about to be cut off in the middle of something.
             self.finish(End::Drained);
             return Step::Next;

@@ -195,11 +195,13 @@ pub struct Worker {
     now: Instant,
     /// Other connections wait while a handler has this thread.
     pub(crate) serves_many: bool,
+    /// This thread serves one connection to its end.
+    pub(crate) is_dedicated: bool,
 }
 
 impl Worker {
     pub(crate) fn new() -> Self {
-        Self { buffer: None, outbox: Outbox::default(), now: Instant::now(), serves_many: false }
+        Self { buffer: None, outbox: Outbox::default(), now: Instant::now(), serves_many: false, is_dedicated: false }
     }
 
     /// The worker of this thread, for tasks that run to their end here.

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 pub(crate) mod buffer;
@@ -28,6 +29,7 @@ pub use socket::Socket;
 pub use stream::Stream;
 pub use writer::Writer;
 
+use crate::end::End;
 use crate::options::ServerOptions;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
@@ -82,6 +84,14 @@ pub trait Request {
     /// What the system said of the socket.
     fn fill(&mut self) -> io::Result<Fill> {
         Ok(Fill::Data)
+    }
+
+    /// Told before each call of `handle`.
+    fn call_begins(&mut self) {}
+
+    /// The timeouts of this request, where its handler has changed them.
+    fn timeouts(&self) -> Option<&Timeouts> {
+        None
     }
 
     /// The poller says that the peer may have closed.
@@ -182,6 +192,8 @@ pub struct Progress {
     pub unread: usize,
     /// How many bytes the handler has taken so far.
     pub consumed: u64,
+    /// How many bytes the handler has written so far, whether or not they have been sent.
+    pub written: u64,
     /// How many bytes have come from and gone to the peer so far.
     pub transferred: (u64, u64),
     /// Whether the socket may have more than has been taken in.
@@ -192,6 +204,21 @@ pub struct Progress {
     /// Whether the output that is not sent yet may wait until all input that has arrived is handled: it is less than
     /// is to be gathered.
     pub gathering: bool,
+    /// Why the conversation is over that a handler waits in: it was idle, for too long or when the server stopped. The
+    /// handler has been shown the end of input.
+    pub idle_end: Option<End>,
+}
+
+/// How long a connection is waited for: see [`Stream::set_idle_timeout`] and its kin. `None` is for ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// For the next message.
+    pub idle: Option<Duration>,
+    /// For a read, and for the rest of a message.
+    pub read: Option<Duration>,
+    /// For a write, and for a client to take some of what is to be sent.
+    pub write: Option<Duration>,
 }
 
 /// What a request may know of the server that serves it: its timeouts, and whether it stops.
@@ -202,19 +229,30 @@ pub struct Session {
     pub(crate) min_rate: Option<pace::MinRate>,
     /// This is a process for one request, forked by the server.
     pub(crate) in_child: AtomicBool,
+    /// One thread serves all connections: a handler that waited for a message would hold them all.
+    pub(crate) one_thread: AtomicBool,
 }
 
 impl Session {
     pub(crate) fn new(stop: StopHandle, options: Arc<ServerOptions>) -> Self {
         let grace = options.rate_grace;
         let min_rate = options.min_rate.map(|bytes_per_second| pace::MinRate { bytes_per_second, grace });
-        Self { stop, options, min_rate, in_child: AtomicBool::new(false) }
+        Self { stop, options, min_rate, in_child: AtomicBool::new(false), one_thread: AtomicBool::new(false) }
     }
 
     /// Stops the server; see [`StopHandle`].
     #[must_use]
     pub fn stop_handle(&self) -> &StopHandle {
         &self.stop
+    }
+
+    pub(crate) fn set_one_thread(&self) {
+        self.one_thread.store(true, Ordering::Relaxed);
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let ServerOptions { idle_timeout, read_timeout, write_timeout, .. } = &*self.options;
+        Timeouts { idle: *idle_timeout, read: *read_timeout, write: *write_timeout }
     }
 
     pub(crate) fn set_in_child(&self) {
@@ -226,7 +264,7 @@ impl Session {
 pub(crate) const WHOLE_REQUEST: &str = "the whole request";
 
 /// The time at which something that began now is given up; `None` for never.
-pub(crate) fn deadline(timeout: Option<std::time::Duration>) -> Option<Instant> {
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     pace::after(Instant::now(), timeout)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What a handler reads and writes is in [`reading_and_writing`]; here is what the server does with it.
 
+mod messages;
 mod reading_and_writing;
 
 use std::fmt;
@@ -18,15 +19,18 @@ use super::Fill;
 use super::Progress;
 use super::Request;
 use super::Session;
+use super::Timeouts;
 use super::buffer::Buffer;
 use super::inbox::Inbox;
 use super::mailbox::Mailbox;
+use super::pace::Reading;
 use super::sender::Sender;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::receive;
 use super::socket::send;
 use super::writer::Writer;
+use crate::end::End;
 use crate::error::of_peer;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
@@ -44,9 +48,22 @@ use crate::sys::Interest;
 /// [`ErrorKind::TimedOut`] when the time is over. At the deadline of a drain it fails with
 /// [`ErrorKind::ConnectionAborted`].
 ///
-/// As in the standard library, `read_line`, `read_until` and `read_to_end` take as much memory as the client sends, and
-/// under `Pool` and `Sync` they hold the worker until the rest of a line has come. Where clients are not to be trusted,
-/// let [`frames`](crate::frames) take the messages apart: their lines have a limit, and wait without a thread.
+/// # Three ways to read messages
+///
+/// - [`line`](Self::line), and [`buffered`](Self::buffered) for other messages, take what has arrived and never wait: a
+///   handler that finds no whole message returns [`Flow::Continue`](crate::Flow::Continue), and the connection waits
+///   for the rest without a thread.
+/// - `read_line`, `read_until`, `read_exact` and the others of [`Read`](std::io::Read) and [`BufRead`] wait inside of
+///   `handle`. Under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork` that is what the thread or process is for;
+///   [`Pool`](crate::Pool) starts another thread meanwhile; [`Sync`](crate::Sync) serves no one else.
+/// - [`frames`](crate::frames) take the messages apart before the handler is called.
+///
+/// A line is no longer than the builder's [`max_line`](crate::Builder::max_line), 64 KiB; `read_to_end` and
+/// `read_to_string` take as much memory as the client sends.
+///
+/// Reads through an adaptor ([`take`](std::io::Read::take), a `BufReader`) cannot be told from one another. Those
+/// between two writes, and within one call of `handle`, share a deadline: `read_timeout`, and the time that their bytes
+/// take at the [`min_rate`](crate::Builder::min_rate).
 pub struct Stream<S: Socket> {
     writer: Writer<S>,
     peer: Option<S::Addr>,
@@ -58,6 +75,16 @@ pub struct Stream<S: Socket> {
     received: u64,
     /// Where it is not the server's.
     max_buffered: Option<usize>,
+    /// This many unread bytes have been searched for the end of a line.
+    searched: usize,
+    /// Reads of an adaptor, which share a deadline.
+    reading: Reading,
+    /// What had been written when they began.
+    reading_since: u64,
+    /// What had been consumed and written when the present call of `handle` began.
+    call: Option<(u64, u64)>,
+    /// A wait inside of `handle` has found the connection idle.
+    idle_end: Option<End>,
 }
 
 impl<S: Socket> Stream<S> {
@@ -73,6 +100,11 @@ impl<S: Socket> Stream<S> {
             consumed: 0,
             received: 0,
             max_buffered: None,
+            searched: 0,
+            reading: Reading::default(),
+            reading_since: 0,
+            call: None,
+            idle_end: None,
         }
     }
 
@@ -286,6 +318,8 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.end_mail();
         self.writer.session = None;
         self.writer.until = None;
+        self.writer.timeouts = None;
+        self.call = None;
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
@@ -335,6 +369,17 @@ impl<S: Socket> Request for Stream<S> {
         }
     }
 
+    #[inline]
+    fn call_begins(&mut self) {
+        self.call = Some((self.consumed, self.writer.written));
+        self.reading = Reading::default();
+    }
+
+    #[inline]
+    fn timeouts(&self) -> Option<&Timeouts> {
+        self.writer.timeouts.as_deref()
+    }
+
     fn set_hangup(&mut self) {
         self.hangup = true;
     }
@@ -344,10 +389,12 @@ impl<S: Socket> Request for Stream<S> {
             repeats: true,
             unread: self.buffer.len(),
             consumed: self.consumed,
+            written: self.writer.written,
             transferred: self.transferred(),
             maybe_more: self.maybe_more,
             yielded: self.writer.has_yielded(),
             gathering: self.writer.is_gathering(),
+            idle_end: self.idle_end,
         }
     }
 

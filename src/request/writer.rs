@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Session;
+use super::Timeouts;
 use super::WHOLE_REQUEST;
 use super::buffer::SIZE;
 use super::file::FilePart;
@@ -19,6 +20,7 @@ use super::pace::after;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::send;
+use crate::end::End;
 use crate::error::Stopping;
 use crate::error::evicted;
 use crate::error::timed_out;
@@ -42,13 +44,28 @@ pub struct Writer<S: Socket> {
     /// To be sent behind the output.
     pub(super) file: Option<Box<FilePart>>,
     pub(super) total: u64,
-    /// What others send, once somebody can.
+    /// What others send, once there is a sender.
     pub(super) inbox: Option<Inbox>,
+    /// Where they are not the server's.
+    pub(super) timeouts: Option<Box<Timeouts>>,
+    /// How many bytes have been written so far, whether or not they have been sent.
+    pub(super) written: u64,
 }
 
 impl<S: Socket> Writer<S> {
     pub(super) fn new(socket: S) -> Self {
-        Self { socket, session: None, until: None, output: Vec::new(), sent: 0, file: None, total: 0, inbox: None }
+        Self {
+            socket,
+            session: None,
+            until: None,
+            output: Vec::new(),
+            sent: 0,
+            file: None,
+            total: 0,
+            inbox: None,
+            timeouts: None,
+            written: 0,
+        }
     }
 
     /// Bytes that wait to be sent, of files, too.
@@ -82,12 +99,26 @@ impl<S: Socket> Writer<S> {
         self.file.as_ref().is_some_and(|part| part.yielded)
     }
 
+    pub(super) fn timeouts(&self) -> Timeouts {
+        match (&self.timeouts, &self.session) {
+            (Some(own), _) => **own,
+            (None, Some(session)) => session.timeouts(),
+            (None, None) => Timeouts { idle: None, read: None, write: None },
+        }
+    }
+
+    /// To be changed for this connection.
+    pub(super) fn timeouts_mut(&mut self) -> &mut Timeouts {
+        let now = self.timeouts();
+        self.timeouts.get_or_insert_with(|| Box::new(now))
+    }
+
     pub(super) fn read_timeout(&self) -> Option<Duration> {
-        self.session.as_ref().and_then(|session| session.options.read_timeout)
+        self.timeouts().read
     }
 
     fn write_timeout(&self) -> Option<Duration> {
-        self.session.as_ref().and_then(|session| session.options.write_timeout)
+        self.timeouts().write
     }
 
     pub(super) fn min_rate(&self) -> Option<MinRate> {
@@ -113,6 +144,27 @@ impl<S: Socket> Writer<S> {
             Woken::Signal(EVICTED) => Err(evicted()),
             Woken::Signal(_) => Err(Stopping::io_error()),
             Woken::TimedOut => Err(self.timed_out(interest, total.is_some(), due.by_rate)),
+        }
+    }
+
+    /// Blocks until there is input, others have sent something, or the connection has been idle for too long or the server
+    /// stops: then it ends so.
+    pub(super) fn wait_idle(&self, until: Option<Instant>) -> io::Result<Option<End>> {
+        let total = self.until.filter(|total| until.is_none_or(|until| *total < until));
+        let (descriptor, needed) = (self.socket.descriptor(), self.interest(Interest::Read));
+        let what =
+            WaitFor { ends_idle: true, between_messages: true, ..WaitFor::new(descriptor, needed, total.or(until)) };
+        let woken = match (&self.session, &self.inbox) {
+            (Some(session), Some(inbox)) => inbox.0.wait(&session.stop.state, &what)?,
+            (Some(session), None) => session.stop.state.wait(&what)?,
+            (None, _) => wait(descriptor, needed, &[], total.or(until))?,
+        };
+        match woken {
+            Woken::Ready | Woken::Signal(MAIL) => Ok(None),
+            Woken::Signal(EVICTED) => Err(evicted()),
+            Woken::Signal(_) => Ok(Some(End::Drained)),
+            Woken::TimedOut if total.is_some() => Err(self.timed_out(Interest::Read, true, false)),
+            Woken::TimedOut => Ok(Some(End::IdleTimeout)),
         }
     }
 
@@ -211,6 +263,7 @@ impl<S: Socket> Write for Writer<S> {
     /// Takes all of `bytes`, or fails.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (buffered, allowance) = self.limits();
+        self.written += bytes.len() as u64;
         let mut rest = bytes;
         if self.pending() == 0 && rest.len() >= buffered && !rest.is_empty() {
             rest = self.send_directly(rest)?;

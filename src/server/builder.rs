@@ -206,6 +206,14 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// The longest line, with its end, that [`line`](crate::Stream::line), `read_line`, `read_until` and `skip_until` take:
+    /// a client that sends more without an end gets an error instead of the server's memory. Default: as
+    /// [`max_buffered`](Self::max_buffered), 64 KiB; `None` for any length.
+    pub fn max_line(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.options = self.options.max_line(bytes);
+        self
+    }
+
     /// How much output a connection may hold for a client that does not read; a write beyond it waits, and a
     /// [`Sender`](crate::Sender) is refused. Default 64 KiB.
     pub fn max_pending_output(mut self, bytes: usize) -> Self {

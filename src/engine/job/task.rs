@@ -204,6 +204,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Serves the conversation to its end on this thread: `Done` or `Detach`, or to where it only lingers.
     fn run_here(&mut self, until_lingering: bool) -> Turn {
         Worker::with_local(|worker| {
+            worker.is_dedicated = !until_lingering;
             loop {
                 worker.set_now(Instant::now());
                 let turn = self.turn(worker);

@@ -39,13 +39,29 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 // Mostly it begins to wait just now, which needs no reckoning.
                 let since = self.waiting_since.filter(|since| *since != now);
                 let spent = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-                self.shared.core.options.idle_timeout.map(|timeout| timeout.saturating_sub(spent))
+                self.timeout(class).map(|timeout| timeout.saturating_sub(spent))
             }
             Class::Establish | Class::Message | Class::Write | Class::Linger => self.due(class).at.map(left),
         };
         let in_all = self.until().map(left);
         let timeout = [timeout, in_all].into_iter().flatten().min();
         Wait { class, timeout, interest: self.interest(class) }
+    }
+
+    /// How long a wait of this class may take: as the handler has set it, or the server.
+    fn timeout(&self, class: Class) -> Option<Duration> {
+        let options = &self.shared.core.options;
+        let own = match &self.phase {
+            Phase::Open(request, _) | Phase::Closing(request, _) => request.timeouts(),
+            _ => None,
+        };
+        match (class, own) {
+            (Class::Establish, _) => options.establish_timeout,
+            (Class::Linger, _) => Some(options.linger_timeout),
+            (Class::Idle, own) => own.map_or(options.idle_timeout, |own| own.idle),
+            (Class::Message, own) => own.map_or(options.read_timeout, |own| own.read),
+            (Class::Write, own) => own.map_or(options.write_timeout, |own| own.write),
+        }
     }
 
     /// What the socket needs to go on with a wait of this class.
@@ -70,10 +86,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             (Class::Message, Phase::Open(request, _)) => self.waiting_since.map_or_else(Due::default, |since| {
                 let unread = request.progress().unread as u64;
-                Due::first(after(since, options.read_timeout), rate.and_then(|rate| rate.due(since, unread)))
+                Due::first(after(since, self.timeout(class)), rate.and_then(|rate| rate.due(since, unread)))
             }),
             (Class::Write, _) => {
-                self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(options.write_timeout, rate))
+                self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(self.timeout(class), rate))
             }
             (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => {
                 let silence = linger.heard.filter(|_| linger.stopping);
@@ -156,10 +172,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Class::Idle => self.finish(End::IdleTimeout),
             Class::Linger => self.give_connection_up(),
             Class::Message => {
-                self.fail(self.too_slow(class, "receiving a message", self.shared.core.options.read_timeout));
+                self.fail(self.too_slow(class, "receiving a message", self.timeout(class)));
             }
             Class::Write => {
-                self.fail(self.too_slow(class, "sending", self.shared.core.options.write_timeout));
+                self.fail(self.too_slow(class, "sending", self.timeout(class)));
                 // The peer does not read: it is not waited for again.
                 self.give_connection_up();
             }

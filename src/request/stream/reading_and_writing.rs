@@ -7,11 +7,14 @@ use std::io::Read;
 use std::io::Write;
 
 use super::Stream;
+use super::messages::not_utf8;
 use crate::request::Fill;
 use crate::request::Request;
 use crate::request::Socket;
 use crate::request::mailbox::Mailbox;
+use crate::request::pace::Due;
 use crate::request::pace::Reading;
+use crate::request::writer::Writer;
 use crate::sys::Interest;
 
 impl<S: Socket> Stream<S> {
@@ -25,6 +28,14 @@ impl<S: Socket> Stream<S> {
 
     /// Fills the empty buffer, waiting for the peer if it must; returns with nothing only at the end of input.
     fn fill_waiting(&mut self, reading: &mut Reading) -> io::Result<()> {
+        if reading.taken == 0 && self.is_between_messages() {
+            return self.fill_idle();
+        }
+        self.fill_in_message(|writer| reading.due(writer.read_timeout(), writer.min_rate()))
+    }
+
+    /// Fills the empty buffer, waiting for the peer as long as `due` says.
+    fn fill_in_message(&mut self, mut due: impl FnMut(&Writer<S>) -> Due) -> io::Result<()> {
         loop {
             match self.fill()? {
                 Fill::NotReady => {}
@@ -36,14 +47,39 @@ impl<S: Socket> Stream<S> {
                 self.ended = true;
                 return Ok(());
             }
-            let due = reading.due(self.writer.read_timeout(), self.writer.min_rate());
-            self.writer.wait(Interest::Read, due)?;
+            self.writer.wait(Interest::Read, due(&self.writer))?;
         }
     }
 
     fn take(&mut self, count: usize, reading: &mut Reading) {
         self.consume(count);
         reading.taken += count as u64;
+        // An operation of its own: what adaptors read behind it is another.
+        self.reading = Reading::default();
+    }
+
+    /// Takes everything up to `delimiter`, and that; or up to the end of input.
+    fn take_line(&mut self, delimiter: u8, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
+        let limit = self.line_limit();
+        let mut reading = Reading::default();
+        let mut taken = 0;
+        loop {
+            let available = self.available(&mut reading)?;
+            let piece = &available[..available.len().min(limit - taken)];
+            // The slice's own, because it searches with memchr(3).
+            let count = { piece }.skip_until(delimiter)?;
+            let is_whole = count > 0 && available[count - 1] == delimiter;
+            let is_end = available.is_empty();
+            each(&available[..count]);
+            self.take(count, &mut reading);
+            taken += count;
+            if is_whole || is_end {
+                return Ok(taken);
+            }
+            if taken == limit {
+                self.check_line(taken.saturating_add(1))?;
+            }
+        }
     }
 }
 
@@ -98,39 +134,57 @@ impl<S: Socket> Read for Stream<S> {
             self.take(count, &mut reading);
         }
     }
+
+    fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes)?;
+        let more = String::from_utf8(bytes).map_err(|_| not_utf8("read_to_end takes any bytes"))?;
+        text.push_str(&more);
+        Ok(more.len())
+    }
 }
 
 impl<S: Socket> BufRead for Stream<S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.available(&mut Reading::default())
+        if self.buffer.is_empty() && !self.ended {
+            if self.reading_since != self.writer.written {
+                self.reading_since = self.writer.written;
+                self.reading = Reading::default();
+            }
+            if self.reading.taken == 0 && self.is_between_messages() {
+                self.fill_idle()?;
+            } else {
+                let mut reading = std::mem::take(&mut self.reading);
+                let outcome =
+                    self.fill_in_message(|writer| reading.due_in_pieces(writer.read_timeout(), writer.min_rate()));
+                self.reading = reading;
+                outcome?;
+            }
+        }
+        Ok(self.buffer.unread())
     }
 
     fn consume(&mut self, count: usize) {
         let count = count.min(self.buffer.len());
         self.consumed += count as u64;
+        self.reading.taken += count as u64;
+        self.searched = self.searched.saturating_sub(count);
         self.buffer.consume(count);
     }
 
     fn read_until(&mut self, delimiter: u8, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        let mut reading = Reading::default();
-        let mut taken = 0;
-        loop {
-            // The slice's own, because it searches with memchr(3).
-            let count = self.available(&mut reading)?.read_until(delimiter, bytes)?;
-            self.take(count, &mut reading);
-            taken += count;
-            if count == 0 || bytes.last() == Some(&delimiter) {
-                return Ok(taken);
-            }
-        }
+        self.take_line(delimiter, |piece| bytes.extend_from_slice(piece))
+    }
+
+    fn skip_until(&mut self, delimiter: u8) -> io::Result<usize> {
+        self.take_line(delimiter, |_| {})
     }
 
     fn read_line(&mut self, line: &mut String) -> io::Result<usize> {
         // Into the memory of an empty string; behind another, what comes is looked at by itself.
         let mut bytes = if line.is_empty() { std::mem::take(line).into_bytes() } else { Vec::new() };
         let count = self.read_until(b'\n', &mut bytes)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the line is not UTF-8; read_until takes any bytes"))?;
+        let text = String::from_utf8(bytes).map_err(|_| not_utf8("read_until takes any bytes"))?;
         if line.is_empty() {
             *line = text;
         } else {

@@ -1,0 +1,171 @@
+//! Messages: taking a line without waiting, waiting for the next message, and how long that may take.
+
+use std::io;
+use std::io::BufRead;
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Socket;
+use super::Stream;
+use crate::end::End;
+use crate::error::told;
+use crate::request::Fill;
+use crate::request::Request;
+use crate::request::mailbox::Mailbox;
+use crate::request::pace::Reading;
+
+impl<S: Socket> Stream<S> {
+    /// The next line, with its end, if all of it has arrived; never waits.
+    ///
+    /// `None` says that more has to come: return [`Flow::Continue`](crate::Flow::Continue), and the handler is called
+    /// again when it has. What has been searched is not searched again. At the end of input the rest counts as a line,
+    /// once.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
+    ///
+    /// fn upper<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    ///     let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+    ///     request.write_all(line.to_uppercase().as_bytes())?;
+    ///     Ok(Flow::Continue)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidData`] for a line that is longer than the builder's
+    /// [`max_line`](crate::Builder::max_line), or not UTF-8.
+    pub fn line(&mut self) -> io::Result<Option<String>> {
+        let unread = self.buffer.unread();
+        // The slice's own, because it searches with memchr(3).
+        let found = (&unread[self.searched..]).skip_until(b'\n')?;
+        let length = self.searched + found;
+        let is_whole = length > 0 && unread[length - 1] == b'\n';
+        self.check_line(length)?;
+        if !is_whole && !(self.ended && length > 0) {
+            self.searched = length;
+            return Ok(None);
+        }
+        let line = String::from_utf8(self.buffer.unread()[..length].to_vec())
+            .map_err(|_| not_utf8("take the bytes of `buffered`"))?;
+        self.consume(length);
+        Ok(Some(line))
+    }
+
+    /// Waits until there is something to read: a loop in Python's style is `while request.wait_for_message()? { .. }`.
+    ///
+    /// It is a wait between two messages, as that after [`Flow::Continue`](crate::Flow::Continue) is, and not a read: the
+    /// idle timeout ends it, and so does a server that stops. False says that the conversation is over: the client has
+    /// closed its side, has been idle for too long, or the server stops. The request ends accordingly, whatever the
+    /// handler returns then.
+    ///
+    /// ```
+    /// use std::io::{BufRead, Write};
+    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
+    ///
+    /// fn upper<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    ///     while request.wait_for_message()? {
+    ///         let mut line = String::new();
+    ///         request.read_line(&mut line)?;
+    ///         request.write_all(line.to_uppercase().as_bytes())?;
+    ///     }
+    ///     Ok(Flow::Close)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] under [`Sync`](crate::Sync), at the first call and whatever has arrived: one thread
+    /// serves all connections there, and the wait would hold them all. What the system said of the socket.
+    pub fn wait_for_message(&mut self) -> io::Result<bool> {
+        if self.writer.session.as_ref().is_some_and(|session| session.one_thread.load(Ordering::Relaxed)) {
+            let message = "under Sync a handler that waits for its next message would hold all other connections: \
+                           return Flow::Continue, which waits without the thread, or use Pool or ThreadPerRequest";
+            return Err(io::Error::new(ErrorKind::Unsupported, message));
+        }
+        self.reading = Reading::default();
+        if !self.buffer.is_empty() {
+            return Ok(true);
+        }
+        let hands_over = || self.writer.session.as_ref().is_some_and(|session| session.stop.state.hands_over());
+        if !self.ended && self.writer.written > 0 && hands_over() {
+            self.end_idle(End::Drained);
+        }
+        self.fill_idle()?;
+        Ok(!self.buffer.is_empty())
+    }
+
+    /// Fills the empty buffer, waiting for the next message if it must; nothing is there at the end of the conversation.
+    pub(super) fn fill_idle(&mut self) -> io::Result<()> {
+        let mut until = None;
+        while !self.ended {
+            match self.fill()? {
+                Fill::NotReady => {}
+                Fill::Data | Fill::End | Fill::Full => break,
+            }
+            // The peer may be waiting for the answer before it goes on.
+            self.writer.flush_waiting_and_mail()?;
+            if Request::mailbox(self).is_some_and(Mailbox::is_dismissed) {
+                self.ended = true;
+                break;
+            }
+            let timeout = self.writer.timeouts().idle;
+            let until = *until.get_or_insert_with(|| crate::request::deadline(timeout));
+            if let Some(end) = self.writer.wait_idle(until)? {
+                self.end_idle(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the present call of `handle` has neither read nor written: what it waits for is the next message.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.call == Some((self.consumed, self.writer.written))
+    }
+
+    fn end_idle(&mut self, end: End) {
+        self.ended = true;
+        self.idle_end.get_or_insert(end);
+    }
+
+    /// How long this connection may wait for its next message, where the builder's
+    /// [`idle_timeout`](crate::Builder::idle_timeout) is not right for it: a client that has logged in may be idle for
+    /// longer than one that has not. `None` for ever. In force for the waits that begin afterwards.
+    pub fn set_idle_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
+        self.writer.timeouts_mut().idle = timeout.into();
+    }
+
+    /// As [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
+    /// [`read_timeout`](crate::Builder::read_timeout).
+    pub fn set_read_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
+        self.writer.timeouts_mut().read = timeout.into();
+    }
+
+    /// As [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
+    /// [`write_timeout`](crate::Builder::write_timeout).
+    pub fn set_write_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
+        self.writer.timeouts_mut().write = timeout.into();
+    }
+
+    /// How many bytes a line may have.
+    pub(super) fn line_limit(&self) -> usize {
+        self.writer.session.as_ref().map_or(usize::MAX, |session| session.options.line_limit())
+    }
+
+    /// An error if `length` bytes are too many for a line.
+    pub(super) fn check_line(&self, length: usize) -> io::Result<()> {
+        let limit = self.line_limit();
+        if length <= limit {
+            return Ok(());
+        }
+        let text = format!("a line is longer than max_line = {limit} bytes; the builder's max_line allows longer ones");
+        Err(told(ErrorKind::InvalidData, text))
+    }
+}
+
+/// A line that is no text.
+pub(super) fn not_utf8(way_out: &str) -> io::Error {
+    told(ErrorKind::InvalidData, format!("the line is not UTF-8; {way_out}"))
+}
