@@ -73,10 +73,10 @@ fn serve() -> common::Outcome {
     let inet = || flags.listen_or("127.0.0.1:7007");
     let path = || flags.listen_or("echo.sock");
     match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(Tcp, flags, "pool", inet(), |_: &_| Echo),
-        "udp" => serve_with!(Udp, flags, "sync", inet(), |_: &_| Echo, on_error(say_once)),
-        "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), |_: &_| Echo),
-        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), |_: &_| Echo, on_error(say_once)),
+        "tcp" => serve_with!(Tcp, flags, "pool", inet(), || Echo),
+        "udp" => serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once)),
+        "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), || Echo),
+        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once)),
         other => {
             Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))
         }

@@ -101,15 +101,14 @@ fn serve() -> common::Outcome {
     // At once: the program may be the one that speaks first, and it reads what the client has sent.
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => {
-            let server = Builder::<Tcp, Fork, _>::new(move |_: &_| run.clone()).dispatch(dispatch).speaking_first();
+            let server = Builder::<Tcp, Fork, _>::new(move || run.clone()).dispatch(dispatch).speaking_first();
             common::serve(
                 server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("127.0.0.1:7000"),
             )
         }
         "unix" => {
-            let server =
-                Builder::<UnixStream, Fork, _>::new(move |_: &_| run.clone()).dispatch(dispatch).speaking_first();
+            let server = Builder::<UnixStream, Fork, _>::new(move || run.clone()).dispatch(dispatch).speaking_first();
             common::serve(
                 server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("exec.sock"),

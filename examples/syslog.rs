@@ -95,11 +95,11 @@ fn serve() -> common::Outcome {
     match flags.transport.as_deref().unwrap_or("udp") {
         "udp" => {
             let listen = flags.listen_or("127.0.0.1:5514");
-            serve_with!(Udp, flags, "sync", listen, |_: &_| Collect, on_event(count_lost))
+            serve_with!(Udp, flags, "sync", listen, || Collect, on_event(count_lost))
         }
         "unix" => {
             let listen = flags.listen_or("syslog.sock");
-            serve_with!(UnixDatagram, flags, "sync", listen, |_: &_| Collect, on_event(count_lost))
+            serve_with!(UnixDatagram, flags, "sync", listen, || Collect, on_event(count_lost))
         }
         other => Err(common::wrong_usage(format!("--transport {other}: choose udp or unix"))),
     }?;

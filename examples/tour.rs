@@ -219,7 +219,7 @@ fn run(flavour: &str, transport: &str, dispatch: &str, flavour_runs: impl FnOnce
 macro_rules! flavour {
     ($failed:ident, $run:ident, $alias:ident, $transport:literal, $dispatch:literal, $address:expr, $connect:expr) => {
         let served = run(stringify!($alias), $transport, $dispatch, || {
-            $run($alias::builder(|_: &_| Upper).request_timeout(PATIENCE).bind($address)?, $connect)
+            $run($alias::builder(|| Upper).request_timeout(PATIENCE).bind($address)?, $connect)
         })?;
         if !served {
             $failed.push(stringify!($alias));

@@ -41,9 +41,9 @@ fn main() -> ExitCode {
 fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(Tcp, flags, "pool", flags.listen_or("127.0.0.1:9999"), |_: &_| Upper, write_buffer(4096)),
+        "tcp" => serve_with!(Tcp, flags, "pool", flags.listen_or("127.0.0.1:9999"), || Upper, write_buffer(4096)),
         "unix" => {
-            serve_with!(UnixStream, flags, "pool", flags.listen_or("upper.sock"), |_: &_| Upper, write_buffer(4096))
+            serve_with!(UnixStream, flags, "pool", flags.listen_or("upper.sock"), || Upper, write_buffer(4096))
         }
         other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }

@@ -26,7 +26,7 @@
 //!     }
 //! }
 //!
-//! let server = PoolTcpServer::bind("127.0.0.1:0", |_: &_| Upper)?;
+//! let server = PoolTcpServer::bind("127.0.0.1:0", || Upper)?;
 //! let address = server.local_addr();
 //! let server = server.serve_in_background()?;
 //!

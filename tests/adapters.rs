@@ -203,7 +203,7 @@ under_each_dispatch! {
     fn a_message_is_a_span_too<D>() {
         collect();
         let name = format!("message {}", D::NAME);
-        let server = Builder::<Udp, D, _>::new(|_: &_| Echo).traced(&name).measured(&name).start();
+        let server = Builder::<Udp, D, _>::new(|| Echo).traced(&name).measured(&name).start();
         let client = connect_udp("127.0.0.1:0", server.local_addr());
         for message in ["one", "two"] {
             client.send(message.as_bytes()).unwrap();
@@ -250,7 +250,7 @@ fn a_detached_connection_ends_its_span() {
         }
     }
     collect();
-    let server = Builder::<Tcp, ThreadPerRequest, _>::new(|_: &_| Detaches).traced("detached").start();
+    let server = Builder::<Tcp, ThreadPerRequest, _>::new(|| Detaches).traced("detached").start();
     let mut client = connect(server.local_addr());
     client.write_all(b"x").unwrap();
     assert_eq!(read_rest(&client), b"");

@@ -76,7 +76,7 @@ impl Handler<Connection> for Leaving {
 under_each_dispatch! {
     fn an_upgraded_connection_keeps_its_bytes_and_gives_its_place_back<D>() {
         let (detached, on_detach) = mpsc::channel();
-        let server = Builder::<Tcp, D, _>::new(move |_: &Connection| {
+        let server = Builder::<Tcp, D, _>::new(move || {
             Frames::new(LinesCodec::new(), Upgrading(detached.clone()))
         })
         .max_connections(1)
@@ -110,7 +110,7 @@ under_each_dispatch! {
 
     fn what_others_have_sent_goes_out_with_the_new_owners_output<D>() {
         let (left, on_leave) = mpsc::channel();
-        let server = Builder::<Tcp, D, _>::new(move |_: &Connection| Leaving(left.clone(), None)).start();
+        let server = Builder::<Tcp, D, _>::new(move || Leaving(left.clone(), None)).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         let (sender, mut connection) = on_leave.recv_timeout(PATIENCE).unwrap();
@@ -125,7 +125,7 @@ under_each_dispatch! {
     }
 
     fn a_detached_connection_that_is_dropped_is_closed<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &Connection| Parting).start();
+        let server = Builder::<Tcp, D, _>::new(|| Parting).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         assert_eq!(common::read_rest(client), b"written\nsent before\nwritten after\n");

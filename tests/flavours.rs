@@ -117,9 +117,9 @@ macro_rules! instantiate {
     ($($alias:ident at $address:expr, $function:expr;)+) => {$(
         // A factory of a type of one's own, a closure that makes handlers, wrappers around one, a function.
         let _ = $alias::bind($address, EchoFactory)?;
-        let _ = $alias::bind($address, |_: &_| Echo)?;
+        let _ = $alias::bind($address, || Echo)?;
         let greeting = String::from("hello");
-        let _ = $alias::builder(move |_: &_| { assert!(!greeting.is_empty()); Echo })
+        let _ = $alias::builder(move || { assert!(!greeting.is_empty()); Echo })
             .verify(|_| true)
             .on_error(|_, _| ())
             .on_service(|| ())
@@ -233,7 +233,7 @@ macro_rules! echoes {
         #[test]
         fn $name() {
             scenario::<$transport, _, _>($dispatch, EchoFactory);
-            scenario::<$transport, _, _>($dispatch, |_: &_| Echo);
+            scenario::<$transport, _, _>($dispatch, || Echo);
         }
     )+};
 }

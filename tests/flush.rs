@@ -57,7 +57,7 @@ impl<S: Socket> Handler<Stream<S>> for Pieces {
 
 under_each_dispatch! {
     fn pieces_follow_each_other_without_a_word_from_the_client<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).start();
+        let server = Builder::<Tcp, D, _>::new(Pieces::default).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"300\n").unwrap();
         let mut all = vec![0; 300 * PIECE];
@@ -74,7 +74,7 @@ under_each_dispatch! {
     }
 
     fn a_drain_lets_it_finish_until_the_deadline<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Pieces::default()).write_timeout(None).start();
+        let server = Builder::<Tcp, D, _>::new(Pieces::default).write_timeout(None).start();
         let mut never = common::connect(server.local_addr());
         let mut slow = common::connect(server.local_addr());
         for client in [&mut never, &mut slow] {
@@ -108,7 +108,7 @@ under_each_dispatch! {
 
 #[test]
 fn long_answers_hold_no_worker() {
-    let server = PoolTcpServer::builder(|_: &_| Pieces::default()).dispatch(Pool::new(2)).write_timeout(None).start();
+    let server = PoolTcpServer::builder(Pieces::default).dispatch(Pool::new(2)).write_timeout(None).start();
     let slow: Vec<_> = (0..64)
         .map(|_| {
             let mut client = common::connect(server.local_addr());

@@ -275,7 +275,7 @@ mod linux {
         ($dispatch:ty, $sent:expr) => {{
             let (stop, account) = (Rc::<OnceCell<StopHandle>>::default(), Rc::<OnceCell<_>>::default());
             let (stopper, told) = (Rc::clone(&stop), Rc::clone(&account));
-            let server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Obedient)
+            let server = Builder::<Tcp, $dispatch, _>::new(|| Obedient)
                 .idle_timeout(SHORT)
                 .read_timeout(SHORT)
                 .linger(SHORT, usize::MAX)
@@ -383,7 +383,7 @@ mod linux {
     }
 
     fn a_detached_connection_stays_with_its_child() {
-        let mut server = Builder::<Tcp, Fork, _>::new(|_: &Stream<TcpStream>| Detaching).listen();
+        let mut server = Builder::<Tcp, Fork, _>::new(|| Detaching).listen();
         let mut client = connect(server.local_addr());
         client.write_all(b"detach\n").expect("send");
         server.handle_request().expect("handle_request");

@@ -100,7 +100,7 @@ impl Client {
 }
 
 fn shout(told: Sender<String>) -> impl HandlerFactory<Stream<TcpStream>, Handler: Send> + Send + std::marker::Sync {
-    move |_: &Stream<TcpStream>| Frames::new(LinesCodec::with_max_length(100), Shout { told: told.clone(), lines: 0 })
+    move || Frames::new(LinesCodec::with_max_length(100), Shout { told: told.clone(), lines: 0 })
 }
 
 /// Runs `$check` against a server of each dispatch that has threads.

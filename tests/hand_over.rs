@@ -56,7 +56,7 @@ under_each_dispatch! {
         old.stop_handle().hand_over();
         // In the backlog, which is the next one's.
         let late = connect(address);
-        let new = Builder::<Tcp, D, _>::new(|_: &_| Echo).adopt_and_start(listener);
+        let new = Builder::<Tcp, D, _>::new(|| Echo).adopt_and_start(listener);
         assert_eq!(ask(&late, "late"), "late");
         assert_eq!(ask(&silent, "first"), "first");
         half.write_all(b"lf\n").unwrap();
@@ -75,7 +75,7 @@ under_each_dispatch! {
 
     fn who_stays_silent_is_idle_at_the_deadline<D>() {
         let short = Duration::from_millis(100);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).drain_timeout(short).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).drain_timeout(short).start();
         let clients = [connect(server.local_addr()), connect(server.local_addr())];
         assert_eq!(ask(&clients[0], "one"), "one");
         eventually("both are accepted", || server.stats().accepted == 2);
@@ -89,7 +89,7 @@ under_each_dispatch! {
     }
 
     fn a_shutdown_ends_those_that_a_hand_over_has_kept<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).drain_timeout(2 * PATIENCE).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).drain_timeout(2 * PATIENCE).start();
         let client = connect(server.local_addr());
         assert_eq!(ask(&client, "one"), "one");
         server.stop_handle().hand_over();
@@ -102,13 +102,13 @@ under_each_dispatch! {
     fn the_file_of_a_unix_socket_stays<D>() {
         let folder = TempDir::new();
         let path = folder.join("socket");
-        let old = Builder::<UnixStream, D, _>::new(|_: &_| Echo).listen_at(&*path);
+        let old = Builder::<UnixStream, D, _>::new(|| Echo).listen_at(&*path);
         let listener = std::os::unix::net::UnixListener::from(old.as_fd().try_clone_to_owned().unwrap());
         let old = old.start();
         old.stop_handle().hand_over();
         assert_eq!(old.join().accepted, 0);
         let client = connect_unix(&path);
-        let new = Builder::<UnixStream, D, _>::new(|_: &_| Echo).adopt_and_start(listener);
+        let new = Builder::<UnixStream, D, _>::new(|| Echo).adopt_and_start(listener);
         assert_eq!(ask(&client, "hello"), "hello");
         client.shutdown(Shutdown::Both).unwrap();
         new.seen.wait_for_ends(1);

@@ -58,7 +58,7 @@ under_each_dispatch! {
     fn a_timeout_is_told_once_and_not_before_its_time<D>() {
         const TIMEOUT: Duration = Duration::from_millis(50);
         let timeouts = Log::<()>::default();
-        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let mut server = Builder::<Tcp, D, _>::new(|| Echo)
             .request_timeout(TIMEOUT)
             .on_timeout({
                 let timeouts = timeouts.clone();
@@ -87,7 +87,7 @@ under_each_dispatch! {
     }
 
     fn a_stop_ends_the_wait<D>() {
-        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
+        let mut server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let stop = server.stop_handle();
         let (called, on_call) = mpsc::channel();
         let stopper = std::thread::spawn(move || {
@@ -150,7 +150,7 @@ under_each_dispatch! {
         let timeouts = Arc::new(AtomicUsize::new(0));
         let (tick, ticks) = mpsc::channel();
         let tick = std::sync::Mutex::new(tick);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .request_timeout(Duration::from_millis(1))
             .service_interval(Duration::from_millis(2))
             .on_timeout({
@@ -178,7 +178,7 @@ macro_rules! at_the_limit {
     ($($name:ident: $dispatch:ty;)+) => {$(
         #[test]
         fn $name() {
-            let mut server = Builder::<Tcp, $dispatch, _>::new(|_: &_| Echo)
+            let mut server = Builder::<Tcp, $dispatch, _>::new(|| Echo)
                 .max_connections(1)
                 .request_timeout(Duration::from_millis(30))
                 .listen();
@@ -225,7 +225,7 @@ fn under_sync_the_request_is_over_when_it_returns() {
 
 #[test]
 fn messages_come_one_at_a_time_although_they_are_received_in_batches() {
-    let mut server = UdpServer::builder(|_: &_| Echo).request_timeout(common::PATIENCE).listen();
+    let mut server = UdpServer::builder(|| Echo).request_timeout(common::PATIENCE).listen();
     let client = common::connect_udp("127.0.0.1:0", server.local_addr());
     for word in ["one", "two", "three"] {
         client.send(word.as_bytes()).unwrap();
@@ -240,7 +240,7 @@ fn messages_come_one_at_a_time_although_they_are_received_in_batches() {
 /// What was handed over goes on until the server is dropped, which ends it.
 #[test]
 fn dropping_the_server_ends_what_it_handed_over() {
-    let mut server = ThreadingTcpServer::builder(|_: &_| Echo).listen();
+    let mut server = ThreadingTcpServer::builder(|| Echo).listen();
     let client = common::connect(server.local_addr());
     assert_eq!(server.handle_request().unwrap(), Handled::Request);
     assert_eq!(common::ask(&client, "hello"), "hello");
@@ -252,7 +252,7 @@ fn dropping_the_server_ends_what_it_handed_over() {
 
 under_each_dispatch! {
     fn a_server_that_is_paused_takes_none<D>() {
-        let mut server = Builder::<Tcp, D, _>::new(|_: &_| Echo).request_timeout(Duration::from_millis(50)).listen();
+        let mut server = Builder::<Tcp, D, _>::new(|| Echo).request_timeout(Duration::from_millis(50)).listen();
         let client = common::connect(server.local_addr());
         (&client).write_all(b"hello\n").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -269,7 +269,7 @@ under_each_dispatch! {
 #[cfg(unix)]
 #[test]
 fn a_start_that_fails_leaves_the_server_as_it_was() {
-    let mut server = Builder::<Tcp, socketserver::Fork, _>::new(|_: &_| Echo).bind("127.0.0.1:0").unwrap();
+    let mut server = Builder::<Tcp, socketserver::Fork, _>::new(|| Echo).bind("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     for _ in 0..2 {
         let error = server.handle_request().unwrap_err();

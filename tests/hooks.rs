@@ -315,7 +315,7 @@ under_each_dispatch! {
 
     fn a_refused_request_is_closed_once_and_counted<D>() {
         let allowed = Arc::new(AtomicBool::new(false));
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .verify({
                 let allowed = Arc::clone(&allowed);
                 move |request| allowed.load(Ordering::SeqCst) && request.peer_addr().is_some()
@@ -340,7 +340,7 @@ under_each_dispatch! {
         let most = Arc::new(AtomicUsize::new(0));
         let (tick, ticks) = mpsc::channel();
         let tick = Mutex::new(tick);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .service_interval(Duration::from_millis(1))
             .on_service({
                 let (inside, most) = (Arc::clone(&inside), Arc::clone(&most));
@@ -374,7 +374,7 @@ under_each_dispatch! {
     fn service_actions_run_after_a_wake_up<D>() {
         let (tick, ticks) = mpsc::channel();
         let tick = Mutex::new(tick);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .on_service(move || {
                 let _ = tick.lock().unwrap().send(());
             })
@@ -403,7 +403,7 @@ fn observers_add_up() {
             }
         }
     };
-    let server = TcpServer::builder(|_: &_| Echo)
+    let server = TcpServer::builder(|| Echo)
         .observed(observer("inner"))
         .verify(|_| true)
         .on_event(|_| std::panic::resume_unwind(Box::new("on purpose")))
@@ -418,7 +418,7 @@ fn observers_add_up() {
 #[test]
 fn handle_timeout_may_panic() {
     let errors = Log::<(Stage, bool)>::default();
-    let mut server = TcpServer::builder(|_: &_| Echo)
+    let mut server = TcpServer::builder(|| Echo)
         .request_timeout(Duration::ZERO)
         .on_timeout(|| std::panic::resume_unwind(Box::new("on purpose")))
         .on_error({

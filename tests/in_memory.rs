@@ -51,14 +51,14 @@ impl<S: Socket> Handler<Stream<S>> for Polite {
 
 #[test]
 fn a_conversation_goes_on_to_the_end_of_input() {
-    let outcome = converse(|_: &_| Polite, ["one\ntwo\n"]);
+    let outcome = converse(|| Polite, ["one\ntwo\n"]);
     assert_eq!(String::from_utf8(outcome.output).unwrap(), "hello\none\ntwo\nbye, PeerClosed\n");
     assert_eq!((outcome.end, outcome.calls, outcome.errors.len()), (End::PeerClosed, 2, 0));
 }
 
 #[test]
 fn what_the_handler_leaves_unread_is_no_obstacle() {
-    let outcome = converse(|_: &_| Polite, ["quit\nunread\n", "and more\n"]);
+    let outcome = converse(|| Polite, ["quit\nunread\n", "and more\n"]);
     assert_eq!(outcome.output, b"hello\nbye, HandlerClosed\n");
     assert_eq!(outcome.end, End::HandlerClosed);
 }
@@ -68,7 +68,7 @@ fn errors_and_panics_are_told_and_finish_is_called() {
     for (line, end, error) in
         [("fail\n", End::Failed, "handle: on purpose"), ("panic\n", End::Panicked, "handle: panicked: on purpose")]
     {
-        let outcome = converse(|_: &_| Polite, [line]);
+        let outcome = converse(|| Polite, [line]);
         assert_eq!((outcome.end, outcome.errors), (end, vec![error.to_owned()]));
         assert_eq!(String::from_utf8(outcome.output).unwrap(), format!("hello\nbye, {end:?}\n"));
     }
@@ -102,9 +102,9 @@ fn pieces_arrive_one_by_one() {
 
 #[test]
 fn silent_clients_and_refused_ones_meet_no_handler() {
-    let outcome = converse(|_: &_| Polite, [""; 0]);
+    let outcome = converse(|| Polite, [""; 0]);
     assert_eq!((outcome.output.as_slice(), outcome.end, outcome.calls), (b"".as_slice(), End::PeerClosed, 0));
-    let outcome = converse((|_: &_| Polite).verify(|request: &Memory| request.peer_addr().is_none()), ["one\n"]);
+    let outcome = converse((|| Polite).verify(|request: &Memory| request.peer_addr().is_none()), ["one\n"]);
     assert_eq!((outcome.output.as_slice(), outcome.end), (b"".as_slice(), End::Refused));
 }
 

@@ -30,8 +30,8 @@ fn leaves_nothing(name: &str, test: fn()) -> Trial {
 }
 
 fn bound_and_dropped() {
-    drop(TcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap());
-    drop(ThreadingTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap());
+    drop(TcpServer::bind("127.0.0.1:0", || Echo).unwrap());
+    drop(ThreadingTcpServer::bind("127.0.0.1:0", || Echo).unwrap());
 }
 
 /// A port that is in use: nothing of the try is left.
@@ -39,18 +39,18 @@ fn a_thousand_binds_that_fail() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     for _ in 0..1024 {
-        let error = TcpServer::bind(address, |_: &_| Echo).unwrap_err();
+        let error = TcpServer::bind(address, || Echo).unwrap_err();
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
     for _ in 0..1024 {
-        assert!(socketserver::UnixStreamServer::bind("/nowhere/at/all", |_: &_| Echo).is_err());
+        assert!(socketserver::UnixStreamServer::bind("/nowhere/at/all", || Echo).is_err());
     }
 }
 
 /// Dropping without a shutdown is one.
 fn dropped_while_it_serves() {
     // Not the helper of the other servers: that one stops it.
-    let server = ThreadingTcpServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap().serve_in_background().unwrap();
+    let server = ThreadingTcpServer::bind("127.0.0.1:0", || Echo).unwrap().serve_in_background().unwrap();
     let client = common::connect(server.local_addr());
     assert_eq!(common::ask(&client, "hello"), "hello");
     drop(server);
@@ -59,7 +59,7 @@ fn dropped_while_it_serves() {
 
 /// Connections that are open at the stop are closed with the rest.
 fn stopped_with_open_connections() {
-    let server = socketserver::PoolTcpServer::builder(|_: &_| Echo).start();
+    let server = socketserver::PoolTcpServer::builder(|| Echo).start();
     let clients: Vec<_> = (0..50).map(|_| common::connect(server.local_addr())).collect();
     for client in &clients {
         assert_eq!(common::ask(client, "hello"), "hello");
@@ -77,21 +77,21 @@ macro_rules! leave_nothing {
 fn main() {
     // What the process makes once and keeps (standard output, the thread locals of the main thread) is made before the
     // first count.
-    scenario::<Tcp, Pool, _>(Pool::default(), |_: &_| Echo);
+    scenario::<Tcp, Pool, _>(Pool::default(), || Echo);
     common::eventually("one thread", || Held::now().threads == 1);
     cases::run(leave_nothing! {
-        tcp_sync: || scenario::<Tcp, _, _>(Sync, |_: &_| Echo);
-        tcp_threads: || scenario::<Tcp, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
-        tcp_pool: || scenario::<Tcp, _, _>(Pool::default(), |_: &_| Echo);
-        udp_sync: || scenario::<Udp, _, _>(Sync, |_: &_| Echo);
-        udp_threads: || scenario::<Udp, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
-        udp_pool: || scenario::<Udp, _, _>(Pool::default(), |_: &_| Echo);
-        unix_stream_sync: || scenario::<UnixStream, _, _>(Sync, |_: &_| Echo);
-        unix_stream_threads: || scenario::<UnixStream, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
-        unix_stream_pool: || scenario::<UnixStream, _, _>(Pool::default(), |_: &_| Echo);
-        unix_datagram_sync: || scenario::<UnixDatagram, _, _>(Sync, |_: &_| Echo);
-        unix_datagram_threads: || scenario::<UnixDatagram, _, _>(ThreadPerRequest::default(), |_: &_| Echo);
-        unix_datagram_pool: || scenario::<UnixDatagram, _, _>(Pool::default(), |_: &_| Echo);
+        tcp_sync: || scenario::<Tcp, _, _>(Sync, || Echo);
+        tcp_threads: || scenario::<Tcp, _, _>(ThreadPerRequest::default(), || Echo);
+        tcp_pool: || scenario::<Tcp, _, _>(Pool::default(), || Echo);
+        udp_sync: || scenario::<Udp, _, _>(Sync, || Echo);
+        udp_threads: || scenario::<Udp, _, _>(ThreadPerRequest::default(), || Echo);
+        udp_pool: || scenario::<Udp, _, _>(Pool::default(), || Echo);
+        unix_stream_sync: || scenario::<UnixStream, _, _>(Sync, || Echo);
+        unix_stream_threads: || scenario::<UnixStream, _, _>(ThreadPerRequest::default(), || Echo);
+        unix_stream_pool: || scenario::<UnixStream, _, _>(Pool::default(), || Echo);
+        unix_datagram_sync: || scenario::<UnixDatagram, _, _>(Sync, || Echo);
+        unix_datagram_threads: || scenario::<UnixDatagram, _, _>(ThreadPerRequest::default(), || Echo);
+        unix_datagram_pool: || scenario::<UnixDatagram, _, _>(Pool::default(), || Echo);
         bound_and_dropped: bound_and_dropped;
         a_thousand_binds_that_fail: a_thousand_binds_that_fail;
         dropped_while_it_serves: dropped_while_it_serves;

@@ -89,7 +89,7 @@ under_each_dispatch! {
         for limit in [1, 3, 39] {
             let inside = Arc::new(Inside::default());
             let counted = Arc::clone(&inside);
-            let server = Builder::<Tcp, D, _>::new(move |_: &Stream<TcpStream>| Counted(Arc::clone(&counted)))
+            let server = Builder::<Tcp, D, _>::new(move || Counted(Arc::clone(&counted)))
                 .max_connections(limit)
                 .start();
             race(server.local_addr(), 3);
@@ -164,7 +164,7 @@ under_each_dispatch! {
         let connections = Arc::new(AtomicUsize::new(0));
         let server = Builder::<Tcp, D, _>::new(handler)
             .max_connections(1)
-            .verify(move |_: &Stream<TcpStream>| connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
+            .verify(move || connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
             .start();
         for _ in 0..5 {
             for (line, answer) in [("fine\n", "fine\n"), ("panic\n", ""), ("error\n", ""), ("unverified\n", "")] {
@@ -210,7 +210,7 @@ under_each_dispatch! {
         }
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
-        let server = Builder::<Tcp, D, _>::new(|_: &Stream<TcpStream>| Fails::default())
+        let server = Builder::<Tcp, D, _>::new(|| Fails::default())
             .max_connections(1)
             .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
             .start();
@@ -348,11 +348,9 @@ fn somebody_who_becomes_idle_later_makes_room_too() {
 fn threads_are_limited_exactly() {
     let inside = Arc::new(Inside::default());
     let counted = Arc::clone(&inside);
-    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move |_: &Stream<TcpStream>| {
-        Counted(Arc::clone(&counted))
-    })
-    .dispatch(socketserver::ThreadPerRequest::default().max_threads(2))
-    .start();
+    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move || Counted(Arc::clone(&counted)))
+        .dispatch(socketserver::ThreadPerRequest::default().max_threads(2))
+        .start();
     race(server.local_addr(), 2);
     let report = server.stop();
     let most = inside.most.load(Ordering::SeqCst);

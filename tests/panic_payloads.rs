@@ -44,7 +44,7 @@ impl Handler<Stream<TcpStream>> for Bomber {
 
 under_each_dispatch! {
     fn each_costs_its_own_request<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Bomber(Echo)).start();
+        let server = Builder::<Tcp, D, _>::new(|| Bomber(Echo)).start();
         let stays = connect(server.local_addr());
         assert_eq!(ask(&stays, "here"), "here");
         // More often than a pool has threads.

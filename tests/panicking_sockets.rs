@@ -49,7 +49,7 @@ own_socket!(Touchy);
 
 under_each_dispatch! {
     fn each_costs_its_own_connection<D>() {
-        let server = Builder::<OwnSockets<Touchy>, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<OwnSockets<Touchy>, D, _>::new(|| Echo).start();
         let stays = connect(server.local_addr());
         assert_eq!(ask(&stays, "here"), "here");
         // More often than a pool has threads.

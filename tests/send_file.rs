@@ -123,7 +123,7 @@ under_each_dispatch! {
     fn parts_arrive_whole_and_in_order<D>() {
         let folder = TempDir::new();
         let file = file(&folder, 3 << 20);
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Parts(Arc::clone(&file))).start();
+        let server = Builder::<Tcp, D, _>::new(move || Parts(Arc::clone(&file))).start();
         let mut client = common::connect(server.local_addr());
         let all = pattern(3 << 20);
         let mut expected = Vec::new();
@@ -142,7 +142,7 @@ under_each_dispatch! {
     fn a_socket_that_changes_what_is_written_gets_copies<D>() {
         let folder = TempDir::new();
         let file = file(&folder, 3 << 20);
-        let server = Builder::<OwnSockets<Masked>, D, _>::new(move |_: &_| Parts(Arc::clone(&file))).start();
+        let server = Builder::<OwnSockets<Masked>, D, _>::new(move || Parts(Arc::clone(&file))).start();
         let mut client = Masked(common::connect(server.local_addr()));
         client.write_all(b"5 3000000\n7 9\n").unwrap();
         client.shutdown_write().unwrap();
@@ -156,7 +156,7 @@ under_each_dispatch! {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
         let (sender, told) = mpsc::channel();
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).on_error(tell(sender))
+        let server = Builder::<Tcp, D, _>::new(move || Whole(Arc::clone(&file))).on_error(tell(sender))
             .start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"file\n").unwrap();
@@ -177,7 +177,7 @@ under_each_dispatch! {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
         let held = Arc::clone(&file);
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).start();
+        let server = Builder::<Tcp, D, _>::new(move || Whole(Arc::clone(&file))).start();
         let mut client = common::connect(server.local_addr());
         client.write_all(b"file\n").unwrap();
         client.read_exact(&mut [0; 1000]).unwrap();
@@ -192,7 +192,7 @@ under_each_dispatch! {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
         let (sender, told) = mpsc::channel();
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).on_error(tell(sender))
+        let server = Builder::<Tcp, D, _>::new(move || Whole(Arc::clone(&file))).on_error(tell(sender))
             .write_timeout(Duration::from_millis(300)).start();
         let mut client = common::connect(server.local_addr());
         client.set_nodelay(true).unwrap();
@@ -211,7 +211,7 @@ under_each_dispatch! {
     fn a_drain_does_not_wait_for_it_beyond_its_deadline<D>() {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
-        let server = Builder::<Tcp, D, _>::new(move |_: &_| Whole(Arc::clone(&file))).write_timeout(None).start();
+        let server = Builder::<Tcp, D, _>::new(move || Whole(Arc::clone(&file))).write_timeout(None).start();
         let mut never = common::connect(server.local_addr());
         let mut slow = common::connect(server.local_addr());
         for client in [&mut never, &mut slow] {
@@ -234,10 +234,8 @@ under_each_dispatch! {
 fn slow_downloads_hold_no_worker() {
     let folder = TempDir::new();
     let file = file(&folder, MUCH);
-    let server = PoolTcpServer::builder(move |_: &_| Whole(Arc::clone(&file)))
-        .dispatch(Pool::new(2))
-        .write_timeout(None)
-        .start();
+    let server =
+        PoolTcpServer::builder(move || Whole(Arc::clone(&file))).dispatch(Pool::new(2)).write_timeout(None).start();
     let slow: Vec<_> = (0..64)
         .map(|_| {
             let mut client = common::connect(server.local_addr());
@@ -267,7 +265,7 @@ fn slow_downloads_hold_no_worker() {
 fn pipelined_files_are_sent_one_after_the_other() {
     let folder = TempDir::new();
     let file = file(&folder, MUCH);
-    let server = TcpServer::builder(move |_: &_| Whole(Arc::clone(&file))).start();
+    let server = TcpServer::builder(move || Whole(Arc::clone(&file))).start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"file\none\nfile\ntwo\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -283,7 +281,7 @@ fn pipelined_files_are_sent_one_after_the_other() {
 fn a_short_file_joins_what_is_gathered() {
     let folder = TempDir::new();
     let file = file(&folder, 100);
-    let server = TcpServer::builder(move |_: &_| Parts(Arc::clone(&file))).write_buffer(4096).start();
+    let server = TcpServer::builder(move || Parts(Arc::clone(&file))).write_buffer(4096).start();
     let mut client = common::connect(server.local_addr());
     client.write_all(b"10 20\n").unwrap();
     let mut answer = [0; 100];

@@ -40,7 +40,7 @@ fn client_inside(address: SocketAddr, entered: &mpsc::Receiver<()>) -> TcpStream
 
 under_each_dispatch! {
     fn before_serving_it_is_not_forgotten<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let client = common::connect(server.local_addr());
         server.stop_handle().shutdown();
         let report = server.serve_forever();
@@ -51,16 +51,16 @@ under_each_dispatch! {
     }
 
     fn while_idle_it_ends_and_frees_the_port<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         let address = server.local_addr();
         let report = server.stop();
         assert_eq!(report.accepted, 0);
         TcpStream::connect(address).unwrap_err();
-        TcpServer::bind(address, |_: &_| Echo).unwrap();
+        TcpServer::bind(address, || Echo).unwrap();
     }
 
     fn after_serving_it_changes_nothing<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         let stop = server.stop_handle();
         server.stop();
         stop.shutdown();
@@ -71,7 +71,7 @@ under_each_dispatch! {
     }
 
     fn by_somebody_else_is_seen_without_waiting_for_it<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         assert!(!server.is_finished());
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "hello"), "hello");
@@ -242,7 +242,7 @@ under_each_dispatch! {
     }
 
     fn idle_connections_end_and_see_a_clean_close<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         let spoken = common::connect(server.local_addr());
         assert_eq!(common::ask(&spoken, "hello"), "hello");
         let silent = common::connect(server.local_addr());
@@ -272,7 +272,7 @@ under_each_dispatch! {
     }
 
     fn a_pause_keeps_clients_waiting_and_resume_serves_them<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let stop = server.stop_handle();
         // Before serving, so that no connection slips in.
         stop.pause();
@@ -295,7 +295,7 @@ under_each_dispatch! {
 
     fn racing_with_the_start_it_always_ends<D>() {
         for _ in 0..20 {
-            let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
+            let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
             let stop = server.stop_handle();
             let barrier = Barrier::new(2);
             std::thread::scope(|scope| {
@@ -311,7 +311,7 @@ under_each_dispatch! {
     }
 
     fn a_server_that_never_served_is_dropped_without_a_word<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).listen();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let address = server.local_addr();
         drop(server);
         TcpStream::connect(address).unwrap_err();
@@ -320,7 +320,7 @@ under_each_dispatch! {
 
 #[test]
 fn from_many_threads_at_once_it_ends_once() {
-    let server = ThreadingTcpServer::builder(|_: &_| Echo).start();
+    let server = ThreadingTcpServer::builder(|| Echo).start();
     let stop = server.stop_handle();
     std::thread::scope(|scope| {
         for _ in 0..8 {

@@ -56,7 +56,7 @@ impl Handler<Connection> for Detaching {
 
 under_each_dispatch! {
     fn lines_that_come_together_are_answered_each_in_turn<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         let mut client = common::connect(server.local_addr());
         let lines: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         client.write_all(lines.as_bytes()).unwrap();
@@ -67,7 +67,7 @@ under_each_dispatch! {
     }
 
     fn the_last_line_needs_no_newline<D>() {
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo).start();
+        let server = Builder::<Tcp, D, _>::new(|| Echo).start();
         for says in ["the rest", "a line\nthe rest"] {
             let mut client = common::connect(server.local_addr());
             client.write_all(says.as_bytes()).unwrap();
@@ -202,7 +202,7 @@ under_each_dispatch! {
     fn a_client_that_drips_meets_the_deadline<D>() {
         let (told, errors) = mpsc::channel();
         let told = Mutex::new(told);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .read_timeout(Duration::from_millis(100))
             .on_error(move |error, _| {
                 let _ = told.lock().unwrap().send((error.stage(), error.is_timeout()));
@@ -254,7 +254,7 @@ under_each_dispatch! {
 
     fn a_detached_connection_is_the_handlers_own<D>() {
         let (detached, on_detach) = mpsc::channel();
-        let server = Builder::<Tcp, D, _>::new(move |_: &Connection| Detaching(detached.clone()))
+        let server = Builder::<Tcp, D, _>::new(move || Detaching(detached.clone()))
             .read_timeout(Duration::from_millis(1))
             .start();
         let mut client = common::connect(server.local_addr());
@@ -352,7 +352,7 @@ fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
 #[test]
 fn one_thread_serves_a_thousand_connections_in_turn() {
     common::allow_descriptors(4_096);
-    let server = TcpServer::builder(|_: &_| Echo).max_connections(1000).start();
+    let server = TcpServer::builder(|| Echo).max_connections(1000).start();
     let clients: Vec<_> = (0..1000).map(|_| common::connect(server.local_addr())).collect();
     for round in 0..3 {
         for (number, client) in clients.iter().enumerate() {

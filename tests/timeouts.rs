@@ -114,7 +114,7 @@ under_each_dispatch! {
         }
         let (note, noted) = mpsc::channel();
         let note = Mutex::new(note);
-        let make = move |_: &Stream<TcpStream>| Notes(note.lock().unwrap().clone());
+        let make = move || Notes(note.lock().unwrap().clone());
         let server = Builder::<Tcp, D, _>::new(make).idle_timeout(SHORT).start();
         let client = connect(server.local_addr());
         // The time counts anew from each message.

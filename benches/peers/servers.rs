@@ -112,21 +112,17 @@ pub(crate) fn serve(name: &str, address: &str, does: &str, workers: &str) -> Out
 fn ours<D>(dispatch: D, does: Does, address: &Address) -> Outcome
 where
     D: Default,
-    D: Process<Job<Tcp, fn(&TcpStream) -> Echo>> + Process<Job<Tcp, fn(&TcpStream) -> Upper>>,
-    D: Process<Job<Tcp, fn(&TcpStream) -> Naps>> + Process<Job<Udp, fn(&UdpMessage) -> Echo>>,
-    D: Process<Job<UnixStream, fn(&PathStream) -> Echo>> + Process<Job<UnixStream, fn(&PathStream) -> Upper>>,
+    D: Process<Job<Tcp, fn() -> Echo>> + Process<Job<Tcp, fn() -> Upper>>,
+    D: Process<Job<Tcp, fn() -> Naps>> + Process<Job<Udp, fn() -> Echo>>,
+    D: Process<Job<UnixStream, fn() -> Echo>> + Process<Job<UnixStream, fn() -> Upper>>,
 {
     match (address, does) {
-        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, does, at, (|_| Echo) as fn(&TcpStream) -> Echo),
-        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, does, at, (|_| Upper) as fn(&TcpStream) -> Upper),
-        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, does, at, (|_| Naps) as fn(&TcpStream) -> Naps),
-        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, does, at, (|_| Echo) as fn(&UdpMessage) -> Echo),
-        (Address::Unix(at), Does::Echo) => {
-            run::<UnixStream, D, _>(dispatch, does, at, (|_| Echo) as fn(&PathStream) -> Echo)
-        }
-        (Address::Unix(at), Does::Lines) => {
-            run::<UnixStream, D, _>(dispatch, does, at, (|_| Upper) as fn(&PathStream) -> Upper)
-        }
+        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
+        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, does, at, (|| Upper) as fn() -> Upper),
+        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, does, at, (|| Naps) as fn() -> Naps),
+        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
+        (Address::Unix(at), Does::Echo) => run::<UnixStream, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
+        (Address::Unix(at), Does::Lines) => run::<UnixStream, D, _>(dispatch, does, at, (|| Upper) as fn() -> Upper),
         _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
     }
 }

@@ -204,7 +204,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// Not established: given up.
     fn fail_to_establish(&mut self, error: RequestError) {
-        self.account.end.get_or_insert(End::of(&error));
+        self.account.end.get_or_insert_with(|| End::of(&error));
         self.shared.report(error, Some(self.account.id), self.client_address());
         self.give_connection_up();
     }

@@ -92,7 +92,7 @@
 //!     }
 //! }
 //!
-//! let server = ThreadingTcpServer::bind(("127.0.0.1", 9999), |_: &_| Upper)?;
+//! let server = ThreadingTcpServer::bind(("127.0.0.1", 9999), || Upper)?;
 //! let report = server.serve_forever()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

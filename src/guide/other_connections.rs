@@ -49,7 +49,7 @@
 //! }
 //!
 //! let topics = Topics::default();
-//! let server = PoolTcpServer::bind("127.0.0.1:0", move |_: &_| {
+//! let server = PoolTcpServer::bind("127.0.0.1:0", move || {
 //!     Frames::new(LinesCodec::new(), Client { topics: Arc::clone(&topics), own: None })
 //! })?;
 //! # Ok::<(), socketserver::BindError>(())
@@ -131,7 +131,7 @@
 //!     }
 //! }
 //!
-//! let server = PoolTcpServer::bind("127.0.0.1:0", |_: &_| Lines)?;
+//! let server = PoolTcpServer::bind("127.0.0.1:0", || Lines)?;
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!

@@ -48,7 +48,7 @@ pub enum Flow {
 /// Serves one connection or message: Python's `BaseRequestHandler`.
 ///
 /// The order is `setup`, `handle` (again and again for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs
-/// when the first bytes are there (or at once, see [`HandlerFactory::speaks_first`]); `finish` runs exactly once if
+/// when the first bytes are there (or at once, see [`SPEAKS_FIRST`](Self::SPEAKS_FIRST)); `finish` runs exactly once if
 /// `setup` has succeeded, also after an error or a panic. All three run on one thread at a time, but not always the
 /// same one under `Pool`.
 ///
@@ -74,6 +74,15 @@ pub enum Flow {
     note = "stream transports (`Tcp`, `UnixStream`) need a `Handler<Stream<_>>`, datagram transports (`Udp`, `UnixDatagram`) a `Handler<Datagram<_>>`"
 )]
 pub trait Handler<R> {
+    /// Whether the server has the first word, as in SMTP or FTP: then `setup` and `handle` are called as soon as the
+    /// connection is there. If not, they are called when the client has sent something, and a silent client costs no
+    /// worker.
+    ///
+    /// A handler that greets and does not say so waits for its client as the client waits for it, until the idle timeout;
+    /// only under `ThreadPerRequest` and `Fork`, where the connection has its thread or process anyway, it is called at
+    /// once whatever it says.
+    const SPEAKS_FIRST: bool = false;
+
     /// Prepares the conversation. If it fails, neither `handle` nor `finish` is called.
     ///
     /// # Errors
@@ -115,15 +124,13 @@ pub trait Handler<R> {
 
 /// Makes a handler for each request, and carries the hooks that were overridden on a Python server.
 ///
-/// Closures `Fn(&R) -> impl Handler<R>` are factories without hooks; [`HandlerFactoryExt`] adds hooks to any factory; a
-/// type of one's own overrides what it needs. A hook that panics ends neither the server nor another request.
-///
-/// A closure has to say that its argument is a reference, as in `|_: &_| Upper`: of `|_| Upper` the compiler says that
-/// "implementation of `FnOnce` is not general enough".
+/// Closures `Fn() -> impl Handler<R>` are factories without hooks, [`from_request`] makes one of a closure that looks at the
+/// request, and [`HandlerFactoryExt`] adds hooks to any factory; a custom type overrides what it needs. A hook that panics
+/// ends neither the server nor another request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make handlers for requests of `{R}`",
     label = "not a handler factory for `{R}`",
-    note = "pass a closure that makes a handler, `|_: &_| MyHandler`, or use `bind_fn(address, |request| ..)` for a handler that is a function"
+    note = "pass a closure that makes a handler, `|| MyHandler`, or use `bind_fn(address, |request| ..)` for a handler that is a function"
 )]
 pub trait HandlerFactory<R: Request> {
     /// The handler of one request.
@@ -160,10 +167,10 @@ pub trait HandlerFactory<R: Request> {
     /// Called by the serve loop after each wake-up, and at the builder's `service_interval`. Never twice at a time.
     fn service_actions(&self) {}
 
-    /// Whether handlers greet before the client has sent anything. If not, a connection costs no worker before its
-    /// first byte.
+    /// Whether handlers greet before the client has sent anything: as [the handler says](Handler::SPEAKS_FIRST). If not,
+    /// a connection costs no worker before its first byte.
     fn speaks_first(&self) -> bool {
-        false
+        Self::Handler::SPEAKS_FIRST
     }
 
     /// Who is told of events.
@@ -180,10 +187,54 @@ pub trait HandlerFactory<R: Request> {
     }
 }
 
-impl<R: Request, F: Fn(&R) -> K, K: Handler<R>> HandlerFactory<R> for F {
+impl<R: Request, F: Fn() -> K, K: Handler<R>> HandlerFactory<R> for F {
+    type Handler = K;
+
+    fn make(&self, _: &R) -> K {
+        self()
+    }
+}
+
+/// A factory whose handlers are made of the request: of its peer's address, say. One that does not look at it is a plain
+/// closure, `|| MyHandler`.
+///
+/// ```
+/// use std::io::Write;
+/// use std::net::{SocketAddr, TcpStream};
+/// use socketserver::handler::from_request;
+/// use socketserver::{Flow, Handler, HandlerResult, Stream, TcpServer};
+///
+/// struct WhoAmI(Option<SocketAddr>);
+///
+/// impl Handler<Stream<TcpStream>> for WhoAmI {
+///     fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
+///         writeln!(request, "{:?}", self.0)?;
+///         Ok(Flow::Close)
+///     }
+/// }
+///
+/// let factory = from_request(|request: &Stream<TcpStream>| WhoAmI(request.peer_addr().copied()));
+/// let server = TcpServer::bind("127.0.0.1:0", factory)?;
+/// # Ok::<(), socketserver::BindError>(())
+/// ```
+pub fn from_request<R: Request, F: Fn(&R) -> K, K: Handler<R>>(make: F) -> FromRequest<F> {
+    FromRequest(make)
+}
+
+/// Return type of [`from_request`].
+#[derive(Clone, Copy)]
+pub struct FromRequest<F>(F);
+
+impl<F> std::fmt::Debug for FromRequest<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FromRequest").finish_non_exhaustive()
+    }
+}
+
+impl<R: Request, F: Fn(&R) -> K, K: Handler<R>> HandlerFactory<R> for FromRequest<F> {
     type Handler = K;
 
     fn make(&self, request: &R) -> K {
-        self(request)
+        self.0(request)
     }
 }

@@ -81,6 +81,7 @@ pub struct Server<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Requ
     dispatch: D,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each server, and it does not move while it serves")]
 enum State<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> {
     /// No request has been asked for yet, or none could be.
     Bound(Listening<T, H>),
@@ -107,7 +108,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> State<T
 
 impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
     /// A server with default options, bound to `address` and listening there; its handlers come from `factory`: a closure
-    /// such as `|_: &_| Upper`, or a type with hooks.
+    /// such as `|| Upper`, or a type with hooks.
     ///
     /// # Errors
     ///

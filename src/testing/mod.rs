@@ -24,7 +24,7 @@
 //! }
 //!
 //! // The input arrives in these pieces, and then the client closes.
-//! let outcome = converse(|_: &_| Upper, ["one\nt", "wo\n"]);
+//! let outcome = converse(|| Upper, ["one\nt", "wo\n"]);
 //! assert_eq!(outcome.output, b"ONE\nTWO\n");
 //! assert_eq!(outcome.end, End::PeerClosed);
 //! ```

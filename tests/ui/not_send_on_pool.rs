@@ -15,5 +15,5 @@ impl<S: Socket> Handler<Stream<S>> for Counting {
 }
 
 fn main() {
-    let _ = PoolTcpServer::bind("127.0.0.1:0", |_: &_| Counting { calls: Rc::new(0) });
+    let _ = PoolTcpServer::bind("127.0.0.1:0", || Counting { calls: Rc::new(0) });
 }

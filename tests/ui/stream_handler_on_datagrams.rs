@@ -11,5 +11,5 @@ impl<S: Socket> Handler<Stream<S>> for Echo {
 }
 
 fn main() {
-    let _ = UdpServer::bind("127.0.0.1:0", |_: &_| Echo);
+    let _ = UdpServer::bind("127.0.0.1:0", || Echo);
 }

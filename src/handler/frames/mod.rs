@@ -88,7 +88,7 @@ use crate::request::Writer;
 ///     }
 /// }
 ///
-/// let server = TcpServer::bind("127.0.0.1:0", |_: &_| Frames::new(LinesCodec::new(), Count(0)))?;
+/// let server = TcpServer::bind("127.0.0.1:0", || Frames::new(LinesCodec::new(), Count(0)))?;
 /// # Ok::<(), socketserver::BindError>(())
 /// ```
 pub trait FrameHandler<C: Decoder, S: Socket> {
@@ -148,7 +148,7 @@ pub struct Frames<C, K> {
 }
 
 impl<C, K> Frames<C, K> {
-    /// Serves the messages of `codec` with `handler`; `|_: &_| Frames::new(..)` is a handler factory.
+    /// Serves the messages of `codec` with `handler`; `|| Frames::new(..)` is a handler factory.
     pub fn new(codec: C, handler: K) -> Self {
         Self { codec, handler }
     }

@@ -44,7 +44,8 @@ impl<S: Socket> Stream<S> {
         let length = self.searched + found;
         let is_whole = length > 0 && unread[length - 1] == b'\n';
         self.check_line(length)?;
-        if !is_whole && !(self.ended && length > 0) {
+        let is_rest = self.ended && length > 0;
+        if !is_whole && !is_rest {
             self.searched = length;
             return Ok(None);
         }
