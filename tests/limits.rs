@@ -164,7 +164,7 @@ under_each_dispatch! {
         let connections = Arc::new(AtomicUsize::new(0));
         let server = Builder::<Tcp, D, _>::new(handler)
             .max_connections(1)
-            .verify(move || connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
+            .verify(move |_: &_| connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
             .start();
         for _ in 0..5 {
             for (line, answer) in [("fine\n", "fine\n"), ("panic\n", ""), ("error\n", ""), ("unverified\n", "")] {
