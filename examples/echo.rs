@@ -29,7 +29,7 @@ use socketserver::UnixDatagram;
 use socketserver::UnixStream;
 
 const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
-            [--dispatch sync|threads|fork|pool] [--workers N]";
+            [--dispatch sync|threads|fork|pool] [--workers N] [--loop]";
 
 /// What has arrived goes back; then the connection waits for more without a thread (under `sync` and `pool`).
 struct Echo;
@@ -42,6 +42,18 @@ impl<S: Socket> Handler<Stream<S>> for Echo {
         writer.write_all(bytes)?;
         request.consume(count);
         Ok(Flow::Continue)
+    }
+}
+
+/// The same in Python's style: one call for the whole conversation, which waits inside of it.
+struct EchoInALoop;
+
+impl<S: Socket> Handler<Stream<S>> for EchoInALoop {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        while !request.fill_buf()?.is_empty() {
+            Echo.handle(request)?;
+        }
+        Ok(Flow::Close)
     }
 }
 
@@ -69,15 +81,22 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> common::Outcome {
-    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    let mut in_a_loop = false;
+    let flags = common::Flags::parse(USAGE, |name, _| {
+        in_a_loop |= name == "loop";
+        Ok(name == "loop")
+    })?;
     let inet = || flags.listen_or("127.0.0.1:7007");
     let path = || flags.listen_or("echo.sock");
-    match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(Tcp, flags, "pool", inet(), || Echo),
-        "udp" => serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once)),
-        "unix-stream" => serve_with!(UnixStream, flags, "pool", path(), || Echo),
-        "unix-datagram" => serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once)),
-        other => {
+    match (flags.transport.as_deref().unwrap_or("tcp"), in_a_loop) {
+        ("tcp", false) => serve_with!(Tcp, flags, "pool", inet(), || Echo),
+        ("tcp", true) => serve_with!(Tcp, flags, "pool", inet(), || EchoInALoop),
+        ("udp", false) => serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once)),
+        ("unix-stream", false) => serve_with!(UnixStream, flags, "pool", path(), || Echo),
+        ("unix-stream", true) => serve_with!(UnixStream, flags, "pool", path(), || EchoInALoop),
+        ("unix-datagram", false) => serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once)),
+        ("udp" | "unix-datagram", true) => Err(common::wrong_usage("--loop: a message has no other behind it")),
+        (other, _) => {
             Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))
         }
     }
