@@ -12,9 +12,13 @@
 //! served. Between requests, and while a head is incomplete, a connection waits without a thread (under `sync` and
 //! `pool`).
 //!
-//! `head` takes requests apart, `target` what they ask for, `files` finds it, `beneath` sees to it that it is in the
-//! directory, `conditions` decides whether the client needs it, and `part` how much, `page` draws directories, `reply` writes answers. Answers to requests that arrived together leave in one write; a
-//! large file is sent by the kernel, and a client that reads it slowly holds no thread.
+//! Answers to requests that arrived together leave in one write. A large file is sent by the kernel, and the page of a
+//! large folder is drawn piece by piece, as the client takes it: one that reads slowly, or not at all, holds no thread,
+//! and no more memory than 256 KiB and the names of one folder, of which a page shows at most 4 MiB.
+//!
+//! `head` takes requests apart, `target` what they ask for; `files` finds it, and `beneath` sees to it that it is in the
+//! directory; `conditions` decides whether the client needs it, and `part` how much of it; `listing` reads directories,
+//! and `page` draws them; `reply` writes the heads of answers.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -29,6 +33,8 @@ mod dates;
 mod files;
 #[path = "http_files/head.rs"]
 mod head;
+#[path = "http_files/listing.rs"]
+mod listing;
 #[path = "http_files/page.rs"]
 mod page;
 #[path = "http_files/part.rs"]
@@ -44,10 +50,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use files::Answer;
 use files::Site;
 use head::Head;
 use head::Parsed;
 use lexopt::ValueExt;
+use page::Page;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::Handler;
@@ -64,9 +72,10 @@ const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [-
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;
 
-/// So much of an answer waits in memory for a client that is slow to read: the pages of large folders. Files wait where
-/// they are.
-const HELD: usize = 1024 * 1024;
+/// So much may wait in memory for a client that is slow to read: what is gathered, one more answer, and a piece of the
+/// page of a folder. Nothing waits for such a client but this: files wait where they are, the rest of a page is not
+/// drawn, and the next request is not answered.
+const HELD: usize = 256 * 1024;
 
 /// So many bytes of empty lines before a request are nothing: clients of old sent one behind the body of a POST.
 const BLANK: usize = 16;
@@ -85,12 +94,37 @@ struct Http {
     skip: u64,
     /// Bytes of empty lines since the last request.
     blank: usize,
+    /// An answer that is written piece by piece, and whether the connection is kept behind it.
+    page: Option<Box<Page>>,
+    keep_alive: bool,
+}
+
+impl Http {
+    /// What has to leave before the next request is answered: the rest of a page, or more than is gathered.
+    fn go_on<S: Socket>(&mut self, request: &mut Stream<S>) -> HandlerResult<Option<Flow>> {
+        let is_stopping = request.is_stopping();
+        let (_, out) = request.split_buffered();
+        if let (Some(page), Content::Site(site)) = (&mut self.page, &*self.content) {
+            if !page.write(site, out)? {
+                return Ok(Some(Flow::Flush));
+            }
+            self.page = None;
+            if is_stopping || !self.keep_alive {
+                return Ok(Some(Flow::Close));
+            }
+        }
+        Ok((out.pending() >= GATHERED).then_some(Flow::Flush))
+    }
 }
 
 impl<S: Socket> Handler<Stream<S>> for Http {
-    /// Answers every request that has arrived whole, up to one whose answer has to leave before the next.
+    /// Answers every request that has arrived whole, up to one whose answer has to leave before the next. Never waits
+    /// for the client: where there is more to send than it takes, the server does, and calls again.
     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
         loop {
+            if let Some(flow) = self.go_on(request)? {
+                return Ok(flow);
+            }
             if self.skip > 0 {
                 let there = request.buffered().len();
                 let count = there.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
@@ -123,19 +157,20 @@ impl<S: Socket> Handler<Stream<S>> for Http {
                 Parsed::Refused(status) => return reply::refuse(out, status, bytes),
             };
             head.keep_alive &= !is_stopping;
-            let flow = match &*self.content {
-                Content::Hello => reply::hello(out, &head)?,
-                Content::Site(site) => site.answer(&head, out)?,
+            let answer = match &*self.content {
+                Content::Hello => Answer::Whole(reply::hello(out, &head)?),
+                Content::Site(site) => site.answer(&mut head, out)?,
             };
-            let (length, keep_alive) = (head.length, head.keep_alive);
+            let length = head.length;
             self.skip = head.body;
             self.blank = 0;
+            self.keep_alive = head.keep_alive;
             request.consume(length);
-            if !keep_alive {
-                return Ok(Flow::Close);
-            }
-            if flow != Flow::Continue {
-                return Ok(flow);
+            match answer {
+                Answer::Page(page) => self.page = Some(page),
+                Answer::Whole(_) if !self.keep_alive => return Ok(Flow::Close),
+                Answer::Whole(Flow::Continue) => {}
+                Answer::Whole(flow) => return Ok(flow),
             }
         }
     }
@@ -144,7 +179,7 @@ impl<S: Socket> Handler<Stream<S>> for Http {
     fn finish(&mut self, request: &mut Stream<S>, end: End) -> HandlerResult<()> {
         let (unread, out) = request.split_buffered();
         let has_begun = !unread.trim_ascii().is_empty();
-        if end == End::TimedOut && has_begun && out.pending() == 0 {
+        if end == End::TimedOut && has_begun && out.pending() == 0 && self.page.is_none() {
             reply::refuse(out, 408, unread)?;
         }
         Ok(())
@@ -160,7 +195,7 @@ impl<S: Socket> HandlerFactory<Stream<S>> for Factory {
     type Handler = Http;
 
     fn make(&self, _: &Stream<S>) -> Http {
-        Http { content: Arc::clone(&self.content), skip: 0, blank: 0 }
+        Http { content: Arc::clone(&self.content), skip: 0, blank: 0, page: None, keep_alive: true }
     }
 }
 

@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use rustix::fs::Dir;
 use rustix::io::Errno;
 use socketserver::Flow;
 use socketserver::HandlerResult;
@@ -20,8 +19,9 @@ use socketserver::Writer;
 use super::beneath::Root;
 use super::conditions::Validators;
 use super::head::Head;
+use super::listing::Listing;
 use super::page;
-use super::page::Entry;
+use super::page::Page;
 use super::part::Part;
 use super::part::part;
 use super::reply;
@@ -45,7 +45,16 @@ enum Target {
     File(Found),
     /// A folder was asked for without the slash at its end: where it is.
     Moved(String),
-    Page(String),
+    /// A folder, open, that has these names.
+    Folder(Vec<Vec<u8>>, File),
+}
+
+/// How an answer goes on.
+pub enum Answer {
+    /// It is written, or the server sends it; what is next.
+    Whole(Flow),
+    /// It has begun, and is to be written piece by piece.
+    Page(Box<Page>),
 }
 
 impl Site {
@@ -54,24 +63,54 @@ impl Site {
         Ok(Self { root })
     }
 
-    /// Writes the answer to a request.
-    pub fn answer<S: Socket>(&self, head: &Head<'_>, out: &mut Writer<S>) -> HandlerResult {
-        match self.look(head.path, head.query) {
-            Ok(Target::File(found)) => file(head, found, out),
+    /// Writes the answer to a request, or the beginning of one. It may say that the connection is not kept.
+    pub fn answer<S: Socket>(&self, head: &mut Head<'_>, out: &mut Writer<S>) -> HandlerResult<Answer> {
+        let flow = match self.look(head.path, head.query) {
+            Ok(Target::File(found)) => file(head, found, out)?,
             Ok(Target::Moved(link)) => {
                 let fields = format!("Location: {link}\r\n");
-                reply::text(out, 301, head, &fields, "text/plain", "301 Moved Permanently\n")
+                reply::text(out, 301, head, &fields, "text/plain", "301 Moved Permanently\n")?
             }
-            Ok(Target::Page(page)) => {
-                let fields = "Cache-Control: no-cache\r\n";
-                match head.conditions.refusal(&Validators::default()) {
-                    Some(304) => reply::unmodified(out, head, fields),
-                    Some(status) => reply::error(out, status, head),
-                    None => reply::text(out, 200, head, fields, "text/html", &page),
-                }
-            }
-            Err(status) => reply::error(out, status, head),
+            Ok(Target::Folder(names, folder)) => return self.page(head, names, &folder, out),
+            Err(status) => reply::error(out, status, head)?,
+        };
+        Ok(Answer::Whole(flow))
+    }
+
+    /// Begins the page of a folder, which has no validators.
+    fn page<S: Socket>(
+        &self,
+        head: &mut Head<'_>,
+        names: Vec<Vec<u8>>,
+        folder: &File,
+        out: &mut Writer<S>,
+    ) -> HandlerResult<Answer> {
+        let fields = "Cache-Control: no-cache\r\n";
+        match head.conditions.refusal(&Validators::default()) {
+            Some(304) => return reply::unmodified(out, head, fields).map(Answer::Whole),
+            Some(status) => return reply::error(out, status, head).map(Answer::Whole),
+            None => {}
         }
+        let resolve = |name: &[u8]| {
+            let found = self.find(&[&names[..], &[name.to_vec()]].concat()).ok()?;
+            Some(found.is_dir())
+        };
+        let listing = match Listing::read(folder, resolve) {
+            Ok(listing) => listing,
+            Err(error) => return reply::error(out, status(&error), head).map(Answer::Whole),
+        };
+        // In HTTP/1.0 nothing else tells where the page ends.
+        head.keep_alive &= !head.is_http_10;
+        reply::begin(out, 200, head)?;
+        let coding = if head.is_http_10 { "" } else { "Transfer-Encoding: chunked\r\n" };
+        write!(
+            out,
+            "{fields}{coding}Content-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+        )?;
+        if head.is_head {
+            return Ok(Answer::Whole(Flow::Continue));
+        }
+        Ok(Answer::Page(Box::new(Page::new(names, listing, !head.is_http_10))))
     }
 
     /// Finds what is asked for, or the status that says why not.
@@ -91,12 +130,11 @@ impl Site {
             }
         }
         let folder = self.root.read(&joined(&names)).map_err(|error| status(&error))?;
-        let entries = self.entries(&names, &folder).map_err(|error| status(&error))?;
-        Ok(Target::Page(page::draw(&names, entries)))
+        Ok(Target::Folder(names, folder))
     }
 
     /// What has these names, if it is a file or folder.
-    fn find(&self, names: &[Vec<u8>]) -> Result<Metadata, u16> {
+    pub fn find(&self, names: &[Vec<u8>]) -> Result<Metadata, u16> {
         let found = self.root.look(&joined(names)).map_err(|error| status(&error))?;
         if found.is_file() || found.is_dir() { Ok(found) } else { Err(404) }
     }
@@ -108,23 +146,6 @@ impl Site {
         let metadata = file.metadata().map_err(|error| status(&error))?;
         // It may have become something else since it was looked at.
         if metadata.is_file() { Ok(Found { name: path, file, metadata }) } else { Err(404) }
-    }
-
-    /// What is in a folder, as far as it is served.
-    fn entries(&self, names: &[Vec<u8>], folder: &File) -> io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        for entry in Dir::read_from(folder)? {
-            let name = entry?.file_name().to_bytes().to_vec();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            // As it would be found if it were asked for.
-            if let Ok(found) = self.find(&[names, std::slice::from_ref(&name)].concat()) {
-                let modified = found.modified().ok();
-                entries.push(Entry { name, is_folder: found.is_dir(), size: found.len(), modified });
-            }
-        }
-        Ok(entries)
     }
 }
 

@@ -1,7 +1,9 @@
-//! The page of a directory.
+//! The page of a directory, drawn piece by piece.
 
-use std::cmp::Reverse;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::fs::Metadata;
+use std::io;
+use std::io::Write;
 use std::time::SystemTime;
 
 use percent_encoding::AsciiSet;
@@ -9,14 +11,8 @@ use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_encode;
 
 use super::dates;
-
-/// What is in a folder.
-pub struct Entry {
-    pub name: Vec<u8>,
-    pub is_folder: bool,
-    pub size: u64,
-    pub modified: Option<SystemTime>,
-}
+use super::files::Site;
+use super::listing::Listing;
 
 /// What stays as it is in a link.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -87,33 +83,88 @@ fn trail(names: &[Vec<u8>]) -> String {
     trail
 }
 
-/// The page of the folder with these names.
-pub fn draw(names: &[Vec<u8>], mut entries: Vec<Entry>) -> String {
-    entries.sort_by_cached_key(|entry| {
-        (Reverse(entry.is_folder), String::from_utf8_lossy(&entry.name).to_lowercase(), entry.name.clone())
-    });
-
+/// A page up to where its rows begin.
+fn top(names: &[Vec<u8>]) -> String {
     let title = escape(&names.iter().fold("/".to_owned(), |title, name| title + &String::from_utf8_lossy(name) + "/"));
-    let mut page = format!(
+    let mut top = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{}</h1>\n<table>\n\
          <thead><tr><th>Name</th><th class=\"n\">Size</th><th class=\"n\">Modified (UTC)</th></tr></thead>\n<tbody>\n",
         trail(names)
     );
     if !names.is_empty() {
-        page.push_str("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
+        top.push_str("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
     }
-    for Entry { name, is_folder, size: bytes, modified } in entries {
-        let slash = if is_folder { "/" } else { "" };
-        let size = if is_folder { String::new() } else { size(bytes) };
-        let date = modified.and_then(date).unwrap_or_default();
-        let href = percent_encode(&name, ESCAPED);
-        let text = escape(&String::from_utf8_lossy(&name));
-        let _ = writeln!(
-            page,
-            "<tr><td><a href=\"{href}{slash}\">{text}{slash}</a></td><td class=\"n\">{size}</td><td class=\"n\">{date}</td></tr>"
-        );
+    top
+}
+
+fn row(name: &[u8], found: &Metadata) -> String {
+    let slash = if found.is_dir() { "/" } else { "" };
+    let size = if found.is_dir() { String::new() } else { size(found.len()) };
+    let date = found.modified().ok().and_then(date).unwrap_or_default();
+    let href = percent_encode(name, ESCAPED);
+    let text = escape(&String::from_utf8_lossy(name));
+    format!(
+        "<tr><td><a href=\"{href}{slash}\">{text}{slash}</a></td><td class=\"n\">{size}</td><td class=\"n\">{date}</td></tr>\n"
+    )
+}
+
+fn bottom(is_cut: bool) -> &'static str {
+    if is_cut {
+        "</tbody>\n</table>\n<p>There is more in this folder than a page can show.</p>\n</body>\n</html>\n"
+    } else {
+        "</tbody>\n</table>\n</body>\n</html>\n"
     }
-    page.push_str("</tbody>\n</table>\n</body>\n</html>\n");
-    page
+}
+
+/// A page on its way to a client: what it is made from, and what has been drawn and not been sent.
+pub struct Page {
+    names: Vec<Vec<u8>>,
+    listing: Listing,
+    drawn: Vec<u8>,
+    /// Nothing is left to be drawn.
+    is_drawn: bool,
+    sent: usize,
+    /// Each piece tells its length. Without that, for HTTP/1.0, the end of the connection is that of the page.
+    is_chunked: bool,
+}
+
+/// So much is drawn and sent at a time; the next is drawn when the client has taken it.
+const PIECE: usize = 32 * 1024;
+
+impl Page {
+    pub fn new(names: Vec<Vec<u8>>, listing: Listing, is_chunked: bool) -> Self {
+        Self { drawn: top(&names).into_bytes(), names, listing, is_drawn: false, sent: 0, is_chunked }
+    }
+
+    /// Writes the next piece; true with the last.
+    pub fn write(&mut self, site: &Site, out: &mut impl Write) -> io::Result<bool> {
+        while self.drawn.len() - self.sent < PIECE && !self.is_drawn {
+            if let Some(name) = self.listing.next() {
+                // What has gone meanwhile has no row.
+                if let Ok(found) = site.find(&[&self.names[..], &[name.to_vec()]].concat()) {
+                    self.drawn.extend_from_slice(row(name, &found).as_bytes());
+                }
+            } else {
+                self.drawn.extend_from_slice(bottom(self.listing.is_cut).as_bytes());
+                self.is_drawn = true;
+            }
+        }
+        let rest = &self.drawn[self.sent..];
+        let piece = &rest[..rest.len().min(PIECE)];
+        let is_last = self.is_drawn && piece.len() == rest.len();
+        if self.is_chunked {
+            write!(out, "{:x}\r\n", piece.len())?;
+            out.write_all(piece)?;
+            out.write_all(if is_last { b"\r\n0\r\n\r\n" } else { b"\r\n" })?;
+        } else {
+            out.write_all(piece)?;
+        }
+        self.sent += piece.len();
+        if self.sent == self.drawn.len() {
+            self.drawn.clear();
+            self.sent = 0;
+        }
+        Ok(is_last)
+    }
 }
