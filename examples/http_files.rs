@@ -157,9 +157,10 @@ impl<S: Socket> Handler<Stream<S>> for Http {
                 Parsed::Refused(status) => return reply::refuse(out, status, bytes),
             };
             head.keep_alive &= !is_stopping;
-            let answer = match &*self.content {
-                Content::Hello => Answer::Whole(reply::hello(out, &head)?),
-                Content::Site(site) => site.answer(&mut head, out)?,
+            let answer = match (head.refusal, &*self.content) {
+                (Some(status), _) => Answer::Whole(reply::error(out, status, &head)?),
+                (None, Content::Hello) => Answer::Whole(reply::hello(out, &head)?),
+                (None, Content::Site(site)) => site.answer(&mut head, out)?,
             };
             let length = head.length;
             self.skip = head.body;

@@ -76,6 +76,8 @@ fn each_condition_by_itself() {
             (&["If-Match: TAG", "If-Match: \"zz\""], 200),
             (&["If-Match: \"a b\""], 412),
             (&["If-Match: zz"], 412),
+            (&["If-Match: \"zz\", *"], 412),
+            (&["If-Match: \"zz\"", "If-Match: *"], 412),
             (&["If-Match:"], 412),
             // 13.1.2: weak comparison.
             (&["If-None-Match: TAG"], 304),
@@ -88,6 +90,8 @@ fn each_condition_by_itself() {
             (&["If-None-Match: w/TAG"], 200),
             (&["If-None-Match: \"a b\", \"\""], 200),
             (&["If-None-Match: zz"], 200),
+            (&["If-None-Match: \"zz\", *"], 200),
+            (&["If-None-Match: *, *"], 200),
             (&["If-None-Match:"], 200),
             // 13.1.3.
             (&["If-Modified-Since: DATE"], 304),

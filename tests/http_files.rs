@@ -17,6 +17,8 @@ use common::site::exchange;
 use common::site::field;
 use common::site::get;
 
+const KEPT: &str = "GET /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+
 /// More than the kernel takes in for a client that does not read.
 const HUGE: usize = 16 << 20;
 
@@ -84,9 +86,16 @@ fn what_is_no_request_gets_the_right_answer() {
     assert_status(&exchange(&server, "GET /a.txt HTTP/1.1\r\n\r\n"), 400);
     assert_status(&get(&server, "/a.txt", "Content-Length: 9999999999\r\n"), 413);
     assert_status(&get(&server, "/a.txt", "Content-Length: 1\r\nContent-Length: 2\r\n"), 400);
+    assert_status(&get(&server, "/a.txt", "Content-Length: 0\r\nContent-Length: 0\r\n"), 400);
     assert_status(&get(&server, "/a.txt", "Transfer-Encoding: chunked\r\n"), 411);
     assert_status(&get(&server, "/a.txt", "Transfer-Encoding: gzip\r\n"), 501);
     assert_status(&get(&server, "/a.txt", "Expect: a miracle\r\n"), 417);
+    for (method, status) in [("POST", 405), ("OPTIONS", 405), ("BREW", 501)] {
+        let fields = "Host: here\r\nContent-Length: 5\r\n\r\n12345";
+        let answers = exchange(&server, format!("{method} /a.txt HTTP/1.1\r\n{fields}{KEPT}"));
+        assert_status(&answers, status);
+        assert!(answers.ends_with("0123456789"), "{method}: what is not served is a request all the same: {answers}");
+    }
     assert_status(&exchange(&server, "GET /a.txt HTTP/3.0\r\nHost: here\r\n\r\n"), 505);
     assert_status(&exchange(&server, "BREW /a.txt HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"), 501);
     assert_status(&exchange(&server, "\u{1}\u{2}garbage\r\n\r\n"), 400);

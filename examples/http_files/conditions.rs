@@ -105,13 +105,14 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *field = Some(if field.is_some() { b"" } else { value });
 }
 
-/// Whether a list names the version there is, or any. A comma inside a tag cuts it into parts that are no tags, and no
-/// tag of ours has one.
+/// Whether a list names the version there is; an asterisk alone is any. A comma inside a tag cuts it into parts that are
+/// no tags, and no tag of ours has one.
 fn names(lists: &[&[u8]], is: &Validators, eq: fn(&EntityTag<'static>, &EntityTag<'_>) -> bool) -> bool {
-    lists
-        .iter()
-        .flat_map(|list| tokens(list))
-        .any(|item| item == b"*" || tag(item).is_some_and(|named| is.tag.as_ref().is_some_and(|tag| eq(tag, &named))))
+    if *lists == [b"*"] {
+        return true;
+    }
+    let Some(is) = &is.tag else { return false };
+    lists.iter().flat_map(|list| tokens(list)).filter_map(tag).any(|named| eq(is, &named))
 }
 
 fn tag(value: &[u8]) -> Option<EntityTag<'_>> {

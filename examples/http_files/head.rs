@@ -26,6 +26,8 @@ pub struct Head<'a> {
     /// Without a body in the answer.
     pub is_head: bool,
     pub keep_alive: bool,
+    /// With which status to answer what is a request and is not served.
+    pub refusal: Option<u16>,
     pub is_http_10: bool,
     pub conditions: Conditions<'a>,
     /// Bytes of the head, and of the body behind it.
@@ -123,8 +125,8 @@ impl<'a> Head<'a> {
                     }
                 }
                 14 if is("content-length") => {
-                    let new = number(value).ok_or(400_u16)?;
-                    if content_length.replace(new).is_some_and(|old| old != new) {
+                    let is_second = content_length.replace(number(value).ok_or(400_u16)?).is_some();
+                    if is_second {
                         return Err(400);
                     }
                 }
@@ -153,10 +155,15 @@ impl<'a> Head<'a> {
         match request.method.unwrap_or_default() {
             "GET" => {}
             "HEAD" => head.is_head = true,
-            "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => return Err(405),
-            _ => return Err(501),
+            "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => head.refusal = Some(405),
+            _ => head.refusal = Some(501),
         }
-        (head.path, head.query) = target::split(target).ok_or(400_u16)?;
+        match target::split(target) {
+            Some((path, query)) => (head.path, head.query) = (path, query),
+            // Other methods have other kinds of targets.
+            None if head.refusal.is_some() => {}
+            None => return Err(400),
+        }
         if coding.is_some() {
             return Err(411);
         }
