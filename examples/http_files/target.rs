@@ -4,14 +4,17 @@ use fluent_uri::Uri;
 use fluent_uri::UriRef;
 use fluent_uri::component::Scheme;
 
-/// Whether this is a host with or without a port, and nothing else.
+/// Whether this is a host with or without a port, and nothing else; or nothing at all.
 pub fn is_host(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let reference = format!("//{value}");
     let Ok(reference) = UriRef::parse(&*reference) else { return false };
     // The rest would have become a path, a query or a fragment.
     reference.authority().is_some_and(|authority| {
-        authority.as_str() == value && authority.userinfo().is_none() && authority.port_to_u16().is_ok()
+        authority.as_str() == value
+            && authority.userinfo().is_none()
+            && authority.port_to_u16().is_ok()
+            && (value.is_empty() || !authority.host().is_empty())
     })
 }
 
@@ -26,8 +29,8 @@ pub fn split(target: &str) -> Option<(&str, &str)> {
         target
     } else {
         let uri = Uri::parse(target).ok()?;
-        let authority = uri.authority().filter(|authority| !authority.host().is_empty())?.as_str();
-        if uri.scheme() != HTTP || !is_host(authority.as_bytes()) {
+        let authority = uri.authority()?.as_str();
+        if uri.scheme() != HTTP || authority.is_empty() || !is_host(authority.as_bytes()) {
             return None;
         }
         target.get("http://".len() + authority.len()..)?
