@@ -51,6 +51,12 @@ fn names_and_folders_and_no_way_out() {
     let server = site.serve(&[]);
     assert_eq!(body(&get(&server, "/two%20words.txt", "")), "words");
     assert_status(&get(&server, "/folder", ""), 301);
+    fs::create_dir(site.path("~test \u{e4}_")).unwrap();
+    for path in ["/~test%20\u{e4}_", "/~test%20%c3%a4_"] {
+        assert_eq!(field(&get(&server, path, ""), "Location"), Some("/~test%20%C3%A4_/"));
+    }
+    site.write("picture.JPG", "");
+    assert_eq!(field(&get(&server, "/picture.JPG", ""), "Content-Type"), Some("image/jpeg"));
     let page = get(&server, "/", "");
     assert_status(&page, 200);
     assert!(page.contains("two%20words.txt") && page.contains("folder/"), "{page}");

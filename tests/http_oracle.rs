@@ -13,6 +13,8 @@ mod conditions;
 mod content;
 #[path = "http_oracle/fields.rs"]
 mod fields;
+#[path = "http_oracle/lighttpd.rs"]
+mod lighttpd;
 #[path = "http_oracle/lines.rs"]
 mod lines;
 #[path = "http_oracle/nginx.rs"]
@@ -157,6 +159,25 @@ fn we_answer_as_the_table_says() {
     let (site, folder) = (site(), TempDir::new());
     let server = ours(&site, &folder);
     check(&folder.join("socket"), |case| case.ours);
+    assert!(server.stop().0.success());
+}
+
+/// The client ends its side behind each, as in lighttpd's own tests.
+#[test]
+fn we_answer_what_lighttpd_asks() {
+    let (site, folder) = (site(), TempDir::new());
+    let server = ours(&site, &folder);
+    let known = lighttpd::known();
+    let wrong: Vec<String> = known
+        .iter()
+        .filter_map(|known| {
+            let answers = same("", known.send.as_str(), "").ended().answers(&folder.join("socket"));
+            let found: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+            let expected = known.ours.unwrap_or(known.lighttpd);
+            (found != expected).then(|| format!("{:?}: {found:?}\n    expected: {expected:?}", known.send))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), known.len(), wrong.join("\n"));
     assert!(server.stop().0.success());
 }
 
