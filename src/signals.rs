@@ -4,22 +4,30 @@
 
 use std::io;
 
-use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 
 use crate::stop::StopHandle;
+use crate::sys::on_signal::OnSignal;
+use crate::sys::on_signal::SignalSafe;
+use crate::sys::on_signal::is_ignored;
 
-/// The registered signals. Once it is dropped they have no effect at all: they do not stop the server, and they do not
-/// end the process either, as they would have before. Keep it until the program ends.
+/// The registered signals. Once it is dropped they do what they did before: where that was the default, they end the
+/// process, unless another guard has them. Keep it until the server has ended.
+///
+/// Handlers that the program sets by itself, with the crate `signal-hook`, go together with it if they are set first;
+/// they run as well, before and after it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it ends the effect of the signals"]
 pub struct SignalGuard {
-    ids: Vec<SigId>,
+    _actions: Vec<OnSignal>,
 }
 
 /// From here on SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait
 /// for the drain.
+///
+/// A process that was started with SIGINT ignored, by `nohup` or in the background of a shell script, ignores it still,
+/// as Python does.
 ///
 /// The kernel does not queue signals: two of one number merge if the second comes before the first was delivered, as it
 /// can within some milliseconds on a busy machine (signal(7), "Queueing and delivery semantics"). A program that is to
@@ -44,17 +52,20 @@ pub struct SignalGuard {
 /// The system refuses to set the handlers.
 #[allow(clippy::needless_pass_by_value, reason = "the signals keep the handle")]
 pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
-    let mut guard = SignalGuard { ids: Vec::new() };
+    let mut actions = Vec::new();
     for signal in [SIGINT, SIGTERM] {
-        guard.ids.push(crate::sys::on_signal(signal, stop.clone())?);
+        if signal == SIGINT && is_ignored(signal) {
+            continue;
+        }
+        actions.push(OnSignal::new(signal, Stop(stop.clone()))?);
     }
-    Ok(guard)
+    Ok(SignalGuard { _actions: actions })
 }
 
-impl Drop for SignalGuard {
-    fn drop(&mut self) {
-        for id in &self.ids {
-            signal_hook::low_level::unregister(*id);
-        }
+struct Stop(StopHandle);
+
+impl SignalSafe for Stop {
+    fn act(&self) {
+        self.0.signalled();
     }
 }

@@ -97,7 +97,7 @@ fn keep_exit_codes() {
 }
 
 /// What this process does at a signal.
-fn action(signal: libc::c_int) -> Option<libc::sigaction> {
+pub(super) fn action(signal: libc::c_int) -> Option<libc::sigaction> {
     let mut now = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: it only asks; `now` is written by the call.
     let outcome = unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) };

@@ -4,7 +4,8 @@
 //! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that
 //! is safe, [`shared`] is memory that these have in common, `exit` tells that one has ended, [`datagram`] moves many
 //! messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, `unix_address` reads and
-//! writes names of Unix sockets, and `thread` tells a thread that waits from one that would run.
+//! writes names of Unix sockets, `on_signal` acts on signals, and `thread` tells a thread that waits from one that would
+//! run.
 
 #![allow(unsafe_code)]
 
@@ -17,6 +18,8 @@ pub(crate) mod exit;
 pub(crate) mod fork;
 #[cfg(all(unix, feature = "testing"))]
 pub(crate) mod interrupt;
+#[cfg(all(unix, feature = "signals"))]
+pub(crate) mod on_signal;
 #[cfg(unix)]
 pub(crate) mod one_thread;
 pub(crate) mod poller;
@@ -54,13 +57,4 @@ pub(crate) fn borrow(socket: &impl std::os::fd::AsFd) -> Descriptor<'_> {
 #[cfg(windows)]
 pub(crate) fn borrow(socket: &impl std::os::windows::io::AsSocket) -> Descriptor<'_> {
     socket.as_socket()
-}
-
-/// Stops the server when `signal` comes; at once if it has been told before.
-#[cfg(all(unix, feature = "signals"))]
-pub(crate) fn on_signal(signal: i32, stop: crate::stop::StopHandle) -> std::io::Result<signal_hook::SigId> {
-    let action = move || stop.signalled();
-    // SAFETY: the action is async-signal-safe: it reads a clock, changes atomics, and writes to eventfds or pipes
-    // (signal-safety(7)).
-    unsafe { signal_hook::low_level::register(signal, action) }
 }

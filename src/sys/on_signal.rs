@@ -1,0 +1,81 @@
+//! Acting on signals for a while: what a signal did before, it does again afterwards.
+//!
+//! `signal-hook` keeps its handler once it has one, and a signal without an action has no effect at all then. So where
+//! the disposition was the default, an action stays that does what the default does, unless another is registered here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use signal_hook::SigId;
+use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::register;
+use signal_hook::low_level::unregister;
+
+use super::fork;
+
+/// For each signal that has ever had an action, how many it has.
+static ACTIONS: Mutex<BTreeMap<i32, Arc<AtomicUsize>>> = Mutex::new(BTreeMap::new());
+
+/// What a signal does. An implementation is async-signal-safe, as signal-safety(7) has it: it changes atomics, reads a
+/// clock and writes to descriptors, and neither allocates nor locks.
+pub(crate) trait SignalSafe: Send + Sync + 'static {
+    fn act(&self);
+}
+
+/// An action for a signal, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OnSignal {
+    id: SigId,
+    actions: Arc<AtomicUsize>,
+}
+
+impl OnSignal {
+    /// Runs `action` whenever `signal` comes.
+    pub(crate) fn new(signal: i32, action: impl SignalSafe) -> io::Result<Self> {
+        let mut known = ACTIONS.lock();
+        let actions = match known.get(&signal) {
+            Some(actions) => Arc::clone(actions),
+            None => {
+                let actions = Arc::new(AtomicUsize::new(1));
+                if has_default(signal) {
+                    let others = Arc::clone(&actions);
+                    let default = move || {
+                        if others.load(Ordering::SeqCst) == 0 {
+                            // It fails for signals that it does not know, and then the signal has no effect.
+                            let _ = emulate_default_handler(signal);
+                        }
+                    };
+                    // SAFETY: it reads an atomic and does what is made for this place.
+                    unsafe { register(signal, default)? };
+                }
+                actions.fetch_sub(1, Ordering::SeqCst);
+                known.insert(signal, Arc::clone(&actions));
+                actions
+            }
+        };
+        // SAFETY: the promise of the trait.
+        let id = unsafe { register(signal, move || action.act())? };
+        actions.fetch_add(1, Ordering::SeqCst);
+        Ok(Self { id, actions })
+    }
+}
+
+impl Drop for OnSignal {
+    fn drop(&mut self) {
+        unregister(self.id);
+        self.actions.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn has_default(signal: i32) -> bool {
+    fork::action(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_DFL)
+}
+
+/// Whether this process has been started, or has decided, to ignore the signal.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    fork::action(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN)
+}

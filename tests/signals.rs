@@ -1,0 +1,171 @@
+//! What signals do to a server, and after it: those that were ignored stay so, those that had their default have it
+//! again, and one that is told to a server wakes its loop.
+//!
+//! Without a test harness: the programs that get the signals are this very one, started again.
+
+#[cfg(unix)]
+mod common;
+
+#[cfg(not(unix))]
+fn main() {
+    println!("test result: ok. 0 passed; 0 failed; 1 ignored; there are no signals here");
+}
+
+#[cfg(unix)]
+fn main() {
+    unix::main();
+}
+
+#[cfg(unix)]
+mod unix {
+    use crate::common::PATIENCE;
+    use crate::common::ask;
+    use crate::common::connect;
+    use crate::common::echo::echo_line;
+    use crate::common::example::Example;
+    use rustix::process::Pid;
+    use rustix::process::Signal;
+    use rustix::process::kill_process;
+    use socketserver::Server;
+    use socketserver::Sync;
+    use socketserver::Tcp;
+    use socketserver::TcpServer;
+    use socketserver::handler::Function;
+    use socketserver::signals::stop_on_signals;
+    use std::os::unix::process::ExitStatusExt;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+
+    type Answer = fn(&mut socketserver::Stream<std::net::TcpStream>) -> socketserver::HandlerResult;
+
+    pub(crate) fn main() {
+        let arguments: Vec<String> = std::env::args().skip_while(|argument| argument != "--as").skip(1).collect();
+        if let Some(role) = arguments.first() {
+            return be(role);
+        }
+        let cases: [(&str, fn()); 5] = [
+            ("an_ignored_interrupt_stays_ignored", an_ignored_interrupt_stays_ignored),
+            ("after_the_guard_signals_end_the_process", after_the_guard_signals_end_the_process),
+            ("a_guard_leaves_the_signals_to_others", a_guard_leaves_the_signals_to_others),
+            ("a_second_guard_is_as_good_as_the_first", a_second_guard_is_as_good_as_the_first),
+            ("handlers_that_were_there_before_stay", handlers_that_were_there_before_stay),
+        ];
+        for (name, case) in cases {
+            case();
+            println!("test {name} ... ok");
+        }
+        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+    }
+
+    /// The programs.
+    fn be(role: &str) {
+        match role {
+            "server" => serve(),
+            "without a guard" => {
+                let server = bind();
+                drop(stop_on_signals(server.stop_handle()).expect("signals"));
+                announce(&server);
+                wait_for_the_end();
+            }
+            "one of two guards" => {
+                let (server, other) = (bind(), bind());
+                drop(stop_on_signals(other.stop_handle()).expect("signals"));
+                serve_on(server);
+            }
+            "one of two living guards" => {
+                let (server, other) = (bind(), bind());
+                let guard = stop_on_signals(other.stop_handle()).expect("signals");
+                let _signals = stop_on_signals(server.stop_handle()).expect("signals");
+                drop(guard);
+                announce(&server);
+                eprintln!("{}", server.serve_forever().expect("serve"));
+            }
+            "own handler" => {
+                let told = Arc::new(AtomicBool::new(false));
+                signal_hook::flag::register(libc::SIGTERM, Arc::clone(&told)).expect("a handler");
+                let server = bind();
+                drop(stop_on_signals(server.stop_handle()).expect("signals"));
+                announce(&server);
+                while !told.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                eprintln!("told");
+            }
+            other => panic!("--as {other}"),
+        }
+    }
+
+    fn bind() -> Server<Tcp, Sync, Function<Answer>> {
+        TcpServer::bind_fn("127.0.0.1:0", echo_line as Answer).expect("bind")
+    }
+
+    fn announce(server: &Server<Tcp, Sync, Function<Answer>>) {
+        println!("listening on {}", server.local_addr());
+    }
+
+    fn serve() {
+        serve_on(bind());
+    }
+
+    fn serve_on(server: Server<Tcp, Sync, Function<Answer>>) {
+        let _signals = stop_on_signals(server.stop_handle()).expect("signals");
+        announce(&server);
+        eprintln!("{}", server.serve_forever().expect("serve"));
+    }
+
+    /// A signal comes first.
+    fn wait_for_the_end() {
+        std::thread::sleep(PATIENCE);
+        eprintln!("no signal has ended this process");
+    }
+
+    fn start(before: &str, role: &str) -> Example {
+        let program = std::env::current_exe().expect("current_exe");
+        Example::start_after(before, &program, &["--as", role])
+    }
+
+    fn send(program: &Example, signal: Signal) {
+        kill_process(Pid::from_raw(program.pid().cast_signed()).expect("a process"), signal).expect("a signal");
+    }
+
+    fn an_ignored_interrupt_stays_ignored() {
+        let server = start("trap '' INT", "server");
+        send(&server, Signal::INT);
+        assert_eq!(ask(connect(server.socket_address()), "hello"), "hello");
+        send(&server, Signal::INT);
+        assert_eq!(ask(connect(server.socket_address()), "hello"), "hello");
+        let (status, said) = server.stop();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.starts_with("2 accepted"), "{said}");
+    }
+
+    fn after_the_guard_signals_end_the_process() {
+        for signal in [Signal::INT, Signal::TERM] {
+            let program = start(":", "without a guard");
+            send(&program, signal);
+            let (status, said) = program.wait();
+            assert_eq!(status.signal(), Some(signal.as_raw()), "{status}: {said}");
+        }
+    }
+
+    fn a_guard_leaves_the_signals_to_others() {
+        stops(start(":", "one of two living guards"));
+    }
+
+    fn a_second_guard_is_as_good_as_the_first() {
+        stops(start(":", "one of two guards"));
+    }
+
+    fn stops(server: Example) {
+        assert_eq!(ask(connect(server.socket_address()), "hello"), "hello");
+        let (status, said) = server.stop();
+        assert_eq!(status.code(), Some(0), "{status}: {said}");
+        assert!(said.starts_with("1 accepted"), "{said}");
+    }
+
+    fn handlers_that_were_there_before_stay() {
+        let (status, said) = start(":", "own handler").stop();
+        assert_eq!((status.code(), said.as_str()), (Some(0), "told\n"), "{status}");
+    }
+}
