@@ -9,6 +9,8 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(all(unix, any(feature = "signals", feature = "testing")))]
+mod catchable;
 #[cfg(unix)]
 pub(crate) mod child;
 pub(crate) mod datagram;

@@ -7,7 +7,8 @@ use std::io;
 ///
 /// # Errors
 ///
-/// The system does not let this signal be caught.
+/// The system does not let this signal be caught; or it tells a program of a fault of its own (SIGSEGV, SIGBUS, SIGFPE,
+/// SIGILL, SIGTRAP, SIGSYS), which must not go on as if nothing had happened.
 pub fn interrupt_by(signal: i32) -> io::Result<()> {
     crate::sys::interrupt::interrupt_by(signal)
 }
