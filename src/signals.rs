@@ -1,6 +1,6 @@
-//! SIGINT and SIGTERM stop the server: the first drains, the second stops at once.
+//! Signals that stop a server or wake its loop.
 //!
-//! Nothing here is installed unasked; see [`stop_on_signals`].
+//! Nothing here is installed unasked; see [`stop_on_signals`] and [`wake_on_signal`].
 
 use std::io;
 
@@ -60,6 +60,49 @@ pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
         actions.push(OnSignal::new(signal, Stop(stop.clone()))?);
     }
     Ok(SignalGuard { _actions: actions })
+}
+
+/// From here on `signal` [wakes](StopHandle::wake) the serve loop of `stop`, which then calls its
+/// [`service_actions`](crate::HandlerFactory::service_actions).
+///
+/// For signals that say something else: "load your configuration", "tell what you do". What a signal handler may do is
+/// little; it sets a flag, and the rest is done by the loop. Signals that come before the loop has seen the flag count
+/// as one.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use signal_hook::consts::SIGHUP;
+/// use socketserver::{Flow, TcpServer};
+///
+/// let reload = Arc::new(AtomicBool::new(false));
+/// // The flag first, so that it is set when the loop looks.
+/// signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
+/// let server = TcpServer::builder_fn(|_| Ok(Flow::Close))
+///     .on_service(move || {
+///         if reload.swap(false, Ordering::SeqCst) {
+///             println!("loading the configuration");
+///         }
+///     })
+///     .bind("127.0.0.1:0")?;
+/// let _wake = socketserver::signals::wake_on_signal(SIGHUP, server.stop_handle())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// `InvalidInput` for a number that stands for no signal, and for signals that cannot be caught or that tell a program of
+/// its own faults; what the system says otherwise.
+pub fn wake_on_signal(signal: i32, stop: StopHandle) -> io::Result<SignalGuard> {
+    Ok(SignalGuard { _actions: vec![OnSignal::new(signal, Wake(stop))?] })
+}
+
+struct Wake(StopHandle);
+
+impl SignalSafe for Wake {
+    fn act(&self) {
+        self.0.wake();
+    }
 }
 
 struct Stop(StopHandle);

@@ -16,7 +16,7 @@ use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait;
 
-/// Stops, pauses and resumes a server; clonable, and usable from handlers, other threads and signal handlers.
+/// Stops, pauses, resumes and wakes a server; clonable, and usable from handlers, other threads and signal handlers.
 ///
 /// Every method returns at once, takes effect at once, and may be called before, during and after serving: a server
 /// stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended
@@ -71,6 +71,12 @@ impl StopHandle {
     /// Accepts again after [`pause`](Self::pause).
     pub fn resume(&self) {
         self.state.set_paused(false);
+    }
+
+    /// Wakes the serve loop, which calls [`service_actions`](crate::HandlerFactory::service_actions) then: for what was
+    /// set elsewhere and is to be seen there. Calls before the loop has come to it count as one.
+    pub fn wake(&self) {
+        self.state.control.raise();
     }
 
     /// Whether the server has been told to stop.

@@ -390,6 +390,29 @@ under_each_dispatch! {
     }
 }
 
+under_each_dispatch! {
+    fn a_server_that_is_woken_runs_its_service_actions<D>() {
+        let (flag, (tick, ticks)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+        let told = Arc::clone(&flag);
+        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+            .on_service(move || {
+                if told.swap(false, Ordering::SeqCst) {
+                    tick.send(()).unwrap();
+                }
+            })
+            .start();
+        let stop = server.stop_handle();
+        for _ in 0..10 {
+            flag.store(true, Ordering::SeqCst);
+            stop.wake();
+            ticks.recv_timeout(common::PATIENCE).unwrap();
+        }
+        server.stop();
+        // One that has ended is woken by nothing.
+        stop.wake();
+    }
+}
+
 /// Each is told of everything, the outermost first, also through other wrappers; one that panics keeps nothing from the
 /// others.
 #[test]

@@ -26,17 +26,27 @@ mod unix {
     use rustix::process::Pid;
     use rustix::process::Signal;
     use rustix::process::kill_process;
+    use socketserver::Builder;
+    use socketserver::Fork;
+    use socketserver::Pool;
     use socketserver::Server;
     use socketserver::Sync;
     use socketserver::Tcp;
     use socketserver::TcpServer;
+    use socketserver::ThreadPerRequest;
+    use socketserver::dispatch::Job;
+    use socketserver::dispatch::Process;
     use socketserver::handler::Function;
+    use socketserver::handler::OnService;
+    use socketserver::handler::function;
     use socketserver::signals::stop_on_signals;
+    use socketserver::signals::wake_on_signal;
     use std::os::unix::process::ExitStatusExt;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering;
 
+    type Seeing = dyn Fn() + Send + std::marker::Sync;
     type Answer = fn(&mut socketserver::Stream<std::net::TcpStream>) -> socketserver::HandlerResult;
 
     pub(crate) fn main() {
@@ -44,12 +54,14 @@ mod unix {
         if let Some(role) = arguments.first() {
             return be(role);
         }
-        let cases: [(&str, fn()); 5] = [
+        let cases: [(&str, fn()); 7] = [
             ("an_ignored_interrupt_stays_ignored", an_ignored_interrupt_stays_ignored),
             ("after_the_guard_signals_end_the_process", after_the_guard_signals_end_the_process),
             ("a_guard_leaves_the_signals_to_others", a_guard_leaves_the_signals_to_others),
             ("a_second_guard_is_as_good_as_the_first", a_second_guard_is_as_good_as_the_first),
             ("handlers_that_were_there_before_stay", handlers_that_were_there_before_stay),
+            ("a_signal_wakes_the_loop", a_signal_wakes_the_loop),
+            ("signals_that_cannot_be_caught_are_named", signals_that_cannot_be_caught_are_named),
         ];
         for (name, case) in cases {
             case();
@@ -81,6 +93,10 @@ mod unix {
                 announce(&server);
                 eprintln!("{}", server.serve_forever().expect("serve"));
             }
+            "woken sync" => serve_woken::<Sync>(),
+            "woken threads" => serve_woken::<ThreadPerRequest>(),
+            "woken pool" => serve_woken::<Pool>(),
+            "woken fork" => serve_woken::<Fork>(),
             "own handler" => {
                 let told = Arc::new(AtomicBool::new(false));
                 signal_hook::flag::register(libc::SIGTERM, Arc::clone(&told)).expect("a handler");
@@ -111,6 +127,23 @@ mod unix {
     fn serve_on(server: Server<Tcp, Sync, Function<Answer>>) {
         let _signals = stop_on_signals(server.stop_handle()).expect("signals");
         announce(&server);
+        eprintln!("{}", server.serve_forever().expect("serve"));
+    }
+
+    /// Says when its loop sees what SIGUSR1 tells, and nothing else wakes it.
+    fn serve_woken<D: Process<Job<Tcp, OnService<Function<Answer>, Box<Seeing>>>> + Default>() {
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(libc::SIGUSR1, Arc::clone(&flag)).expect("a handler");
+        let see: Box<Seeing> = Box::new(move || {
+            if flag.swap(false, Ordering::SeqCst) {
+                println!("seen");
+            }
+        });
+        let server = Builder::<Tcp, D, _>::new(function(echo_line as Answer)).on_service(see).bind("127.0.0.1:0");
+        let server = server.expect("bind");
+        let _wake = wake_on_signal(libc::SIGUSR1, server.stop_handle()).expect("SIGUSR1");
+        let _signals = stop_on_signals(server.stop_handle()).expect("signals");
+        println!("listening on {}", server.local_addr());
         eprintln!("{}", server.serve_forever().expect("serve"));
     }
 
@@ -162,6 +195,26 @@ mod unix {
         let (status, said) = server.stop();
         assert_eq!(status.code(), Some(0), "{status}: {said}");
         assert!(said.starts_with("1 accepted"), "{said}");
+    }
+
+    fn a_signal_wakes_the_loop() {
+        for dispatch in ["sync", "threads", "pool", "fork"] {
+            let mut server = start(":", &format!("woken {dispatch}"));
+            for _ in 0..10 {
+                send(&server, Signal::USR1);
+                assert_eq!(server.line(), "seen\n", "{dispatch}");
+            }
+            stops(server);
+        }
+    }
+
+    fn signals_that_cannot_be_caught_are_named() {
+        let server = bind();
+        for signal in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, libc::SIGFPE, libc::SIGILL, libc::SIGBUS, 0, 4000] {
+            let error = wake_on_signal(signal, server.stop_handle()).map(drop).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+            assert!(error.to_string().starts_with(&format!("signal {signal} ")), "{error}");
+        }
     }
 
     fn handlers_that_were_there_before_stay() {

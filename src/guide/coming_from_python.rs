@@ -53,7 +53,7 @@
 //! | `allow_reuse_port` | `reuse_port`, false; only for TCP and UDP |
 //! | `timeout` of a server | [`request_timeout`](crate::Builder::request_timeout), none |
 //! | `timeout` of a handler | [`read_timeout`](crate::Builder::read_timeout), [`write_timeout`](crate::Builder::write_timeout), 30 s; [`idle_timeout`](crate::Builder::idle_timeout), 60 s |
-//! | `poll_interval` | not needed: a stop takes effect at once; [`service_interval`](crate::Builder::service_interval) for `service_actions` |
+//! | `poll_interval` | not needed: a stop takes effect at once; [`service_interval`](crate::Builder::service_interval) for `service_actions`, or [`wake`](crate::StopHandle::wake) when there is something to see |
 //! | `max_packet_size` | [`max_datagram_size`](crate::Builder::max_datagram_size), 65 535 |
 //! | `daemon_threads`, `block_on_close` | [`drain_timeout`](crate::Builder::drain_timeout), 15 s |
 //! | `max_children` | `Fork::max_children`, 40 |

@@ -164,7 +164,8 @@ pub trait HandlerFactory<R: Request> {
     /// [`Server::handle_request`](crate::Server::handle_request) has waited for its timeout in vain.
     fn handle_timeout(&self) {}
 
-    /// Called by the serve loop after each wake-up, and at the builder's `service_interval`. Never twice at a time.
+    /// Called by the serve loop after each wake-up, of which [`StopHandle::wake`](crate::StopHandle::wake) is one, and at
+    /// the builder's `service_interval`. Never twice at a time.
     fn service_actions(&self) {}
 
     /// Whether handlers greet before the client has sent anything: as [the handler says](Handler::SPEAKS_FIRST). If not,

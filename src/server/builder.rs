@@ -267,7 +267,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.on_timeout(on_timeout))
     }
 
-    /// Calls `on_service` after each wake-up of the serve loop, and every [`service_interval`](Self::service_interval).
+    /// Calls `on_service` after each wake-up of the serve loop, and every [`service_interval`](Self::service_interval);
+    /// [`StopHandle::wake`](crate::StopHandle::wake) wakes it.
     pub fn on_service<F: Fn()>(self, on_service: F) -> Builder<T, D, OnService<H, F>> {
         self.map(|factory| factory.on_service(on_service))
     }

@@ -15,6 +15,7 @@ use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::register;
 use signal_hook::low_level::unregister;
 
+use super::catchable::check_catchable;
 use super::fork;
 
 /// For each signal that has ever had an action, how many it has.
@@ -36,6 +37,7 @@ pub(crate) struct OnSignal {
 impl OnSignal {
     /// Runs `action` whenever `signal` comes.
     pub(crate) fn new(signal: i32, action: impl SignalSafe) -> io::Result<Self> {
+        check_catchable(signal)?;
         let mut known = ACTIONS.lock();
         let actions = match known.get(&signal) {
             Some(actions) => Arc::clone(actions),
@@ -45,7 +47,7 @@ impl OnSignal {
                     let others = Arc::clone(&actions);
                     let default = move || {
                         if others.load(Ordering::SeqCst) == 0 {
-                            // It fails for signals that it does not know, and then the signal has no effect.
+                            // It fails for real-time signals, which have no effect then.
                             let _ = emulate_default_handler(signal);
                         }
                     };
