@@ -1,25 +1,22 @@
 //! What signals do to a server, and after it: those that were ignored stay so, those that had their default have it
 //! again, and one that is told to a server wakes its loop.
 //!
-//! Without a test harness: the programs that get the signals are this very one, started again.
+//! The programs that get the signals are this very one, started again.
 
 #[cfg(unix)]
 mod common;
 
-#[cfg(not(unix))]
 fn main() {
-    println!("test result: ok. 0 passed; 0 failed; 1 ignored; there are no signals here");
-}
-
-#[cfg(unix)]
-fn main() {
+    #[cfg(unix)]
     unix::main();
 }
 
 #[cfg(unix)]
 mod unix {
+    use crate::cases;
     use crate::common::PATIENCE;
     use crate::common::ask;
+    use crate::common::cases;
     use crate::common::connect;
     use crate::common::echo::echo_line;
     use crate::common::example::Example;
@@ -50,24 +47,18 @@ mod unix {
     type Answer = fn(&mut socketserver::Stream<std::net::TcpStream>) -> socketserver::HandlerResult;
 
     pub(crate) fn main() {
-        let arguments: Vec<String> = std::env::args().skip_while(|argument| argument != "--as").skip(1).collect();
-        if let Some(role) = arguments.first() {
+        if let Some([role]) = cases::started_again("--as").as_deref() {
             return be(role);
         }
-        let cases: [(&str, fn()); 7] = [
-            ("an_ignored_interrupt_stays_ignored", an_ignored_interrupt_stays_ignored),
-            ("after_the_guard_signals_end_the_process", after_the_guard_signals_end_the_process),
-            ("a_guard_leaves_the_signals_to_others", a_guard_leaves_the_signals_to_others),
-            ("a_second_guard_is_as_good_as_the_first", a_second_guard_is_as_good_as_the_first),
-            ("handlers_that_were_there_before_stay", handlers_that_were_there_before_stay),
-            ("a_signal_wakes_the_loop", a_signal_wakes_the_loop),
-            ("signals_that_cannot_be_caught_are_named", signals_that_cannot_be_caught_are_named),
-        ];
-        for (name, case) in cases {
-            case();
-            println!("test {name} ... ok");
-        }
-        println!("test result: ok. {} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", cases.len());
+        cases::run(cases![
+            an_ignored_interrupt_stays_ignored,
+            after_the_guard_signals_end_the_process,
+            a_guard_leaves_the_signals_to_others,
+            a_second_guard_is_as_good_as_the_first,
+            handlers_that_were_there_before_stay,
+            a_signal_wakes_the_loop,
+            signals_that_cannot_be_caught_are_named,
+        ])
     }
 
     /// The programs.
