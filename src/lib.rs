@@ -138,6 +138,7 @@ pub use request::Fill;
 pub use request::Mailbox;
 pub use request::Outbox;
 pub use request::Progress;
+pub use request::ReadBuffer;
 pub use request::ReplySocket;
 pub use request::Request;
 pub use request::SendError;

@@ -25,6 +25,7 @@ mod linux {
     use crate::common::eventually;
     use crate::common::example::Example;
     use crate::common::read_rest;
+    use crate::common::resident;
     use socketserver::BackgroundServer;
     use socketserver::Builder;
     use socketserver::Flow;
@@ -108,13 +109,6 @@ mod linux {
         };
     }
     use serve;
-
-    /// The memory of a process that is in memory, in bytes.
-    fn resident(process: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kibibytes| kibibytes.parse::<u64>().ok()).expect("a number") << 10
-    }
 
     fn leaves_nothing(dispatch: &str, count: usize, serve: Serve, visit: impl Fn(&Path)) {
         let dir = TempDir::new();

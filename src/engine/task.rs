@@ -14,6 +14,7 @@ use crate::park::Wait;
 use crate::park::Waits;
 use crate::park::token::Class;
 use crate::request::Outbox;
+use crate::request::ReadBuffer;
 use crate::request::Session;
 use crate::request::buffer::SIZE;
 use crate::request::delivery::Patience;
@@ -190,7 +191,7 @@ pub enum Turn {
 /// What a thread that runs tasks has for them: a read buffer, replies on their way out, and the time.
 #[doc(hidden)]
 pub struct Worker {
-    buffer: Option<Box<[u8]>>,
+    buffer: Option<ReadBuffer>,
     pub(crate) outbox: Outbox,
     now: Instant,
     /// Other connections wait while a handler has this thread.
@@ -234,12 +235,12 @@ impl Worker {
     }
 
     #[inline]
-    pub(crate) fn take_buffer(&mut self) -> Box<[u8]> {
-        self.buffer.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
+    pub(crate) fn take_buffer(&mut self) -> ReadBuffer {
+        self.buffer.take().unwrap_or_else(|| ReadBuffer::zeroed(SIZE))
     }
 
     #[inline]
-    pub(crate) fn put_buffer(&mut self, buffer: Box<[u8]>) {
+    pub(crate) fn put_buffer(&mut self, buffer: ReadBuffer) {
         if buffer.len() == SIZE {
             self.buffer = Some(buffer);
         }

@@ -1,9 +1,11 @@
 //! The read buffer of a connection: lent by the worker for a turn, kept only while it holds unread bytes.
 
+use crate::sys::bytes::Bytes;
+
 /// `data[start..end]` is unread.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    data: Box<[u8]>,
+    data: Bytes,
     start: usize,
     end: usize,
 }
@@ -14,7 +16,7 @@ pub(crate) const SIZE: usize = 64 * 1024;
 impl Buffer {
     /// A buffer with these bytes unread.
     pub(crate) fn holding(unread: Vec<u8>) -> Self {
-        let data = unread.into_boxed_slice();
+        let data = Bytes::from(unread);
         Self { start: 0, end: data.len(), data }
     }
 
@@ -44,7 +46,7 @@ impl Buffer {
 
     /// Takes the worker's buffer, with the unread bytes at its front; gives back one that is not needed.
     #[inline]
-    pub(crate) fn lend(&mut self, mut lent: Box<[u8]>) -> Option<Box<[u8]>> {
+    pub(crate) fn lend(&mut self, mut lent: Bytes) -> Option<Bytes> {
         if self.data.len() >= lent.len() {
             return Some(lent);
         }
@@ -61,11 +63,11 @@ impl Buffer {
     /// Gives the large buffer back and keeps a copy of what is unread; a buffer that has grown for a long message
     /// stays, because to copy the message at each of its pieces would cost the square of its length.
     #[inline]
-    pub(crate) fn reclaim(&mut self) -> Option<Box<[u8]>> {
+    pub(crate) fn reclaim(&mut self) -> Option<Bytes> {
         if self.data.len() > SIZE && self.len() >= self.data.len() / 4 {
             return None;
         }
-        let kept: Box<[u8]> = if self.is_empty() { Box::default() } else { self.unread().into() };
+        let kept = if self.is_empty() { Bytes::default() } else { Bytes::copy_of(self.unread()) };
         self.start = 0;
         self.end = kept.len();
         Some(std::mem::replace(&mut self.data, kept))
@@ -94,7 +96,7 @@ impl Buffer {
             self.end = length;
         } else if length < limit || self.data.is_empty() {
             let size = if length == 0 { SIZE } else { (length * 2).min(limit.max(length + 1)).max(4096) };
-            let mut larger = vec![0; size].into_boxed_slice();
+            let mut larger = Bytes::zeroed(size);
             larger[..length].copy_from_slice(&self.data[..length]);
             self.data = larger;
         }
@@ -114,7 +116,7 @@ mod tests {
     #[test]
     fn unread_bytes_survive_being_lent_and_reclaimed() {
         let mut buffer = Buffer::default();
-        assert!(buffer.lend(vec![0; SIZE].into()).is_none());
+        assert!(buffer.lend(Bytes::zeroed(SIZE)).is_none());
         fill(&mut buffer, b"hello world");
         buffer.consume(6);
         let large = buffer.reclaim().expect("the worker's own");
@@ -129,14 +131,14 @@ mod tests {
     #[test]
     fn a_long_message_is_not_copied_at_each_of_its_pieces() {
         let mut buffer = Buffer::default();
-        assert!(buffer.lend(vec![0; SIZE].into()).is_none());
+        assert!(buffer.lend(Bytes::zeroed(SIZE)).is_none());
         while buffer.len() < 3 * SIZE {
             let room = buffer.room(1 << 20).len();
             buffer.filled(room);
         }
         let place = buffer.unread().as_ptr();
         assert!(buffer.reclaim().is_none(), "what is unread stays where it is");
-        assert!(buffer.lend(vec![0; SIZE].into()).is_some(), "the worker's buffer is not needed");
+        assert!(buffer.lend(Bytes::zeroed(SIZE)).is_some(), "the worker's buffer is not needed");
         assert_eq!(buffer.unread().as_ptr(), place);
         buffer.consume(buffer.len() - 5);
         assert!(buffer.reclaim().is_some(), "most of it is free again");
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn room_ends_at_the_limit() {
         let mut buffer = Buffer::default();
-        assert!(buffer.lend(vec![0; 8].into()).is_none());
+        assert!(buffer.lend(Bytes::zeroed(8)).is_none());
         for _ in 0..100 {
             let room = buffer.room(100).len();
             buffer.filled(room);

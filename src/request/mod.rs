@@ -29,6 +29,8 @@ pub use socket::Socket;
 pub use stream::Stream;
 pub use writer::Writer;
 
+pub use crate::sys::bytes::Bytes as ReadBuffer;
+
 use crate::end::End;
 use crate::options::ServerOptions;
 use crate::stop::StopHandle;
@@ -68,12 +70,12 @@ pub trait Request {
     }
 
     /// Takes the worker's read buffer for one turn.
-    fn lend_buffer(&mut self, buffer: Box<[u8]>) -> Option<Box<[u8]>> {
+    fn lend_buffer(&mut self, buffer: ReadBuffer) -> Option<ReadBuffer> {
         Some(buffer)
     }
 
     /// Gives the worker's buffer back, keeping only bytes that are unread.
-    fn reclaim_buffer(&mut self) -> Option<Box<[u8]>> {
+    fn reclaim_buffer(&mut self) -> Option<ReadBuffer> {
         None
     }
 

@@ -17,6 +17,7 @@ use std::time::Instant;
 use super::Discard;
 use super::Fill;
 use super::Progress;
+use super::ReadBuffer;
 use super::Request;
 use super::Session;
 use super::Timeouts;
@@ -326,11 +327,11 @@ impl<S: Socket> Request for Stream<S> {
         Some(self.writer.socket.descriptor())
     }
 
-    fn lend_buffer(&mut self, buffer: Box<[u8]>) -> Option<Box<[u8]>> {
+    fn lend_buffer(&mut self, buffer: ReadBuffer) -> Option<ReadBuffer> {
         self.buffer.lend(buffer)
     }
 
-    fn reclaim_buffer(&mut self) -> Option<Box<[u8]>> {
+    fn reclaim_buffer(&mut self) -> Option<ReadBuffer> {
         self.writer.shrink();
         self.buffer.reclaim()
     }

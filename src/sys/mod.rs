@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod bytes;
 #[cfg(all(unix, any(feature = "signals", feature = "testing")))]
 mod catchable;
 #[cfg(unix)]

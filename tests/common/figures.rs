@@ -25,6 +25,13 @@ pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("/proc/self/task").count()
 }
 
+/// What a process (its ID, or `self`) has in memory, in bytes.
+pub fn resident(process: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kibibytes| kibibytes.parse::<u64>().ok()).expect("a number") << 10
+}
+
 /// The time on a processor that a process has used so far.
 pub fn processor_time(pid: u32) -> Duration {
     let [own, _] = processor_times(pid).expect("a process");
