@@ -42,7 +42,7 @@ mod linux {
     const HELD: usize = 60_000;
 
     /// An allocator with a heap for each worker would have kept this many times as much.
-    const ROUNDS: usize = 8;
+    const ROUNDS: usize = 4;
 
     /// What may stay when all have left: tables, and less than a kilobyte for each that was there.
     const KEPT: u64 = 16 << 20;
@@ -55,19 +55,37 @@ mod linux {
                 other => panic!("--serve {other}"),
             };
         }
-        let of = |dispatch| cases::case(format!("unread_input::{dispatch}"), move || goes_back("in", dispatch));
-        cases::run(["sync", "pool"].map(of).into())
+        let of_each = [("in", "unread_input"), ("out", "unsent_output"), ("mail", "unsent_messages")];
+        let of_each = of_each.into_iter().flat_map(|(what, name)| {
+            ["sync", "pool"]
+                .map(|dispatch| cases::case(format!("{name}::{dispatch}"), move || goes_back(what, dispatch)))
+        });
+        cases::run(of_each.collect())
     }
 
     type Answer = fn(&mut Stream<net::UnixStream>) -> HandlerResult;
 
     static STATS: OnceLock<Stats> = OnceLock::new();
 
-    /// `in`, and as much as is to be held: says that it is here, and leaves it unread. `active`: how many connections
-    /// there are.
+    /// `in`, and as much as is to be held: says that it is here, and leaves it unread. `out`, `mail`: holds as much for a
+    /// client that does not read, as output or as messages to it. `active`: how many connections there are.
     fn answer(request: &mut Stream<net::UnixStream>) -> HandlerResult {
         if request.buffered().len() == HELD {
             request.write_all(b"k")?;
+        } else if request.buffered() == b"out\n" {
+            request.consume(4);
+            let (_, writer) = request.split_buffered();
+            while writer.pending() < HELD {
+                writer.write_all(&[b'x'; 4_000])?;
+            }
+        } else if request.buffered() == b"mail\n" {
+            request.consume(5);
+            let sender = request.sender()?;
+            let (_, writer) = request.split_buffered();
+            while writer.pending() == 0 {
+                writer.write_all(&[b'x'; 100])?;
+            }
+            while sender.send([b'x'; 1_000]).is_ok() {}
         } else if request.buffered() == b"active\n" {
             request.consume(7);
             let active = STATS.get().ok_or("not set")?.snapshot().active;
@@ -115,7 +133,7 @@ mod linux {
 
     fn hold(what: &str, path: &Path) -> net::UnixStream {
         let mut client = connect_unix(path);
-        let message = format!("{what:x<HELD$}");
+        let message = if what == "in" { format!("{what:x<HELD$}") } else { format!("{what}\n") };
         client.write_all(message.as_bytes()).expect("send");
         client.read_exact(&mut [0]).expect("a word");
         client

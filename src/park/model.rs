@@ -220,7 +220,7 @@ impl Addressed {
     fn run(&self, token: Token, mut job: Job) {
         loop {
             job.0.hold();
-            self.sent.lock().extend(self.mailbox.take().into_iter().flatten());
+            self.sent.lock().extend_from_slice(self.mailbox.take().unwrap_or_default().front());
             if !self.mailbox.await_mail(|| Wake::Parked(Arc::clone(&self.called) as Arc<dyn Notify>, token.raw())) {
                 continue;
             }

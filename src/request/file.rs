@@ -10,6 +10,7 @@ use super::Socket;
 use super::Writer;
 use super::buffer::SIZE;
 use super::socket::send;
+use super::unsent::Unsent;
 use crate::error::of_peer;
 
 /// A part of a file on its way to the peer, behind all other output.
@@ -18,7 +19,7 @@ pub(super) struct FilePart {
     at: u64,
     end: u64,
     /// What was written after it.
-    pub(super) behind: Vec<u8>,
+    pub(super) behind: Unsent,
     /// The kernel cannot send it.
     copies: bool,
     /// It was left for others to have their turn, not for want of room.
@@ -82,11 +83,11 @@ impl<S: Socket> Writer<S> {
             self.flush_waiting()?;
         }
         let mut part =
-            FilePart { file: file.into(), at: offset, end, behind: Vec::new(), copies: false, yielded: false };
+            FilePart { file: file.into(), at: offset, end, behind: Unsent::default(), copies: false, yielded: false };
         // A short one joins what is gathered already, and leaves with it.
         if self.pending() > 0 && part.left() <= self.room().min(SIZE) {
             while part.at < end {
-                part.read(&mut self.output, part.left())?;
+                part.read(self.output.tail(), part.left())?;
             }
             return self.send_if_gathered();
         }
@@ -125,7 +126,7 @@ impl<S: Socket> Writer<S> {
         if let Some(part) = &mut self.file
             && bytes.len() <= allowance.saturating_sub(part.behind.len())
         {
-            part.behind.extend_from_slice(bytes);
+            part.behind.push(bytes);
             return Ok(());
         }
         self.flush_waiting()?;
@@ -147,16 +148,11 @@ impl<S: Socket> Writer<S> {
                 Err(error) => return Err(of_peer(error)),
             }
         }
-        part.read(&mut self.output, count.min(SIZE))?;
-        let count = send(&mut self.socket, &self.output)?;
+        part.read(self.output.tail(), count.min(SIZE))?;
+        let count = send(&mut self.socket, self.output.front())?;
         self.total += count as u64;
-        if count == self.output.len() {
-            self.output.clear();
-        } else {
-            self.sent = count;
-            return Ok(0);
-        }
-        Ok(count as u64)
+        self.output.advance(count);
+        Ok(if self.output.is_empty() { count as u64 } else { 0 })
     }
 }
 

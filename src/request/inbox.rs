@@ -60,7 +60,7 @@ impl<S: Socket> Writer<S> {
         if let Some(inbox) = self.inbox.take() {
             inbox.0.end();
             let output = self.file.as_mut().map_or(&mut self.output, |part| &mut part.behind);
-            output.extend(inbox.0.take().into_iter().flatten());
+            output.push(inbox.0.take().unwrap_or_default().front());
         }
     }
 
@@ -68,7 +68,7 @@ impl<S: Socket> Writer<S> {
     fn tell_unsent(&self) {
         if let Some(inbox) = &self.inbox {
             let behind = self.file.as_ref().map_or(0, |part| part.behind.len());
-            inbox.0.set_unsent(self.output.len() - self.sent + behind);
+            inbox.0.set_unsent(self.output.len() + behind);
         }
     }
 }

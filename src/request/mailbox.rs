@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::unsent::Unsent;
 use crate::stop::MAIL;
 use crate::stop::StopState;
 use crate::stop::WaitFor;
@@ -34,7 +35,7 @@ pub struct Mailbox {
 }
 
 struct State {
-    bytes: Vec<u8>,
+    bytes: Unsent,
     /// How much output the connection's owner holds beside.
     unsent: usize,
     stage: Stage,
@@ -70,7 +71,7 @@ impl Wake {
 impl Mailbox {
     /// For up to `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        let state = State { bytes: Vec::new(), unsent: 0, stage: Stage::Open, wake: None };
+        let state = State { bytes: Unsent::default(), unsent: 0, stage: Stage::Open, wake: None };
         Self { limit, state: Mutex::new(state) }
     }
 
@@ -93,7 +94,8 @@ impl Mailbox {
             if pending + length > limit {
                 return Err(SendError::Full { length, pending, limit });
             }
-            state.bytes.extend_from_slice(message);
+            state.bytes.push(message);
+            state.bytes.settle();
             state.wake.take()
         };
         // Not under the lock: a call is a system call.
@@ -110,7 +112,7 @@ impl Mailbox {
             if state.stage != Stage::Open {
                 return;
             }
-            state.bytes.extend_from_slice(farewell);
+            state.bytes.push(farewell);
             state.stage = Stage::Dismissed;
             state.wake.take()
         };
@@ -134,7 +136,7 @@ impl Mailbox {
     }
 
     /// Everything that has been sent, for an owner that has nothing of its own to send.
-    pub(crate) fn take(&self) -> Option<Vec<u8>> {
+    pub(crate) fn take(&self) -> Option<Unsent> {
         let mut state = self.state.lock();
         state.wake = None;
         state.unsent = state.bytes.len();

@@ -18,6 +18,7 @@ pub(crate) mod pace;
 mod sender;
 mod socket;
 pub(crate) mod stream;
+pub(crate) mod unsent;
 mod writer;
 
 pub use datagram::Datagram;

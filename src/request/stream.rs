@@ -332,7 +332,7 @@ impl<S: Socket> Request for Stream<S> {
     }
 
     fn reclaim_buffer(&mut self) -> Option<ReadBuffer> {
-        self.writer.shrink();
+        self.writer.settle();
         self.buffer.reclaim()
     }
 

@@ -10,7 +10,6 @@ use std::time::Instant;
 use super::Session;
 use super::Timeouts;
 use super::WHOLE_REQUEST;
-use super::buffer::SIZE;
 use super::file::FilePart;
 use super::inbox::Inbox;
 use super::pace::Due;
@@ -20,6 +19,7 @@ use super::pace::after;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::send;
+use super::unsent::Unsent;
 use crate::end::End;
 use crate::error::Stopping;
 use crate::error::evicted;
@@ -38,9 +38,7 @@ pub struct Writer<S: Socket> {
     pub(super) session: Option<Arc<Session>>,
     /// When the time for the whole request is over.
     pub(super) until: Option<Instant>,
-    /// `output[sent..]` is still to be sent.
-    pub(super) output: Vec<u8>,
-    pub(super) sent: usize,
+    pub(super) output: Unsent,
     /// To be sent behind the output.
     pub(super) file: Option<Box<FilePart>>,
     pub(super) total: u64,
@@ -58,8 +56,7 @@ impl<S: Socket> Writer<S> {
             socket,
             session: None,
             until: None,
-            output: Vec::new(),
-            sent: 0,
+            output: Unsent::default(),
             file: None,
             total: 0,
             inbox: None,
@@ -71,7 +68,7 @@ impl<S: Socket> Writer<S> {
     /// Bytes that wait to be sent, of files, too.
     pub fn pending(&self) -> usize {
         let file = self.file.as_ref().map_or(0, |part| part.pending());
-        (self.output.len() - self.sent).saturating_add(file)
+        self.output.len().saturating_add(file)
     }
 
     /// How many bytes have left for the peer.
@@ -89,7 +86,7 @@ impl<S: Socket> Writer<S> {
     #[inline]
     pub(super) fn is_gathering(&self) -> bool {
         !self.output.is_empty()
-            && self.sent == 0
+            && self.output.is_fresh()
             && self.file.is_none()
             && self.inbox.is_none()
             && self.output.len() < self.limits().0
@@ -210,24 +207,23 @@ impl<S: Socket> Writer<S> {
 
     /// Sends pending output without waiting; true once nothing is left.
     pub(super) fn send_output(&mut self) -> io::Result<bool> {
-        while self.sent < self.output.len() {
-            match send(&mut self.socket, &self.output[self.sent..])? {
+        while !self.output.is_empty() {
+            match send(&mut self.socket, self.output.front())? {
                 0 => return Ok(false),
                 count => {
-                    self.sent += count;
+                    self.output.advance(count);
                     self.total += count as u64;
                 }
             }
         }
-        self.output.clear();
-        self.sent = 0;
         if self.file.is_none() { flush(&mut self.socket) } else { self.send_part() }
     }
 
-    /// Gives the memory of an empty output buffer back, for a connection that waits.
-    pub(super) fn shrink(&mut self) {
-        if self.output.is_empty() && self.output.capacity() > 0 {
-            self.output = Vec::new();
+    /// For a connection that waits: see [`Unsent::settle`].
+    pub(super) fn settle(&mut self) {
+        self.output.settle();
+        if let Some(part) = &mut self.file {
+            part.behind.settle();
         }
     }
 
@@ -276,11 +272,7 @@ impl<S: Socket> Write for Writer<S> {
             return Ok(bytes.len());
         }
         if rest.len() <= self.room() {
-            if self.output.capacity() == 0 {
-                // Most answers are short: room for a few of them comes cheaper than room for all that may be gathered.
-                self.output.reserve_exact((4 * rest.len()).clamp(512, SIZE).max(rest.len()));
-            }
-            self.output.extend_from_slice(rest);
+            self.output.push(rest);
             self.send_if_gathered()?;
             return Ok(bytes.len());
         }
@@ -292,7 +284,7 @@ impl<S: Socket> Write for Writer<S> {
                 rest = self.send_directly(rest)?;
             }
             if rest.len() <= allowance.saturating_sub(self.pending()) {
-                self.output.extend_from_slice(rest);
+                self.output.push(rest);
                 return Ok(bytes.len());
             }
             sending.update(Instant::now(), self.sent_so_far());
