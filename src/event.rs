@@ -48,6 +48,8 @@ pub enum Refusal {
     Rejected,
     /// It was in the backlog when the server stopped.
     Stopping,
+    /// The transport serves others: see [`Advance::Refused`](crate::transport::Advance::Refused).
+    Untrusted,
     /// `verify_request` said no.
     Unverified,
 }
@@ -59,6 +61,7 @@ impl Refusal {
             Self::AtLimit => "at_limit",
             Self::Rejected => "rejected",
             Self::Stopping => "stopping",
+            Self::Untrusted => "untrusted",
             Self::Unverified => "unverified",
         }
     }

@@ -12,6 +12,7 @@ use std::time::Instant;
 use common::Knocking;
 use common::PATIENCE;
 use common::Running;
+use common::Seen;
 use common::Start;
 use common::ask;
 use common::connect;
@@ -24,6 +25,7 @@ use socketserver::AtLimit;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::HandlerResult;
+use socketserver::Refusal;
 use socketserver::Stream;
 use socketserver::handler::Function;
 use socketserver::handler::function;
@@ -117,6 +119,39 @@ under_each_dispatch! {
         eventually("it is accepted", || server.stats().accepted == 1);
         client.write_all(b"lo\n").unwrap();
         assert_eq!(read_line(&client), "hello");
+    }
+
+    fn who_is_not_let_in_is_refused<D>() {
+        let server = builder::<D>().start();
+        let mut thief = connect(server.local_addr());
+        thief.write_all(b"thief\n").unwrap();
+        assert_eq!(read_rest(&thief), b"");
+        let mut client = connect(server.local_addr());
+        client.write_all(b"knock\n").unwrap();
+        assert_eq!(ask(&client, "hello"), "hello");
+        let report = server.stop();
+        assert_eq!(report.seen.errors(), Vec::<String>::new());
+        assert_eq!(report.seen.ended(End::Refused), 1);
+        assert!(report.seen.entries().contains(&Seen::Refused(Refusal::Untrusted)));
+        assert_eq!((report.accepted, report.refused, report.failed), (2, 1, 0), "{report}");
+    }
+
+    fn one_that_goes_before_it_has_said_anything_is_no_error<D>() {
+        let server = builder::<D>().start();
+        drop(connect(server.local_addr()));
+        assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
+        let report = server.stop();
+        assert_eq!(report.seen.errors(), Vec::<String>::new());
+        assert_eq!((report.accepted, report.finished, report.failed), (1, 1, 0), "{report}");
+    }
+
+    fn one_that_goes_in_the_middle_of_it_is_an_error<D>() {
+        let server = builder::<D>().start();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"kno").unwrap();
+        drop(client);
+        assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
+        assert_eq!(server.stop().seen.errors(), ["establish: unexpected end of file"]);
     }
 
     fn silent_handshakes_hold_no_thread<D>() {

@@ -40,7 +40,7 @@ pub(crate) enum Accepted<J> {
     Job(Box<J>),
     /// No client is waiting.
     Nothing,
-    /// A connection was lost before it could be accepted; the next may be fine.
+    /// A connection was lost before it could be accepted, or ended at once; the next may be fine.
     Lost,
     /// The server does not accept now: it is paused, stopping, at its limit, or waits out a shortage.
     Closed,
@@ -171,7 +171,8 @@ impl<J: Task> Acceptor<J> {
         let error = match self.source.accept(permit, now) {
             Ok(job) => {
                 self.recovered();
-                return Ok(Accepted::Job(job));
+                // What the transport has turned away at once needs no thread and no process.
+                return Ok(if job.is_over() { Accepted::Lost } else { Accepted::Job(job) });
             }
             Err(error) => error,
         };

@@ -170,6 +170,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let Phase::Pending(pending) = &mut self.phase else { return Step::Next };
         match guarded(Stage::Establish, || pending.advance()) {
             Ok(Ok(Advance::Done)) => self.open(),
+            Ok(Ok(Advance::Closed)) => self.end_pending(End::PeerClosed),
+            Ok(Ok(Advance::Refused(reason))) => {
+                self.shared.observe(|| Event::Refused { reason });
+                self.end_pending(End::Refused);
+            }
             Ok(Ok(Advance::Wait(interest))) => {
                 if pending.descriptor().is_some() {
                     return Step::Turn(Turn::Park(self.wait_to_establish(interest)));
@@ -204,8 +209,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// Not established: given up.
     fn fail_to_establish(&mut self, error: RequestError) {
-        self.account.end.get_or_insert_with(|| End::of(&error));
+        let end = End::of(&error);
         self.shared.report(error, Some(self.account.id), self.client_address());
+        self.end_pending(end);
+    }
+
+    fn end_pending(&mut self, end: End) {
+        self.account.end.get_or_insert(end);
         self.give_connection_up();
     }
 

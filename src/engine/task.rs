@@ -53,6 +53,10 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn descriptor(&self) -> Option<Descriptor<'_>>;
 
+    /// Whether it has ended already, and no dispatch has to run it.
+    #[doc(hidden)]
+    fn is_over(&self) -> bool;
+
     /// Whether it can wait in a poller at all.
     #[doc(hidden)]
     fn parks(&self) -> bool;

@@ -39,6 +39,7 @@ pub use unix_stream::UnixStream;
 pub use unix_stream::UnixStreamOptions;
 
 use crate::error::BindError;
+use crate::event::Refusal;
 use crate::request::Request;
 use crate::sys::Descriptor;
 pub use crate::sys::Interest;
@@ -210,6 +211,7 @@ pub trait Establish: Sized {
     ///
     /// What went wrong; the connection is closed, and
     /// [`handle_error`](crate::HandlerFactory::handle_error) told at [`Stage::Establish`](crate::Stage::Establish).
+    /// What is not worth an error has an [`Advance`] of its own.
     fn advance(&mut self) -> io::Result<Advance>;
 
     /// Makes the request; called once, after [`Advance::Done`]. Bytes that were read ahead belong into it: see
@@ -217,11 +219,18 @@ pub trait Establish: Sized {
     fn into_request(self) -> Self::Request;
 }
 
-/// How far [`Establish::advance`] has come.
+/// How far [`Establish::advance`] has come. A transport that wraps another passes on what it does not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Advance {
+    /// The peer has gone before it has said anything, as balancers do that look whether a server is there. The
+    /// connection is closed, and ends as one whose peer has closed it: [`End::PeerClosed`](crate::End::PeerClosed).
+    Closed,
     /// The request can be made.
     Done,
+    /// The peer is turned away. The connection is closed, [`Event::Refused`](crate::Event::Refused) tells of it, and it
+    /// is counted among the [`refused`](crate::Report::refused).
+    Refused(Refusal),
     /// It can go on when the descriptor is ready for this.
     Wait(Interest),
 }

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use socketserver::BindError;
 use socketserver::Descriptor;
 use socketserver::Establish;
+use socketserver::Refusal;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::Transport;
@@ -19,7 +20,7 @@ use socketserver::transport::InetAddress;
 use socketserver::transport::Interest;
 use socketserver::transport::TcpOptions;
 
-/// TCP, where a client knocks with a line before it is let in.
+/// TCP, where a client knocks with a line before it is let in. One that knocks with `thief` is not.
 pub struct Knocking(Tcp);
 
 /// A client that has not knocked yet.
@@ -70,11 +71,14 @@ impl Establish for Outside {
         let mut bytes = [0; 64];
         loop {
             match self.0.read(&mut bytes) {
+                Ok(0) if self.2.is_empty() => return Ok(Advance::Closed),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
-                    if let Some(end) = bytes[..count].iter().position(|&byte| byte == b'\n') {
-                        self.2.extend(&bytes[end + 1..count]);
-                        return Ok(Advance::Done);
+                    self.2.extend(&bytes[..count]);
+                    if let Some(end) = self.2.iter().position(|&byte| byte == b'\n') {
+                        let knock: Vec<u8> = self.2.drain(..=end).collect();
+                        let welcome = knock != b"thief\n";
+                        return Ok(if welcome { Advance::Done } else { Advance::Refused(Refusal::Untrusted) });
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Advance::Wait(Interest::Read)),

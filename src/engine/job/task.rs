@@ -72,6 +72,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         }
     }
 
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
+    }
+
     fn parks(&self) -> bool {
         self.descriptor().is_some()
     }

@@ -203,6 +203,10 @@ impl Task for Conversation {
         Some(self.connection.signal.descriptor())
     }
 
+    fn is_over(&self) -> bool {
+        false
+    }
+
     fn parks(&self) -> bool {
         self.parks
     }
