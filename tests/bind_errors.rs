@@ -24,6 +24,7 @@ use socketserver::ThreadPerRequest;
 use socketserver::Udp;
 use socketserver::handler::Function;
 use socketserver::handler::function;
+use socketserver::testing::Faulty;
 use socketserver::transport::InetAddress;
 
 type Answer = fn(&mut Stream<std::net::TcpStream>) -> HandlerResult;
@@ -204,6 +205,18 @@ fn a_probe_comes_after_a_second_or_more() {
         let error = tcp::<Sync>().keepalive(period).bind("127.0.0.1:0").unwrap_err();
         assert_option(&error, "keepalive", &format!("{period:?}"));
     }
+}
+
+#[test]
+fn options_reach_the_socket_through_what_wraps_it() {
+    let answer: Answer = |_| Ok(Flow::Close);
+    let wrapped = || Builder::<Faulty<Faulty<Tcp>>, Sync, _>::new(function(answer)).backlog(1).nodelay(false);
+    assert_option(&wrapped().keepalive(Duration::ZERO).bind("127.0.0.1:0").unwrap_err(), "keepalive", "0ns");
+    assert_option(&wrapped().only_v6(true).bind("127.0.0.1:0").unwrap_err(), "only_v6", "true");
+    // Two servers share a port only if both have the option.
+    let first = wrapped().reuse_port(true).bind("127.0.0.1:0").unwrap();
+    wrapped().reuse_port(true).bind(first.local_addr()).unwrap();
+    assert!(matches!(wrapped().bind(first.local_addr()), Err(BindError::Bind { .. })));
 }
 
 #[test]

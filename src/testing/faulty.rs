@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::error::BindError;
 use crate::sys::Descriptor;
 use crate::transport::Bind;
+use crate::transport::Offers;
 use crate::transport::Transport;
 
 /// What one call of [`Transport::accept`] on a [`Faulty`] transport does.
@@ -179,6 +180,12 @@ impl<T: Bind> Default for FaultyOptions<T> {
 impl<T: Bind> fmt::Debug for FaultyOptions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultyOptions").field("inner", &self.inner).field("script", &self.script).finish()
+    }
+}
+
+impl<O, T: Bind<Options: Offers<O>>> Offers<O> for FaultyOptions<T> {
+    fn set(&mut self, option: O) {
+        self.inner.set(option);
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 #[cfg(unix)]
 mod folder_lock;
 mod listen;
+pub mod option;
 mod tcp;
 mod udp;
 #[cfg(unix)]
@@ -19,6 +20,7 @@ mod unix_path;
 mod unix_stream;
 
 pub use listen::InetAddress;
+pub use option::Offers;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
 pub use udp::Udp;

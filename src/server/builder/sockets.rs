@@ -1,116 +1,93 @@
-//! Options that only some transports have.
+//! Options that only some transports have: those of the socket at the bottom, whatever wraps it.
 
 use std::time::Duration;
 
 use super::Builder;
-use crate::transport::Tcp;
-use crate::transport::Udp;
-#[cfg(unix)]
-use crate::transport::UnixDatagram;
-#[cfg(unix)]
-use crate::transport::UnixStream;
+use crate::transport::Bind;
+use crate::transport::Offers;
+use crate::transport::option;
 
-impl<D, H> Builder<Tcp, D, H> {
-    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
-    pub fn backlog(mut self, backlog: u32) -> Self {
-        self.transport.backlog = backlog;
-        self
+impl<T: Bind, D, H> Builder<T, D, H> {
+    /// How many clients may wait to be accepted, on TCP and Unix-domain streams. Default 4096; the kernel clamps it to
+    /// `net.core.somaxconn`.
+    pub fn backlog(self, backlog: u32) -> Self
+    where
+        T::Options: Offers<option::Backlog>,
+    {
+        self.set(option::Backlog(backlog))
     }
 
-    /// Whether a port with connections in `TIME_WAIT` can be bound (`SO_REUSEADDR`). Default true; without effect on
-    /// Windows, where the option means something else.
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.transport.reuse_address = reuse;
-        self
+    /// `SO_REUSEADDR`. On TCP: whether a port with connections in `TIME_WAIT` can be bound; default true, without effect
+    /// on Windows, where the option means something else. On UDP: whether other sockets may be bound to the port, too;
+    /// default false, because on most systems it lets another process take messages away.
+    pub fn reuse_address(self, reuse: bool) -> Self
+    where
+        T::Options: Offers<option::ReuseAddress>,
+    {
+        self.set(option::ReuseAddress(reuse))
     }
 
-    /// Whether several servers may listen on the port and share its clients (`SO_REUSEPORT`). Default false.
+    /// Whether several servers may listen on the port and share its clients, or its messages (`SO_REUSEPORT`). Default
+    /// false.
     #[cfg(unix)]
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.transport.reuse_port = reuse;
-        self
+    pub fn reuse_port(self, reuse: bool) -> Self
+    where
+        T::Options: Offers<option::ReusePort>,
+    {
+        self.set(option::ReusePort(reuse))
     }
 
-    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: as the system is set up.
-    pub fn only_v6(mut self, only_v6: bool) -> Self {
-        self.transport.only_v6 = Some(only_v6);
-        self
+    /// Whether an IPv6 socket takes IPv6 peers only (`IPV6_V6ONLY`). Default: as the system is set up.
+    pub fn only_v6(self, only_v6: bool) -> Self
+    where
+        T::Options: Offers<option::OnlyV6>,
+    {
+        self.set(option::OnlyV6(only_v6))
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`). Default true.
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.transport.nodelay = nodelay;
-        self
+    pub fn nodelay(self, nodelay: bool) -> Self
+    where
+        T::Options: Offers<option::NoDelay>,
+    {
+        self.set(option::NoDelay(nodelay))
     }
 
     /// After how much silence the system asks a client whether it is still there, and how often from then on
     /// (`SO_KEEPALIVE`): one that has vanished without a word, which no close or reset tells of, is found out after some
     /// unanswered probes (nine, on Linux). Whole seconds from 1 to 32 767; others are an error of `bind`. Default
     /// `None`: no probes, because the [`idle_timeout`](Self::idle_timeout) is over sooner; use it where that is off.
-    pub fn keepalive(mut self, period: impl Into<Option<Duration>>) -> Self {
-        self.transport.keepalive = period.into();
-        self
+    pub fn keepalive(self, period: impl Into<Option<Duration>>) -> Self
+    where
+        T::Options: Offers<option::KeepAlive>,
+    {
+        self.set(option::KeepAlive(period.into()))
     }
-}
 
-impl<D, H> Builder<Udp, D, H> {
     /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
     /// [`truncated`](crate::Datagram::truncated). Default 65 535: any UDP message.
-    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
-        self.transport.max_datagram_size = bytes;
-        self
+    pub fn max_datagram_size(self, bytes: usize) -> Self
+    where
+        T::Options: Offers<option::MaxDatagramSize>,
+    {
+        self.set(option::MaxDatagramSize(bytes))
     }
 
-    /// Whether other sockets may be bound to the port, too (`SO_REUSEADDR`). Default false: on most systems it lets
-    /// another process take messages away.
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.transport.reuse_address = reuse;
-        self
-    }
-
-    /// Whether several servers may share the port's messages (`SO_REUSEPORT`). Default false.
+    /// The permissions of a Unix-domain socket's file, in force before anybody can connect or send: `0o660`, say; more
+    /// than `0o777` is an error of `bind`. Default: as the umask has it.
     #[cfg(unix)]
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.transport.reuse_port = reuse;
-        self
+    pub fn mode(self, mode: u32) -> Self
+    where
+        T::Options: Offers<option::Mode>,
+    {
+        self.set(option::Mode(mode))
     }
 
-    /// Whether an IPv6 socket takes IPv6 messages only (`IPV6_V6ONLY`). Default: as the system is set up.
-    pub fn only_v6(mut self, only_v6: bool) -> Self {
-        self.transport.only_v6 = Some(only_v6);
-        self
-    }
-}
-
-#[cfg(unix)]
-impl<D, H> Builder<UnixStream, D, H> {
-    /// How many clients may wait to be accepted. Default 4096; the kernel clamps it to `net.core.somaxconn`.
-    pub fn backlog(mut self, backlog: u32) -> Self {
-        self.transport.backlog = backlog;
-        self
-    }
-
-    /// The permissions of the socket's file, in force before anybody can connect: `0o660`, say; more than `0o777` is an
-    /// error of `bind`. Default: as the umask has it.
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.transport.mode = Some(mode);
-        self
-    }
-}
-
-#[cfg(unix)]
-impl<D, H> Builder<UnixDatagram, D, H> {
-    /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
-    /// [`truncated`](crate::Datagram::truncated). Default 65 535.
-    pub fn max_datagram_size(mut self, bytes: usize) -> Self {
-        self.transport.max_datagram_size = bytes;
-        self
-    }
-
-    /// The permissions of the socket's file, in force before anybody can send: `0o660`, say; more than `0o777` is an
-    /// error of `bind`. Default: as the umask has it.
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.transport.mode = Some(mode);
+    fn set<O>(mut self, option: O) -> Self
+    where
+        T::Options: Offers<O>,
+    {
+        self.transport.set(option);
         self
     }
 }
