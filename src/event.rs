@@ -44,8 +44,13 @@ impl fmt::Display for RequestId {
 pub enum Refusal {
     /// `max_connections` was reached, and the policy is to refuse.
     AtLimit,
+    /// Its source has as many connections as it may: see [`PerSource`](crate::transport::PerSource).
+    PerSource,
     /// The dispatch could not take it: no thread, no process.
     Rejected,
+    /// As many sources have connections as can be counted:
+    /// [`max_sources`](crate::transport::PerSourceOptions::max_sources).
+    SourcesFull,
     /// It was in the backlog when the server stopped.
     Stopping,
     /// The transport serves others: see [`Advance::Refused`](crate::transport::Advance::Refused).
@@ -59,7 +64,9 @@ impl Refusal {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AtLimit => "at_limit",
+            Self::PerSource => "per_source",
             Self::Rejected => "rejected",
+            Self::SourcesFull => "sources_full",
             Self::Stopping => "stopping",
             Self::Untrusted => "untrusted",
             Self::Unverified => "unverified",

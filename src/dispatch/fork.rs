@@ -1,6 +1,7 @@
 //! A process for each request.
 
 mod outcomes;
+mod settling;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -165,8 +166,9 @@ impl<J: Task> Process<J> for Fork {
         &self,
         running: &mut Running<J>,
         serve_loop: &mut ServeLoop<J>,
-        job: J,
+        mut job: J,
     ) -> Result<(), Rejected<J>> {
+        job.settle_here();
         running.fork_for(Box::new(job), self.child_timeout, serve_loop)
     }
 
@@ -176,15 +178,7 @@ impl<J: Task> Process<J> for Fork {
         loop {
             let outcome = serve_loop.turn(false, &mut ready);
             for event in ready.drain(..) {
-                match event {
-                    Ready::New(job) => {
-                        if let Err(rejected) = running.fork_for(job, self.child_timeout, serve_loop) {
-                            rejected.close();
-                        }
-                    }
-                    Ready::Watched(pid) => running.heard(pid, serve_loop),
-                    Ready::Event { .. } | Ready::Expired { .. } => {}
-                }
+                running.take(event, self.child_timeout, serve_loop);
             }
             running.look_after(serve_loop);
             if !outcome? {
@@ -198,7 +192,7 @@ impl<J: Task> Process<J> for Fork {
     }
 
     fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
-        running.wait(serve_loop, until);
+        running.wait(serve_loop, self.child_timeout, until);
     }
 
     fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
@@ -206,6 +200,7 @@ impl<J: Task> Process<J> for Fork {
         const STEP: Duration = Duration::from_millis(25);
         /// A process that has got SIGKILL ends at once, on a machine that has time for it.
         const KILLED: Duration = Duration::from_secs(1);
+        running.cut_unsettled(serve_loop);
         for hard in [None, Some(false), Some(true)] {
             for child in running.children.values_mut() {
                 // Whatever it exits with from here on: it was still busy at the deadline.
@@ -216,7 +211,7 @@ impl<J: Task> Process<J> for Fork {
                 }
             }
             let step = if hard == Some(true) { KILLED } else { STEP };
-            running.wait(serve_loop, Instant::now() + step);
+            running.wait(serve_loop, self.child_timeout, Instant::now() + step);
         }
     }
 }
@@ -228,6 +223,9 @@ impl<J: Task> Running<J> {
         timeout: Option<Duration>,
         serve_loop: &mut ServeLoop<J>,
     ) -> Result<(), Rejected<J>> {
+        if job.is_over() {
+            return Ok(());
+        }
         // What is buffered would be written twice, by each side.
         let _ = io::stdout().flush();
         let source = serve_loop.acceptor.as_ref().map(|acceptor| &acceptor.source);
@@ -236,7 +234,10 @@ impl<J: Task> Running<J> {
         let place = self.outcomes.take();
         let tell = |outcome: &Outcome| _ = place.map(|place| self.outcomes.write(place, outcome));
         let mut job = Some(job);
-        let outcome = fork(&withheld, &self.idle, || job.take().map_or(1, |job| serve_in_child(*job, tell)));
+        let outcome = fork(&withheld, &self.idle, || {
+            settling::forget_others(&serve_loop.park);
+            job.take().map_or(1, |job| serve_in_child(*job, tell))
+        });
         // Only the child takes it.
         let Some(mut job) = job else { return Ok(()) };
         let pid = match outcome {
@@ -255,20 +256,18 @@ impl<J: Task> Running<J> {
         Ok(())
     }
 
-    /// Waits for children until none is left or the time is over.
-    fn wait(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) {
+    /// Waits until no request is left or the time is over.
+    fn wait(&mut self, serve_loop: &mut ServeLoop<J>, timeout: Option<Duration>, until: Instant) {
         let mut ready = std::mem::take(&mut self.ready);
         self.collect_all(serve_loop);
-        while !self.children.is_empty() && Instant::now() < until {
+        while serve_loop.in_use() > 0 && Instant::now() < until {
             self.look_after(serve_loop);
             serve_loop.wait_ready(until);
             if serve_loop.turn(false, &mut ready).is_err() {
                 break;
             }
             for event in ready.drain(..) {
-                if let Ready::Watched(pid) = event {
-                    self.heard(pid, serve_loop);
-                }
+                self.take(event, timeout, serve_loop);
             }
             self.collect_all(serve_loop);
         }

@@ -44,6 +44,7 @@ use crate::request::Request;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Sending;
 use crate::transport::Advance;
+use crate::transport::Claim;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
@@ -58,6 +59,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     waiting_since: Option<Instant>,
     /// What the peer has not taken at once.
     sending: Option<Box<Sending>>,
+    /// What the transport has taken for the connection.
+    claim: Option<Claim>,
     /// Last, so that it is given back when everything else is gone.
     _permit: Permit,
 }
@@ -157,6 +160,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             hangup: false,
             waiting_since: None,
             sending: None,
+            claim: None,
             _permit: permit,
         });
         if !waits {
@@ -190,6 +194,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     /// The second phase is over: what it has made is served.
     fn open(&mut self) {
+        self.take_claim();
         let Phase::Pending(pending) = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing)) else { return };
         match guarded(Stage::Establish, || pending.into_request()) {
             Ok(mut request) => {
@@ -204,6 +209,13 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.phase = Phase::Open(request, Conversation::new());
             }
             Err(error) => self.fail_to_establish(error),
+        }
+    }
+
+    fn take_claim(&mut self) {
+        if let Phase::Pending(pending) = &mut self.phase {
+            // A transport that panics here has no claim; whether its request can be made, the next step tells.
+            self.claim = guarded(Stage::Establish, || pending.take_claim()).unwrap_or_default();
         }
     }
 

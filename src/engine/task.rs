@@ -97,6 +97,18 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn run_as_child(self, tell: impl FnOnce(Outcome));
 
+    /// Goes on with what has to be done before the request may leave this process; what it waits for, if it does.
+    #[doc(hidden)]
+    fn settle(&mut self) -> Option<Wait>;
+
+    /// As [`settle`](Self::settle), waiting on this thread.
+    #[doc(hidden)]
+    fn settle_here(&mut self);
+
+    /// In a forked child that it does not concern: closes the connection here, and is not accounted for.
+    #[doc(hidden)]
+    fn forget(&mut self);
+
     /// In the parent of a forked child: closes the connection here, and keeps what has to be accounted for.
     #[doc(hidden)]
     fn leave_to_child(&mut self);

@@ -10,6 +10,8 @@ use std::io;
 mod folder_lock;
 mod listen;
 pub mod option;
+mod peer;
+mod per_source;
 mod tcp;
 mod udp;
 #[cfg(unix)]
@@ -21,6 +23,11 @@ mod unix_stream;
 
 pub use listen::InetAddress;
 pub use option::Offers;
+pub use peer::Peer;
+pub use peer::Source;
+pub use per_source::Counted;
+pub use per_source::PerSource;
+pub use per_source::PerSourceOptions;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
 pub use udp::Udp;
@@ -203,6 +210,29 @@ pub trait Establish: Sized {
         None
     }
 
+    /// The connection's socket, also where nothing is waited for: what a wrapper asks who is at the other end.
+    fn connection(&self) -> Option<Descriptor<'_>> {
+        self.descriptor()
+    }
+
+    /// Whether [`client_address`](Self::client_address) is what the request will have: not so while a header that
+    /// announces another is still to come.
+    fn knows_client(&self) -> bool {
+        true
+    }
+
+    /// Whether it must not leave the process that has accepted it yet, because it is still to be counted there. `Fork`
+    /// goes on with it in the parent, in turns, and forks when this is over.
+    fn stays(&self) -> bool {
+        false
+    }
+
+    /// What is to be dropped when the connection is over, whatever becomes of the request: a place in a count, say.
+    /// Called once, after [`Advance::Done`], or before the connection is left to a forked child.
+    fn take_claim(&mut self) -> Option<Claim> {
+        None
+    }
+
     /// Goes on as far as it can without waiting for the peer: handshakes, headers.
     ///
     /// It is called for the first time before anything is known to have arrived, because a server may be the one to
@@ -220,6 +250,10 @@ pub trait Establish: Sized {
     /// [`Stream::from_parts`](crate::Stream::from_parts).
     fn into_request(self) -> Self::Request;
 }
+
+/// Something that a connection holds until it is over; dropped in the process that has accepted it. A forked child drops
+/// a copy of its own: a claim is about the memory of its process.
+pub type Claim = Box<dyn Send>;
 
 /// How far [`Establish::advance`] has come. A transport that wraps another passes on what it does not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -278,6 +312,10 @@ impl<R: Request> Establish for Immediate<R> {
 
     fn client_address(&self) -> Option<&R::Addr> {
         self.0.client_address()
+    }
+
+    fn connection(&self) -> Option<Descriptor<'_>> {
+        self.0.descriptor()
     }
 
     fn advance(&mut self) -> io::Result<Advance> {

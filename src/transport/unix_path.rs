@@ -6,6 +6,7 @@ use std::fs::FileType;
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
@@ -326,12 +327,20 @@ pub trait UnixSocketExt: AsFd {
     ///
     /// `Unsupported` where the system does not tell (only Linux does).
     fn peer_credentials(&self) -> io::Result<PeerCredentials> {
-        #[cfg(target_os = "linux")]
-        {
-            let found = rustix::net::sockopt::socket_peercred(self.as_fd())?;
-            Ok(PeerCredentials { pid: found.pid.as_raw_pid(), uid: found.uid.as_raw(), gid: found.gid.as_raw() })
-        }
-        #[cfg(not(target_os = "linux"))]
+        credentials(self.as_fd())
+    }
+}
+
+/// Who is at the other end of a Unix-domain connection.
+pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<PeerCredentials> {
+    #[cfg(target_os = "linux")]
+    {
+        let found = rustix::net::sockopt::socket_peercred(socket)?;
+        Ok(PeerCredentials { pid: found.pid.as_raw_pid(), uid: found.uid.as_raw(), gid: found.gid.as_raw() })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
         Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -19,6 +19,18 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     client
 }
 
+/// A TCP client that comes from another address of this machine.
+pub fn connect_from(source: &str, address: SocketAddr) -> TcpStream {
+    let source: SocketAddr = format!("{source}:0").parse().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+    socket.bind(&source.into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let client = TcpStream::from(socket);
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
 /// A UDP client bound to `local`, connected to `server`.
 pub fn connect_udp(local: &str, server: SocketAddr) -> UdpSocket {
     let client = UdpSocket::bind(local).unwrap();

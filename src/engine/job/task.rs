@@ -10,6 +10,7 @@ use super::Conversation;
 use super::Job;
 use super::Phase;
 use super::Remains;
+use super::Step;
 use super::closing::Closing;
 use crate::end::End;
 use crate::engine::core::guarded;
@@ -114,6 +115,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         if end == End::Forced && idle && self.shared.core.stop.state.hands_over() {
             self.finish(End::Drained);
         }
+        if matches!(self.phase, Phase::Pending(_)) {
+            return self.end_pending(end);
+        }
         self.finish(end);
         if end == End::Forced {
             self.account.end.get_or_insert(end);
@@ -166,7 +170,32 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         }
     }
 
+    fn settle(&mut self) -> Option<Wait> {
+        while let Phase::Pending(pending) = &self.phase
+            && pending.stays()
+        {
+            let step = self.advance();
+            match (&self.phase, step) {
+                (Phase::Pending(pending), Step::Turn(Turn::Park(wait))) if pending.stays() => return Some(wait),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn settle_here(&mut self) {
+        while let Some(wait) = self.settle() {
+            self.wait_here(wait);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.account.in_child = true;
+        self.phase = Phase::Over(Remains::Nothing);
+    }
+
     fn leave_to_child(&mut self) {
+        self.take_claim();
         self.phase = Phase::Over(Remains::Nothing);
     }
 
@@ -266,6 +295,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
         let end = end.unwrap_or(End::Forced);
         // The socket closes before the observers are told that it has.
         self.phase = Phase::Over(Remains::Nothing);
+        self.claim = None;
         if in_child {
             return;
         }

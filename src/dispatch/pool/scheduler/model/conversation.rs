@@ -251,6 +251,18 @@ impl Task for Conversation {
         unreachable!("nothing forks");
     }
 
+    fn settle(&mut self) -> Option<Wait> {
+        unreachable!("nothing forks");
+    }
+
+    fn settle_here(&mut self) {
+        unreachable!("nothing forks");
+    }
+
+    fn forget(&mut self) {
+        unreachable!("nothing forks");
+    }
+
     fn leave_to_child(&mut self) {
         unreachable!("nothing forks");
     }

@@ -1,0 +1,75 @@
+//! What transports that wrap others need to know of an address.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+#[cfg(unix)]
+use super::UnixAddress;
+use crate::sys::Descriptor;
+
+/// Where a peer comes from, as far as [`PerSource`](super::PerSource) tells sources apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Source {
+    /// A host, or its network: see [`PerSourceOptions::prefix_v6`](super::PerSourceOptions::prefix_v6).
+    Ip(IpAddr),
+    /// What a custom address has: a number of its own.
+    Other(u64),
+    /// A user of this machine, by the ID of the process at the other end.
+    Uid(u32),
+    /// Nothing is known: all of these are one source.
+    Unknown,
+}
+
+/// An address of a peer, for [`PerSource`](super::PerSource) and [`ProxyProtocol`](super::ProxyProtocol).
+///
+/// Implement it for the addresses of a custom transport that these are to wrap:
+///
+/// ```
+/// use std::net::IpAddr;
+/// use socketserver::Descriptor;
+/// use socketserver::transport::{Peer, Source};
+///
+/// /// A subscriber of a telephone network.
+/// #[derive(Clone, Debug)]
+/// struct Caller(u64);
+///
+/// impl Peer for Caller {
+///     fn ip(&self) -> Option<IpAddr> {
+///         None
+///     }
+///
+///     fn source(&self, _: Option<Descriptor<'_>>) -> Source {
+///         Source::Other(self.0)
+///     }
+/// }
+/// ```
+pub trait Peer {
+    /// Its IP address, if it has one. An IPv4 address that is mapped into IPv6 is taken for the IPv4 address.
+    fn ip(&self) -> Option<IpAddr>;
+
+    /// Its source. `connection` is the connection's socket, which may know more than the address does.
+    fn source(&self, connection: Option<Descriptor<'_>>) -> Source {
+        let _ = connection;
+        self.ip().map_or(Source::Unknown, Source::Ip)
+    }
+}
+
+impl Peer for SocketAddr {
+    fn ip(&self) -> Option<IpAddr> {
+        Some(Self::ip(self).to_canonical())
+    }
+}
+
+/// The user ID, where the system tells it (Linux); elsewhere all peers are one source.
+#[cfg(unix)]
+impl Peer for UnixAddress {
+    fn ip(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn source(&self, connection: Option<Descriptor<'_>>) -> Source {
+        let uid = connection.and_then(|socket| super::unix_path::credentials(socket).ok()).map(|found| found.uid);
+        uid.map_or(Source::Unknown, Source::Uid)
+    }
+}

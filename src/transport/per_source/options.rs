@@ -1,0 +1,92 @@
+//! What can be chosen of a limit by source.
+
+use super::table::Limits;
+use crate::error::BindError;
+use crate::transport::Offers;
+
+/// What can be chosen of a [`PerSource`](super::PerSource) over a transport with the options `O`.
+#[derive(Clone, Debug)]
+pub struct PerSourceOptions<O> {
+    pub(super) inner: O,
+    pub(super) limits: Limits,
+}
+
+impl<O: Default> PerSourceOptions<O> {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<O: Default> Default for PerSourceOptions<O> {
+    fn default() -> Self {
+        let limits = Limits { most: 64, max_sources: 65_536, prefix_v4: 32, prefix_v6: 64 };
+        Self { inner: O::default(), limits }
+    }
+}
+
+impl<O> PerSourceOptions<O> {
+    /// At most this many connections of one source at a time, exactly. Default 64.
+    #[must_use]
+    pub fn most(mut self, connections: usize) -> Self {
+        self.limits.most = connections;
+        self
+    }
+
+    /// How many sources can have connections at a time. Default 65 536, more than a server has connections by default.
+    /// When the table is full, connections of sources that are not in it are refused
+    /// ([`Refusal::SourcesFull`](crate::Refusal::SourcesFull)); those of others are counted as ever.
+    #[must_use]
+    pub fn max_sources(mut self, sources: usize) -> Self {
+        self.limits.max_sources = sources;
+        self
+    }
+
+    /// How many bits of an IPv4 address tell sources apart. Default 32: each address is a source.
+    #[must_use]
+    pub fn prefix_v4(mut self, bits: u8) -> Self {
+        self.limits.prefix_v4 = bits;
+        self
+    }
+
+    /// How many bits of an IPv6 address tell sources apart. Default 64, the network of one customer, who can have any
+    /// address of it. IPv4 addresses that are mapped into IPv6 count as the IPv4 addresses.
+    #[must_use]
+    pub fn prefix_v6(mut self, bits: u8) -> Self {
+        self.limits.prefix_v6 = bits;
+        self
+    }
+
+    /// The options of the transport inside.
+    #[must_use]
+    pub fn inner(mut self, options: O) -> Self {
+        self.inner = options;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), BindError> {
+        let wrong =
+            |option, value: String, reason: &str| Err(BindError::Option { option, value, reason: reason.to_owned() });
+        let Limits { most, max_sources, prefix_v4, prefix_v6 } = self.limits;
+        if most == 0 {
+            return wrong("most", "0".to_owned(), "no source could connect; it must be at least 1");
+        }
+        if max_sources == 0 {
+            return wrong("max_sources", "0".to_owned(), "no source could connect; it must be at least 1");
+        }
+        if prefix_v4 > 32 {
+            return wrong("prefix_v4", prefix_v4.to_string(), "an IPv4 address has 32 bits");
+        }
+        if prefix_v6 > 128 {
+            return wrong("prefix_v6", prefix_v6.to_string(), "an IPv6 address has 128 bits");
+        }
+        Ok(())
+    }
+}
+
+impl<X, O: Offers<X>> Offers<X> for PerSourceOptions<O> {
+    fn set(&mut self, option: X) {
+        self.inner.set(option);
+    }
+}
