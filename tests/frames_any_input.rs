@@ -1,4 +1,5 @@
-//! Whatever arrives, codecs do not panic, hold no more than their limit, and do not depend on where the bytes were cut.
+//! Whatever arrives, codecs and headers do not panic, hold no more than their limit, and do not depend on where the bytes
+//! were cut.
 //!
 //! The fuzz targets of `fuzz/` look for what is not among these bytes.
 
@@ -83,4 +84,9 @@ fn fixed() {
 #[test]
 fn resp() {
     corpus_and_random_bytes("resp", check::resp);
+}
+
+#[test]
+fn proxy_header() {
+    corpus_and_random_bytes("proxy_header", check::proxy_header);
 }

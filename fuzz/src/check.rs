@@ -12,6 +12,7 @@ use socketserver::frames::FixedCodec;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LengthField;
 use socketserver::frames::LinesCodec;
+use socketserver::transport::proxy::Header;
 
 /// What a codec made of the input, in order: messages, and errors as they read.
 pub(crate) type Outcomes = Vec<Result<Vec<u8>, String>>;
@@ -145,4 +146,31 @@ pub(crate) fn resp(data: &[u8]) {
         }
         words
     });
+}
+
+/// PROXY headers: what is read does not depend on how much of it is there at once. The first two bytes are a limit.
+pub(crate) fn proxy_header(data: &[u8]) {
+    let Some((&limit, input)) = data.split_first_chunk() else { return };
+    let most = u16::from_be_bytes(limit).into();
+    let whole = Header::parse_within(input, most);
+    if let Ok(Some((header, length))) = &whole {
+        // A line has a limit of its own.
+        let limit = if header.version() == 1 { 107 } else { most };
+        assert!(*length <= limit.min(input.len()), "{length} bytes of {}, at most {limit}", input.len());
+        for (_, value) in header.tlvs() {
+            assert!(value.len() < *length);
+        }
+        let _ = (header.alpn(), header.authority(), header.unique_id(), header.ssl().map(|ssl| ssl.tlvs().count()));
+    }
+    for length in 0..input.len() {
+        let part = Header::parse_within(&input[..length], most);
+        match (&part, &whole) {
+            (Ok(None), _) => {}
+            (Ok(Some(_)), _) => assert_eq!(part, whole, "{length} bytes"),
+            (Err(_), whole) => assert!(whole.is_err(), "{length} bytes are {part:?}, all of them {whole:?}"),
+        }
+        if let Ok(Some((_, needed))) = &whole {
+            assert_eq!(part.unwrap().is_some(), length >= *needed, "{length} of {needed} bytes");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod listen;
 pub mod option;
 mod peer;
 mod per_source;
+pub mod proxy;
 mod tcp;
 mod udp;
 #[cfg(unix)]
@@ -28,6 +29,7 @@ pub use peer::Source;
 pub use per_source::Counted;
 pub use per_source::PerSource;
 pub use per_source::PerSourceOptions;
+pub use proxy::Networks;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
 pub use udp::Udp;

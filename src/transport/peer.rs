@@ -1,6 +1,8 @@
 //! What transports that wrap others need to know of an address.
 
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
 #[cfg(unix)]
@@ -71,5 +73,19 @@ impl Peer for UnixAddress {
     fn source(&self, connection: Option<Descriptor<'_>>) -> Source {
         let uid = connection.and_then(|socket| super::unix_path::credentials(socket).ok()).map(|found| found.uid);
         uid.map_or(Source::Unknown, Source::Uid)
+    }
+}
+
+/// The address with zeros behind its first `prefix` bits.
+pub(super) fn network_of(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(u32::BITS - u32::from(prefix)).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(u128::BITS - u32::from(prefix)).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
     }
 }

@@ -14,6 +14,7 @@ mod folder;
 mod knocking;
 #[cfg(unix)]
 pub mod own_sockets;
+pub mod proxy_headers;
 mod recorder;
 mod server;
 #[cfg(unix)]

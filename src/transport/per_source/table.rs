@@ -1,15 +1,13 @@
 //! How many connections each source has: exactly, in a table that does not grow without bound.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::event::Refusal;
 use crate::transport::Source;
+use crate::transport::peer::network_of;
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,16 +78,9 @@ impl Limits {
     /// The source that stands for all addresses of a network.
     fn group(&self, source: Source) -> Source {
         let Source::Ip(address) = source else { return source };
-        Source::Ip(match address.to_canonical() {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix_v4)).unwrap_or(0);
-                Ipv4Addr::from_bits(address.to_bits() & mask).into()
-            }
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix_v6)).unwrap_or(0);
-                Ipv6Addr::from_bits(address.to_bits() & mask).into()
-            }
-        })
+        let address = address.to_canonical();
+        let prefix = if address.is_ipv4() { self.prefix_v4 } else { self.prefix_v6 };
+        Source::Ip(network_of(address, prefix))
     }
 }
 
