@@ -325,6 +325,13 @@ pub(crate) fn evicted() -> io::Error {
     told(io::ErrorKind::TimedOut, text.to_owned())
 }
 
+/// The end of a connection in the middle of a message, where the peer has not said that it was the end.
+#[cold]
+pub(crate) fn cut_short() -> io::Error {
+    let text = "the connection was closed in the middle of a message, without the word that ends it";
+    told(io::ErrorKind::UnexpectedEof, text.to_owned())
+}
+
 /// A deadline that passed, as an `io::Error`.
 pub(crate) fn timed_out(what: &str, limit: std::time::Duration) -> io::Error {
     told(io::ErrorKind::TimedOut, format!("{what} took longer than {limit:?}"))

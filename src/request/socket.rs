@@ -50,6 +50,13 @@ pub trait Socket: Read + Write {
         false
     }
 
+    /// Whether the input has ended, by an `Ok(0)` of `read`, without the word that the peer ends its side with (TLS:
+    /// `close_notify`). Then somebody else may have cut short what the peer had to say, and a message that is not
+    /// complete is an error: see [`Stream::is_truncated`](super::Stream::is_truncated).
+    fn is_truncated(&self) -> bool {
+        false
+    }
+
     /// How many bytes of output it holds, about: with these the server knows whether a slow peer makes progress.
     fn unsent(&self) -> usize {
         0

@@ -32,6 +32,7 @@ use super::socket::receive;
 use super::socket::send;
 use super::writer::Writer;
 use crate::end::End;
+use crate::error::cut_short;
 use crate::error::of_peer;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
@@ -154,6 +155,19 @@ impl<S: Socket> Stream<S> {
     /// Whether the peer has ended its side: once [`buffered`](Self::buffered) is consumed, reads return nothing.
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether the peer's side has ended without the word that its protocol has for that, as TLS has `close_notify`:
+    /// somebody else may have cut the connection to have less arrive than was sent. Never on a plain socket, which knows
+    /// no such word.
+    ///
+    /// In the middle of a message such an end is an error, [`UnexpectedEof`](ErrorKind::UnexpectedEof): with unread bytes
+    /// that the handler has left; in the rest of a `read_line`, `read_until`, `read_exact` or `read_to_end`; and for
+    /// `read` and `fill_buf`, if the handler has taken bytes in this call and has written none since. Between two
+    /// messages it is an end like any other, because many clients close without that word; a handler for which the end
+    /// of the connection says something can ask here.
+    pub fn is_truncated(&self) -> bool {
+        self.ended && self.writer.socket.is_truncated()
     }
 
     /// How many unread bytes the connection may hold between two calls of `handle`: the builder's
@@ -351,7 +365,11 @@ impl<S: Socket> Request for Stream<S> {
                     self.ended = true;
                     // The end is news for who takes the rest of the bytes first: no other will come.
                     self.maybe_more = true;
-                    return Ok(Fill::End);
+                    return if self.is_truncated() && !self.buffer.is_empty() {
+                        Err(cut_short())
+                    } else {
+                        Ok(Fill::End)
+                    };
                 }
                 Ok(count) => {
                     self.maybe_more =

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Socket;
 use super::Stream;
 use crate::end::End;
+use crate::error::cut_short;
 use crate::error::told;
 use crate::request::Fill;
 use crate::request::Request;
@@ -48,6 +49,9 @@ impl<S: Socket> Stream<S> {
         if !is_whole && !is_rest {
             self.searched = length;
             return Ok(None);
+        }
+        if !is_whole && self.is_truncated() {
+            return Err(cut_short());
         }
         let line = String::from_utf8(self.buffer.unread()[..length].to_vec())
             .map_err(|_| not_utf8("take the bytes of `buffered`"))?;

@@ -8,6 +8,7 @@ use std::io::Write;
 
 use super::Stream;
 use super::messages::not_utf8;
+use crate::error::cut_short;
 use crate::request::Fill;
 use crate::request::Request;
 use crate::request::Socket;
@@ -22,6 +23,9 @@ impl<S: Socket> Stream<S> {
     fn available(&mut self, reading: &mut Reading) -> io::Result<&[u8]> {
         if self.buffer.is_empty() && !self.ended {
             self.fill_waiting(reading)?;
+        }
+        if reading.taken > 0 && self.buffer.is_empty() && self.is_truncated() {
+            return Err(cut_short());
         }
         Ok(self.buffer.unread())
     }
@@ -160,6 +164,9 @@ impl<S: Socket> BufRead for Stream<S> {
                 self.reading = reading;
                 outcome?;
             }
+        }
+        if self.reading.taken > 0 && self.buffer.is_empty() && self.is_truncated() {
+            return Err(cut_short());
         }
         Ok(self.buffer.unread())
     }
