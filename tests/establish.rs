@@ -76,7 +76,8 @@ under_each_dispatch! {
 
     fn a_drain_ends_the_handshake_at_its_deadline<D>() {
         let server = builder::<D>().start();
-        let client = connect(server.local_addr());
+        let mut client = connect(server.local_addr());
+        client.write_all(b"kno").unwrap();
         eventually("it is accepted", || server.stats().accepted == 1);
         let begun = Instant::now();
         server.stop_handle().shutdown_within(SHORT);
@@ -86,6 +87,36 @@ under_each_dispatch! {
         assert_eq!(read_rest(client), b"");
         assert_eq!(report.seen.ended(End::Forced), 1);
         assert_eq!((report.accepted, report.forced, report.abandoned), (1, 1, 0), "{report}");
+    }
+
+    fn a_stop_does_not_wait_for_those_that_have_said_nothing<D>() {
+        let server = builder::<D>().drain_timeout(LONG).start();
+        let silent: Vec<_> = (0..20).map(|_| connect(server.local_addr())).collect();
+        eventually("they are accepted", || server.stats().accepted == 20);
+        let report = server.stop();
+        silent.iter().for_each(|client| assert_eq!(read_rest(client), b""));
+        assert_eq!(report.seen.ended(End::Drained), 20);
+        assert_eq!((report.idle_closed, report.forced, report.failed), (20, 0, 0), "{report}");
+    }
+
+    fn a_hand_over_lets_those_that_have_said_nothing_speak<D>() {
+        let server = builder::<D>().drain_timeout(SHORT).start();
+        let silent = connect(server.local_addr());
+        eventually("it is accepted", || server.stats().accepted == 1);
+        let stop = server.stop_handle();
+        stop.hand_over();
+        let report = server.join();
+        assert_eq!(read_rest(&silent), b"");
+        assert_eq!((report.idle_closed, report.forced, report.failed), (1, 0, 0), "{report}");
+
+        let server = builder::<D>().drain_timeout(LONG).start();
+        let mut client = connect(server.local_addr());
+        eventually("it is accepted", || server.stats().accepted == 1);
+        server.stop_handle().hand_over();
+        client.write_all(b"knock\nhello\n").unwrap();
+        assert_eq!(read_line(&client), "hello");
+        let report = server.join();
+        assert_eq!((report.forced, report.failed), (0, 0), "{report}");
     }
 
     fn who_was_let_in_is_parked_as_any_other<D>() {

@@ -43,6 +43,7 @@ use crate::request::Progress;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Sending;
+use crate::sys::Interest;
 use crate::transport::Advance;
 use crate::transport::Claim;
 use crate::transport::Establish;
@@ -55,6 +56,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     account: Account,
     /// The peer may have closed: what a poller has said, also before there is a request to tell.
     hangup: bool,
+    /// Nothing has come from the peer yet, whose handshake is waited for.
+    silent: bool,
     /// Since when it has been waiting for the peer: for its handshake, a message, or in one for the rest.
     waiting_since: Option<Instant>,
     /// What the peer has not taken at once.
@@ -158,6 +161,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             shared: Arc::clone(shared),
             account: Account { id, accepted_at: now, calls: 0, transferred: (0, 0), end: None, in_child: false },
             hangup: false,
+            silent: false,
             waiting_since: None,
             sending: None,
             claim: None,
@@ -179,8 +183,15 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.shared.observe(|| Event::Refused { reason });
                 self.end_pending(End::Refused);
             }
-            Ok(Ok(Advance::Wait(interest))) => {
+            Ok(Ok(advance @ (Advance::Idle | Advance::Wait(_)))) => {
+                self.silent = advance == Advance::Idle;
+                let stop = &self.shared.core.stop.state;
+                if self.silent && stop.is_stopping() && !stop.hands_over() {
+                    self.end_pending(End::Drained);
+                    return Step::Next;
+                }
                 if pending.descriptor().is_some() {
+                    let interest = if let Advance::Wait(interest) = advance { interest } else { Interest::Read };
                     return Step::Turn(Turn::Park(self.wait_to_establish(interest)));
                 }
                 let error = std::io::Error::other("a handshake waits for its peer and has no descriptor to wait on");

@@ -266,6 +266,9 @@ pub enum Advance {
     Closed,
     /// The request can be made.
     Done,
+    /// Nothing has come from the peer yet, and nothing is under way: it waits as for [`Interest::Read`], and ends at once
+    /// when the server stops, as a connection between two messages does.
+    Idle,
     /// The peer is turned away. The connection is closed, [`Event::Refused`](crate::Event::Refused) tells of it, and it
     /// is counted among the [`refused`](crate::Report::refused).
     Refused(Refusal),

@@ -81,6 +81,7 @@ impl Establish for Outside {
                         return Ok(if welcome { Advance::Done } else { Advance::Refused(Refusal::Untrusted) });
                     }
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.2.is_empty() => return Ok(Advance::Idle),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Advance::Wait(Interest::Read)),
                 Err(error) => return Err(error),
             }

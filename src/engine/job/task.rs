@@ -112,7 +112,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         // A server that hands over keeps those open that may be about to speak: at its deadline they are merely idle.
         let idle = matches!(&self.phase, Phase::Open(request, conversation)
             if !conversation.in_message && request.progress().unread == 0 && self.sending.is_none());
-        if end == End::Forced && idle && self.shared.core.stop.state.hands_over() {
+        let silent = self.silent && matches!(self.phase, Phase::Pending(_));
+        if end == End::Forced && (idle || silent) && self.shared.core.stop.state.hands_over() {
             self.finish(End::Drained);
         }
         if matches!(self.phase, Phase::Pending(_)) {
@@ -262,6 +263,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // looks once whether its peer is still sending.
         let idle = match (park.class, &self.phase) {
             (Class::Idle | Class::Message, _) => true,
+            (Class::Establish, _) => self.silent,
             (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => !linger.stopping,
             _ => false,
         };
