@@ -41,6 +41,7 @@ use socketserver::Sync;
 use socketserver::Tcp;
 use socketserver::ThreadPerRequest;
 use socketserver::Udp;
+use socketserver::deploy::Sockets;
 use socketserver::frames;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LengthField;
@@ -68,8 +69,17 @@ macro_rules! serve_both {
                 }
                 Ok(Flow::Continue)
             });
-            let udp = Builder::<Udp, $dispatch, _>::new(messages).dispatch($value).bind($listen.as_str())?;
-            let tcp = Builder::<Tcp, $dispatch, _>::new(connections).dispatch($value).bind(udp.local_addr())?;
+            let udp = Builder::<Udp, $dispatch, _>::new(messages).dispatch($value);
+            let tcp = Builder::<Tcp, $dispatch, _>::new(connections).dispatch($value);
+            if let Some(name) = common::deployed::passed_name(&$listen) {
+                let mut sockets = Sockets::take()?;
+                let (messages, clients) =
+                    (common::deployed::take_one(&mut sockets, name)?, common::deployed::take_one(&mut sockets, name)?);
+                sockets.finish()?;
+                return Ok((udp.adopt(messages)?, tcp.adopt(clients)?));
+            }
+            let udp = udp.bind($listen.as_str())?;
+            let tcp = tcp.bind(udp.local_addr())?;
             Ok((udp, tcp))
         };
         let mut bound = bind();

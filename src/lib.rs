@@ -82,6 +82,8 @@
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod adapters;
+#[cfg(all(unix, feature = "systemd"))]
+pub mod deploy;
 pub mod dispatch;
 mod end;
 mod engine;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "a module of every example, and each uses what it needs")]
 
+pub mod deployed;
 mod flags;
 mod outcome;
 
@@ -16,19 +17,21 @@ use socketserver::Builder;
 use socketserver::HandlerFactory;
 use socketserver::Server;
 use socketserver::Transport;
+use socketserver::deploy::PassedSocket;
+use socketserver::deploy::systemd::Manager;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
-use socketserver::transport::Bind;
+use socketserver::transport::Adopt;
 
 /// Binds, says where, serves until SIGINT or SIGTERM, and reports.
 pub fn serve<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome
 where
-    T: Bind,
+    T: Adopt<Socket: PassedSocket>,
     T::Address: for<'a> From<&'a str>,
     D: Process<Job<T, H>>,
     H: HandlerFactory<T::Request>,
 {
-    serve_until_signal(builder.bind(listen)?)
+    serve_until_signal(deployed::bind(builder, listen)?)
 }
 
 /// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report.
@@ -42,6 +45,7 @@ where
     #[cfg(unix)]
     let _signals = socketserver::signals::stop_on_signals(server.stop_handle())?;
     print(format_args!("listening on {}", server.local_addr()))?;
+    Manager::new().watch(&server);
     let report = server.serve_forever()?;
     complain(report);
     Ok(())

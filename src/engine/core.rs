@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use super::errands::Errands;
 use super::first_panic::FirstPanic;
 use crate::end::End;
 use crate::error::RequestError;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) session: Arc<Session>,
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
+    pub(crate) errands: Errands,
     next_id: AtomicU64,
     /// What the panic said that stops the server.
     pub(crate) panicked: FirstPanic,
@@ -49,6 +51,7 @@ impl Core {
             session: Arc::new(session),
             counters: Counters::new()?,
             threads: Threads::default(),
+            errands: Errands::default(),
             next_id: AtomicU64::new(1),
             panicked: FirstPanic::new()?,
         })

@@ -2,11 +2,12 @@
 //!
 //! A request meets the files in this order: [`serve_loop`] waits, [`acceptor`] takes what [`listening`] makes of a
 //! connection, a [`job`] goes through its steps, in turns that [`turns`] lets wait. [`task`] is what a dispatch sees of a
-//! job.
+//! job. [`errands`] are what the loop looks after beside its requests.
 
 pub(crate) mod acceptor;
 pub(crate) mod answered;
 pub(crate) mod core;
+pub(crate) mod errands;
 mod first_panic;
 pub(crate) mod job;
 pub(crate) mod listening;

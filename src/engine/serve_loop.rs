@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::acceptor::Acceptor;
 use super::acceptor::LISTENER;
+use super::errands::Scene;
 use crate::engine::job::Job;
 use crate::engine::task::Report;
 use crate::engine::task::Task;
@@ -63,6 +64,17 @@ pub(crate) struct Waiter {
     until: Option<Instant>,
     /// The dispatch has something to look after at this time.
     look_again: Option<Instant>,
+    /// Whether there are errands to be run.
+    pub(crate) errands: Attention,
+}
+
+/// What the serve loop has for its errands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Attention {
+    /// At the next turn, before it waits.
+    Now,
+    /// At this time, and whenever there is news for them.
+    At(Option<Instant>),
 }
 
 impl Waiter {
@@ -72,7 +84,14 @@ impl Waiter {
 
     /// For a server at `address`.
     pub(crate) fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), events: Events::new(), next_service: None, until: None, look_again: None }
+        Self {
+            address: address.to_owned(),
+            events: Events::new(),
+            next_service: None,
+            until: None,
+            look_again: None,
+            errands: Attention::Now,
+        }
     }
 
     /// While the server drains, the next turn may wait until then; otherwise it does not wait at all.
@@ -93,13 +112,18 @@ impl Waiter {
     ) -> Result<(), ServeError> {
         let core = reporter.core();
         let before = Instant::now();
+        self.attend::<J>(reporter, false, before);
         let mut accept_in = None;
         if let Some(acceptor) = &mut acceptor {
             acceptor.review(&park.poller, before)?;
             accept_in = acceptor.next_try(before);
         }
         let look_again = self.look_again.map(|at| at.saturating_duration_since(before));
-        let timeouts = [accept_in, self.until_service(reporter, before), look_again];
+        let errands = match self.errands {
+            Attention::At(at) => at.map(|at| at.saturating_duration_since(before)),
+            Attention::Now => None,
+        };
+        let timeouts = [accept_in, self.until_service(reporter, before), look_again, errands];
         let mut timeout = timeouts.into_iter().flatten().min();
         if core.stop.is_stopping() {
             let at_most = self.until.take().map_or(Duration::ZERO, |until| until.saturating_duration_since(before));
@@ -111,6 +135,7 @@ impl Waiter {
         park.wait(&mut self.events, timeout)
             .map_err(|source| ServeError::Wait { address: self.address.clone(), source })?;
         let now = Instant::now();
+        let mut news = false;
         let mut accept = accept_in.is_some_and(|delay| before + delay <= now);
         for event in self.events.iter() {
             match event.token {
@@ -118,6 +143,7 @@ impl Waiter {
                 CONTROL => {
                     let control = &core.stop.state.control;
                     control.clear();
+                    news = true;
                     // Where registrations fire once; the poller that takes it now took it before.
                     let _ = park.poller.rearm_level(control.descriptor(), CONTROL);
                     if let Some(acceptor) = &mut acceptor {
@@ -136,8 +162,21 @@ impl Waiter {
             acceptor.review(&park.poller, now)?;
             acceptor.accept_burst(park, now, |job| ready.push(Ready::New(job)))?;
         }
+        self.attend::<J>(reporter, news, now);
         self.serve_actions(reporter, now);
         Ok(())
+    }
+
+    /// Runs the errands, if it is time.
+    fn attend<J: Task>(&mut self, reporter: &J::Reporter, news: bool, now: Instant) {
+        let due = match self.errands {
+            Attention::Now => true,
+            Attention::At(at) => news || at.is_some_and(|at| at <= now),
+        };
+        if due {
+            let scene = Scene { reporter, now };
+            self.errands = Attention::At(reporter.core().errands.attend(&scene));
+        }
     }
 
     fn until_service(&self, reporter: &impl Report, now: Instant) -> Option<Duration> {
@@ -186,6 +225,12 @@ impl<J: Task> ServeLoop<J> {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells the errands that the drain begins.
+    pub(crate) fn tell_errands(&self) {
+        let scene = Scene { reporter: &self.reporter, now: Instant::now() };
+        self.reporter.core().errands.stopping(&scene);
     }
 
     /// How many requests there are.

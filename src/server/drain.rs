@@ -28,6 +28,7 @@ pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Re
         core.stop.shutdown();
     }
     reporter.observe(&Event::DrainStart { active: core.permits.in_use() });
+    serve_loop.tell_errands();
     if core.stop.state.hands_over() {
         for job in serve_loop.accept_received() {
             if let Err(rejected) = dispatch.process_request(running, serve_loop, *job) {

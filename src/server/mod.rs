@@ -216,6 +216,11 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         Ok(Report::new(&self.shared.core, drained_in))
     }
 
+    #[cfg(all(unix, feature = "systemd"))]
+    pub(crate) fn core(&self) -> &crate::engine::core::Core {
+        &self.shared.core
+    }
+
     /// Starts what is needed, the first time. A start that fails leaves the server as it was.
     fn start(&mut self) -> Result<(), ServeError> {
         let listening = match std::mem::replace(&mut self.state, State::Moved) {

@@ -103,19 +103,19 @@ impl Example {
 
     /// Starts what says "listening on" first.
     pub fn spawn(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the example starts");
+        Self::spawn_with(command.stdin(Stdio::null()).stderr(Stdio::piped()))
+    }
+
+    /// As [`spawn`](Self::spawn), with the standard input and standard error of `command`.
+    pub fn spawn_with(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the example starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut line = String::new();
         output.read_line(&mut line).expect("its first line");
         let Some(address) = line.trim_end().strip_prefix("listening on ") else {
             let _ = child.kill();
             let mut said = String::new();
-            let _ = child.stderr.take().expect("its errors").read_to_string(&mut said);
+            let _ = child.stderr.take().map(|mut errors| errors.read_to_string(&mut said));
             panic!("{command:?} does not listen: {line}{said}");
         };
         Self { address: address.to_owned(), child, output }
@@ -151,7 +151,9 @@ impl Example {
     /// How it exits by itself, and what it printed on standard error.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let mut report = String::new();
-        self.child.stderr.take().expect("its errors").read_to_string(&mut report).expect("its report");
+        if let Some(mut errors) = self.child.stderr.take() {
+            errors.read_to_string(&mut report).expect("its report");
+        }
         report.lines().for_each(assert_adds_up);
         (self.child.wait().expect("its exit"), report)
     }

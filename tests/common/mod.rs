@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test target uses what it needs")]
 
+#[cfg(unix)]
+pub mod activation;
 pub mod cases;
 mod clients;
 #[cfg(unix)]

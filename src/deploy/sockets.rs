@@ -1,0 +1,270 @@
+//! Sockets that were opened before the program began, and passed to it: sd_listen_fds(3).
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixListener;
+
+use socket2::SockRef;
+use socket2::Type;
+
+use crate::sys::passed::take_once;
+
+/// The sockets that a process manager has passed to this process, by the names that it gives them
+/// (`FileDescriptorName=` of systemd; the name of the unit by default, such as `echo.socket`).
+///
+/// ```no_run
+/// use std::net::TcpListener;
+/// use socketserver::deploy::Sockets;
+/// use socketserver::{Flow, PoolTcpServer};
+///
+/// let mut sockets = Sockets::take()?;
+/// let listener = sockets.one::<TcpListener>("web")?;
+/// let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close)).adopt(listener)?;
+/// server.serve_forever()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// They are closed in programs that this process executes, and closed when this is dropped, those excepted that were
+/// taken out.
+#[derive(Debug)]
+pub struct Sockets {
+    sockets: Vec<(OwnedFd, String)>,
+}
+
+impl Sockets {
+    /// Takes what was passed to this process: nothing, if it was started by hand, or if what its environment tells of is
+    /// meant for another process.
+    ///
+    /// # Errors
+    ///
+    /// - They have been taken before; there is one set of them in a process.
+    /// - The environment says what cannot be (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`).
+    pub fn take() -> Result<Self, PassedSocketError> {
+        match take_once(sd_notify::listen_fds_with_names) {
+            Some(outcome) => {
+                let sockets = outcome.map_err(|source| PassedSocketError::Environment { source })?;
+                Ok(Self { sockets })
+            }
+            None => Err(PassedSocketError::TakenBefore),
+        }
+    }
+
+    /// The names of those that are left, in the order in which they were passed.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sockets.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// Takes out the only `S` of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, there are several, or it is not an `S`. They are left where they are then.
+    pub fn one<S: PassedSocket>(&mut self, name: &str) -> Result<S, PassedSocketError> {
+        let mut found = self.find::<S>(Some(name))?;
+        match found.pop() {
+            Some(index) if found.is_empty() => Ok(S::from(self.sockets.remove(index).0)),
+            _ => Err(PassedSocketError::Several { name: name.to_owned(), count: found.len() + 1 }),
+        }
+    }
+
+    /// Takes out each `S` of this name, one at least, in the order in which they were passed.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or none of them is an `S`.
+    pub fn all<S: PassedSocket>(&mut self, name: &str) -> Result<Vec<S>, PassedSocketError> {
+        self.take_out(Some(name))
+    }
+
+    /// Takes out each `S`, one at least, in the order in which they were passed.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or none of them is an `S`.
+    pub fn any<S: PassedSocket>(&mut self) -> Result<Vec<S>, PassedSocketError> {
+        self.take_out(None)
+    }
+
+    /// Whether all that was passed has been taken out. Otherwise clients of what is left would wait for nothing.
+    ///
+    /// # Errors
+    ///
+    /// Some are left; the error names them.
+    pub fn finish(self) -> Result<(), PassedSocketError> {
+        if self.sockets.is_empty() { Ok(()) } else { Err(PassedSocketError::Left { names: self.quoted_names() }) }
+    }
+
+    fn take_out<S: PassedSocket>(&mut self, wanted: Option<&str>) -> Result<Vec<S>, PassedSocketError> {
+        let found = self.find::<S>(wanted)?;
+        // From behind, so that the places of the others stay what they are.
+        let mut taken: Vec<_> = found.iter().rev().map(|index| S::from(self.sockets.remove(*index).0)).collect();
+        taken.reverse();
+        Ok(taken)
+    }
+
+    /// The places of those that are wanted, one at least.
+    fn find<S: PassedSocket>(&self, wanted: Option<&str>) -> Result<Vec<usize>, PassedSocketError> {
+        let mut found = Vec::new();
+        let mut other = None;
+        for (index, (socket, name)) in self.sockets.iter().enumerate() {
+            if wanted.is_some_and(|wanted| name != wanted) {
+                continue;
+            }
+            match Kind::of(socket) {
+                kind if kind == S::KIND => found.push(index),
+                kind => other = other.or(Some((name, kind))),
+            }
+        }
+        match other {
+            Some((name, kind)) if found.is_empty() => {
+                Err(PassedSocketError::WrongKind { name: name.clone(), wanted: S::KIND.0, found: kind.0 })
+            }
+            None if found.is_empty() => {
+                let wanted = wanted.map(str::to_owned);
+                Err(PassedSocketError::NotPassed { wanted, passed: self.quoted_names() })
+            }
+            _ => Ok(found),
+        }
+    }
+
+    fn quoted_names(&self) -> String {
+        self.names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A socket that can be passed to a server: a `TcpListener`, a `UdpSocket`, a `UnixListener` or a `UnixDatagram` of the
+/// standard library, as [`Builder::adopt`](crate::Builder::adopt) takes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a socket that can be passed",
+    note = "`TcpListener`, `UdpSocket`, `UnixListener` and `UnixDatagram` of the standard library are"
+)]
+pub trait PassedSocket: From<OwnedFd> + sealed::Sealed {
+    #[doc(hidden)]
+    const KIND: Kind;
+}
+
+/// What a socket is, in words.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Kind(&'static str);
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! passed {
+    ($($socket:ty: $kind:literal),+) => {$(
+        impl sealed::Sealed for $socket {}
+
+        impl PassedSocket for $socket {
+            const KIND: Kind = Kind($kind);
+        }
+    )+};
+}
+
+passed! {
+    TcpListener: "a TCP socket that listens",
+    UdpSocket: "a UDP socket",
+    UnixListener: "a Unix-domain stream socket that listens",
+    UnixDatagram: "a Unix-domain datagram socket"
+}
+
+impl Kind {
+    fn of(socket: &OwnedFd) -> Self {
+        Self::ask(&SockRef::from(socket)).unwrap_or(Self("not a socket"))
+    }
+
+    fn ask(socket: &socket2::Socket) -> io::Result<Self> {
+        let (address, kind) = (socket.local_addr()?, socket.r#type()?);
+        // One that does not listen can be meant for its one client.
+        let listens = kind == Type::STREAM && socket.is_listener()?;
+        let is_inet = address.is_ipv4() || address.is_ipv6();
+        Ok(match kind {
+            Type::STREAM if is_inet && listens => TcpListener::KIND,
+            Type::STREAM if is_inet => Self("a TCP socket that does not listen"),
+            Type::DGRAM if is_inet => UdpSocket::KIND,
+            Type::STREAM if address.is_unix() && listens => UnixListener::KIND,
+            Type::STREAM if address.is_unix() => Self("a Unix-domain stream socket that does not listen"),
+            Type::DGRAM if address.is_unix() => UnixDatagram::KIND,
+            _ => Self("a socket of another kind"),
+        })
+    }
+}
+
+/// Why a socket that was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassedSocketError {
+    /// The environment says what cannot be.
+    #[error(
+        "cannot take the sockets that were passed to this process: {source}; look at LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES"
+    )]
+    Environment {
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// More was passed than has been taken out.
+    #[error(
+        "sockets were passed to this process that it has no use for: {names}; take them out of its units, or have them served"
+    )]
+    Left {
+        /// Their names, in quotes.
+        names: String,
+    },
+    /// None was passed, or none of that name.
+    #[error("no socket{} was passed to this process: {}", Named(.wanted.as_deref()), Passed(.passed))]
+    NotPassed {
+        /// The name that was asked for, unless any would have done.
+        wanted: Option<String>,
+        /// The names of those that are there, in quotes.
+        passed: String,
+    },
+    /// Where one is asked for, there are several.
+    #[error(
+        "{count} sockets were passed as {name:?} where one was asked for; give them names of their own (FileDescriptorName=)"
+    )]
+    Several {
+        /// Their name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// They were taken out of the environment before, by this process.
+    #[error("the sockets that were passed to this process have been taken before; keep the first `Sockets`")]
+    TakenBefore,
+    /// It is of another family or type.
+    #[error(
+        "the socket that was passed as {name:?} is {found}, where {wanted} was asked for; look at ListenStream= and ListenDatagram= of its unit"
+    )]
+    WrongKind {
+        /// Its name.
+        name: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+}
+
+struct Named<'a>(Option<&'a str>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |name| write!(f, " named {name:?}"))
+    }
+}
+
+struct Passed<'a>(&'a str);
+
+impl fmt::Display for Passed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("there are none; start it by a socket unit of systemd, or by systemd-socket-activate"),
+            names => write!(f, "there are {names}"),
+        }
+    }
+}

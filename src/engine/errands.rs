@@ -1,0 +1,55 @@
+//! What the serve loop looks after beside its requests: a process manager, a restart, the supervisor of its process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::task::Report;
+
+/// Something that is looked after on the serving thread, without a thread of its own.
+pub(crate) trait Errand: fmt::Debug + Send + Sync {
+    /// Called when serving has begun, when a descriptor that it has in the poller is ready, when the server has been
+    /// told something, and at the time it has asked for with what it returns. It must not wait.
+    fn attend(&self, scene: &Scene<'_>) -> Option<Instant>;
+
+    /// The drain begins.
+    fn stopping(&self, scene: &Scene<'_>);
+}
+
+/// Where an errand is run.
+pub(crate) struct Scene<'a> {
+    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by deployments"))]
+    pub(crate) reporter: &'a dyn Report,
+    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by what has a deadline"))]
+    pub(crate) now: Instant,
+}
+
+/// The errands of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Errands(Mutex<Vec<Arc<dyn Errand>>>);
+
+impl Errands {
+    /// From the next wake-up of the serve loop on.
+    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "called by deployments"))]
+    pub(crate) fn add(&self, errand: Arc<dyn Errand>) {
+        self.0.lock().push(errand);
+    }
+
+    /// Attends to all; when to come back at the latest.
+    pub(crate) fn attend(&self, scene: &Scene<'_>) -> Option<Instant> {
+        self.each(|errand| errand.attend(scene)).flatten().min()
+    }
+
+    /// Tells all that the drain begins.
+    pub(crate) fn stopping(&self, scene: &Scene<'_>) {
+        self.each(|errand| errand.stopping(scene)).for_each(drop);
+    }
+
+    fn each<T>(&self, visit: impl Fn(&dyn Errand) -> T) -> impl Iterator<Item = T> {
+        // None is run with the lock held: it may take its time, or add another.
+        let errands = self.0.lock().clone();
+        errands.into_iter().map(move |errand| visit(&*errand))
+    }
+}
