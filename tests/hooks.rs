@@ -394,7 +394,7 @@ under_each_dispatch! {
     fn a_server_that_is_woken_runs_its_service_actions<D>() {
         let (flag, (tick, ticks)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
         let told = Arc::clone(&flag);
-        let server = Builder::<Tcp, D, _>::new(|_: &_| Echo)
+        let server = Builder::<Tcp, D, _>::new(|| Echo)
             .on_service(move || {
                 if told.swap(false, Ordering::SeqCst) {
                     tick.send(()).unwrap();

@@ -91,7 +91,7 @@ mod linux {
                 let manager = socketserver::deploy::systemd::Manager::new();
                 assert!(manager.is_there());
                 manager.watch(&server);
-                server.serve_forever().unwrap();
+                let _ = server.serve_forever().unwrap();
             }};
         }
         match dispatch {
