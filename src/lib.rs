@@ -97,6 +97,7 @@ mod managed;
 mod options;
 mod panics;
 mod park;
+pub mod prelude;
 mod request;
 mod segments;
 mod server;

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::BufRead;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,6 +16,7 @@ use common::connect;
 use common::read_line;
 use socketserver::Flow;
 use socketserver::Stream;
+use socketserver::ThreadPerRequest;
 use socketserver::ThreadingTcpServer;
 
 /// Ten clients, one after the other, need fewer than ten threads (T27 of the ancestor's suite).
@@ -87,4 +89,27 @@ fn a_storm_of_signals_cuts_no_write_short() {
     assert_eq!(received, SIZE);
     assert!(caught.load(Ordering::SeqCst), "no signal came through");
     server.stop();
+}
+
+/// A request is over a moment before its thread is free: no other thread is started for that.
+#[test]
+fn there_are_never_more_threads_than_allowed() {
+    let names = common::Log::<String>::default();
+    let log = names.clone();
+    let server = ThreadingTcpServer::builder_fn(move |request| {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        log.push(std::thread::current().name().unwrap_or_default());
+        request.write_all(line.as_bytes())?;
+        Ok(Flow::Close)
+    })
+    .dispatch(ThreadPerRequest::default().max_threads(1))
+    .start();
+    for number in 0..200 {
+        let client = connect(server.local_addr());
+        assert_eq!(ask(&client, &number.to_string()), number.to_string());
+    }
+    let mut names = names.entries();
+    names.dedup();
+    assert_eq!(names, ["request-1"]);
 }

@@ -1,6 +1,7 @@
 //! A thread for each request, reused for a while when it is done.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -129,6 +130,8 @@ struct State<J> {
     handles: HashMap<u64, JoinHandle<()>>,
     ended: Vec<JoinHandle<()>>,
     next_number: u64,
+    /// Requests for which there may be no other thread: whichever is done first takes them.
+    queued: VecDeque<J>,
     /// Threads that run a request.
     busy: usize,
     closed: bool,
@@ -147,6 +150,7 @@ impl<J> Default for Shared<J> {
             handles: HashMap::new(),
             ended: Vec::new(),
             next_number: 1,
+            queued: VecDeque::new(),
             busy: 0,
             closed: false,
         };
@@ -160,6 +164,12 @@ impl<J: Task + Send + 'static> Threads<J> {
         for ended in state.ended.drain(..) {
             // It has nothing left to do but to vanish; a task does not panic.
             let _ = ended.join();
+        }
+        let at_most = self.settings.max_threads.filter(|_| !self.settings.idle_timeout.is_zero());
+        if state.idle.is_empty() && at_most.is_some_and(|most| state.handles.len() >= most) {
+            // A request is over before its thread has noticed.
+            state.queued.push_back(job);
+            return Ok(());
         }
         state.busy += 1;
         if let Some(seat) = state.idle.pop() {
@@ -194,19 +204,32 @@ impl<J: Task + Send + 'static> Threads<J> {
         let idle_timeout = self.settings.idle_timeout;
         builder.spawn(move || {
             let mut announced = None;
-            while let Some(job) = take(&shared, &seat, idle_timeout) {
-                announced.get_or_insert_with(|| Announced::new(job.reporter()));
-                job.run();
-                let mut state = shared.state.lock();
-                state.busy -= 1;
-                if !state.closed && !idle_timeout.is_zero() {
-                    state.idle.push(Arc::clone(&seat));
+            loop {
+                while let Some(job) = take(&shared, &seat, idle_timeout) {
+                    announced.get_or_insert_with(|| Announced::new(job.reporter()));
+                    job.run();
+                    let mut state = shared.state.lock();
+                    if let Some(job) = state.queued.pop_front() {
+                        *seat.job.lock() = Some(job);
+                        continue;
+                    }
+                    state.busy -= 1;
+                    if !state.closed && !idle_timeout.is_zero() {
+                        state.idle.push(Arc::clone(&seat));
+                    }
                 }
-            }
-            drop(announced);
-            let mut state = shared.state.lock();
-            if let Some(handle) = state.handles.remove(&number) {
-                state.ended.push(handle);
+                drop(announced.take());
+                let mut state = shared.state.lock();
+                // Under the lock under which requests are queued: none is left to a thread that has ended.
+                if let Some(job) = state.queued.pop_front() {
+                    state.busy += 1;
+                    *seat.job.lock() = Some(job);
+                    continue;
+                }
+                if let Some(handle) = state.handles.remove(&number) {
+                    state.ended.push(handle);
+                }
+                break;
             }
             shared.ended.notify_all();
         })
@@ -253,7 +276,9 @@ impl<J> Drop for Threads<J> {
             }
         }
         let ended = std::mem::take(&mut state.ended);
+        let queued = std::mem::take(&mut state.queued);
         drop(state);
+        drop(queued);
         for handle in ended {
             let _ = handle.join();
         }

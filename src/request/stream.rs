@@ -177,9 +177,10 @@ impl<S: Socket> Stream<S> {
         self.max_buffered.unwrap_or_else(of_server)
     }
 
-    /// Lets this connection hold up to `bytes` unread bytes; memory is taken as they arrive.
+    /// Lets this connection hold up to `bytes` unread bytes, and one at least; memory is taken as they arrive.
     pub fn set_max_buffered(&mut self, bytes: usize) {
-        self.max_buffered = Some(bytes);
+        // Without room for a byte a read could only say that the input has ended.
+        self.max_buffered = Some(bytes.max(1));
     }
 
     /// Whether the server has been told to stop: a handler that loops should end its conversation.

@@ -297,6 +297,13 @@ impl<S: Socket> Write for Writer<S> {
         self.write(bytes).map(drop)
     }
 
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        match text.as_str() {
+            Some(text) => self.write_all(text.as_bytes()),
+            None => self.write_all(text.to_string().as_bytes()),
+        }
+    }
+
     /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
     fn flush(&mut self) -> io::Result<()> {
         if self.session.is_some() { self.send_output().map(drop) } else { self.flush_waiting() }

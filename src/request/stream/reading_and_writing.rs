@@ -97,6 +97,11 @@ impl<S: Socket> Write for Stream<S> {
         self.writer.write_all(bytes)
     }
 
+    /// Writes all of the text at once: `write!` with several pieces is one system call, and one packet.
+    fn write_fmt(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        self.writer.write_fmt(text)
+    }
+
     /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
