@@ -102,18 +102,16 @@ struct Http {
 impl Http {
     /// What has to leave before the next request is answered: the rest of a page, or more than is gathered.
     fn go_on<S: Socket>(&mut self, request: &mut Stream<S>) -> HandlerResult<Option<Flow>> {
-        let is_stopping = request.is_stopping();
-        let (_, out) = request.split_buffered();
         if let (Some(page), Content::Site(site)) = (&mut self.page, &*self.content) {
-            if !page.write(site, out)? {
+            if !page.write(site, request.split_buffered().1)? {
                 return Ok(Some(Flow::Flush));
             }
             self.page = None;
-            if is_stopping || !self.keep_alive {
+            if request.is_stopping() || !self.keep_alive {
                 return Ok(Some(Flow::Close));
             }
         }
-        Ok((out.pending() >= GATHERED).then_some(Flow::Flush))
+        Ok((request.split_buffered().1.pending() >= GATHERED).then_some(Flow::Flush))
     }
 }
 

@@ -6,6 +6,9 @@ use fluent_uri::component::Scheme;
 
 /// Whether this is a host with or without a port, and nothing else; or nothing at all.
 pub fn is_host(value: &[u8]) -> bool {
+    if is_plain(value) {
+        return true;
+    }
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let reference = format!("//{value}");
     let Ok(reference) = UriRef::parse(&*reference) else { return false };
@@ -16,6 +19,17 @@ pub fn is_host(value: &[u8]) -> bool {
             && authority.port_to_u16().is_ok()
             && (value.is_empty() || !authority.host().is_empty())
     })
+}
+
+/// As most are, a name or an IPv4 address with or without a port: for these the parser is not asked, which costs as much
+/// as the rest of a short request.
+fn is_plain(value: &[u8]) -> bool {
+    let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
+    let (name, port) = value.split_at(end);
+    !name.is_empty()
+        && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
+        && port.len() <= ":9999".len()
+        && port.iter().skip(1).all(u8::is_ascii_digit)
 }
 
 /// The path of a target and its query, if it is a path or the whole address of something.
