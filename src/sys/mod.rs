@@ -31,7 +31,6 @@ pub(crate) mod poller;
 pub(crate) mod send_file;
 pub(crate) mod shared;
 pub(crate) mod signal;
-#[cfg(target_os = "linux")]
 pub(crate) mod socket;
 pub(crate) mod thread;
 #[cfg(target_os = "linux")]

@@ -2,6 +2,13 @@
 
 mod header;
 mod networks;
+mod options;
+mod pending;
+mod receiving;
+mod socket;
+
+use std::io;
+use std::sync::Arc;
 
 pub use self::header::Endpoints;
 pub use self::header::Header;
@@ -10,3 +17,145 @@ pub use self::header::Ssl;
 pub use self::header::Tlvs;
 pub use self::networks::NetworkError;
 pub use self::networks::Networks;
+pub use self::options::ProxyOptions;
+use self::options::Rules;
+pub use self::pending::ProxyPending;
+pub use self::socket::Proxied;
+pub use self::socket::ProxiedAddr;
+use super::Adopt;
+use super::Bind;
+use super::Peer;
+use super::Transport;
+use crate::error::BindError;
+use crate::request::Socket;
+use crate::request::Stream;
+use crate::sys::Descriptor;
+
+/// A transport behind proxies that speak the PROXY protocol, version 1 or 2: HAProxy, nginx, the balancers of clouds.
+///
+/// Each connection begins with a header that says whose it is. The peer's address is what it announces, for handlers,
+/// [`verify_request`](crate::HandlerFactory::verify_request), the hooks and [`PerSource`](super::PerSource); the handler
+/// finds the [rest of the header](Proxied::header) and the [proxy's own address](Proxied::proxy_addr) at the socket.
+/// Nothing behind the header is touched: TLS may follow.
+///
+/// - A header is never guessed: every connection must have one, and only those that [are trusted](ProxyOptions::trust)
+///   may send it. Others could announce whom they like. They are closed unread, and count as refused
+///   ([`Refusal::Untrusted`](crate::Refusal::Untrusted)).
+/// - A connection that a proxy opens for itself (`LOCAL`), or of which it does not know more (`UNKNOWN`, `UNSPEC`), is
+///   served with its own address.
+/// - A proxy that connects and closes, to see whether the server is there, is no error. Anything but a header is: at
+///   [`Stage::Establish`](crate::Stage::Establish), with a [`HeaderError`] as its source.
+/// - The header must come within the builder's [`establish_timeout`](crate::Builder::establish_timeout). Under `Sync`
+///   and `Pool` a connection waits for it without a thread.
+///
+/// The address type fits over Unix-domain sockets, too: see [`ProxiedAddr`].
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use socketserver::handler::function;
+/// use socketserver::transport::{Proxied, ProxyOptions, ProxyProtocol};
+/// use socketserver::{Builder, Flow, Pool, Stream, Tcp};
+///
+/// let greeter = function(|request: &mut Stream<Proxied<TcpStream>>| {
+///     let client = request.peer_addr().cloned().unwrap();
+///     let proxy = request.get_ref().proxy_addr().copied().unwrap();
+///     write!(request, "{client} by way of {}", proxy.ip())?;
+///     Ok(Flow::Close)
+/// });
+/// let server = Builder::<ProxyProtocol<Tcp>, Pool, _>::new(greeter)
+///     .transport_options(ProxyOptions::new().trust("127.0.0.0/8".parse()?))
+///     .bind("127.0.0.1:0")?;
+/// let server = server.serve_in_background()?;
+///
+/// // What a proxy does:
+/// let mut proxy = TcpStream::connect(server.local_addr())?;
+/// proxy.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\nhello")?;
+/// let mut answer = String::new();
+/// proxy.read_to_string(&mut answer)?;
+/// assert_eq!(answer, "192.0.2.1:56324 by way of 127.0.0.1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ProxyProtocol<T> {
+    inner: T,
+    rules: Arc<Rules>,
+}
+
+impl<T> ProxyProtocol<T> {
+    /// Wraps a transport that exists already; `ProxyOptions::<()>::new()` has no options for the one inside.
+    ///
+    /// # Errors
+    ///
+    /// An option has a value that cannot work; the error names it.
+    pub fn over<O>(inner: T, options: &ProxyOptions<O>) -> Result<Self, BindError> {
+        options.check()?;
+        Ok(Self { inner, rules: Arc::new(options.rules.clone()) })
+    }
+
+    /// The transport inside.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T, S> Transport for ProxyProtocol<T>
+where
+    T: Transport<Request = Stream<S>>,
+    S: Socket<Addr: Peer> + 'static,
+{
+    type Request = Stream<Proxied<S>>;
+    type Pending = ProxyPending<T::Pending, S>;
+    type Addr = T::Addr;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        Ok(ProxyPending::new(self.inner.accept()?, &self.rules))
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.inner.descriptor()
+    }
+
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.inner.has_buffered()
+    }
+
+    fn hand_over(&mut self) {
+        self.inner.hand_over();
+    }
+
+    fn answers_itself(&self) -> bool {
+        self.inner.answers_itself()
+    }
+}
+
+impl<T, S> Bind for ProxyProtocol<T>
+where
+    T: Bind<Request = Stream<S>>,
+    S: Socket<Addr: Peer> + 'static,
+{
+    type Address = T::Address;
+    type Options = ProxyOptions<T::Options>;
+
+    fn bind(address: &T::Address, options: &Self::Options) -> Result<Self, BindError> {
+        options.check()?;
+        Self::over(T::bind(address, &options.inner)?, options)
+    }
+}
+
+impl<T, S> Adopt for ProxyProtocol<T>
+where
+    T: Adopt<Request = Stream<S>>,
+    S: Socket<Addr: Peer> + 'static,
+{
+    type Socket = T::Socket;
+
+    fn adopt(socket: T::Socket, options: &Self::Options) -> Result<Self, BindError> {
+        options.check()?;
+        Self::over(T::adopt(socket, &options.inner)?, options)
+    }
+}

@@ -1,0 +1,103 @@
+//! Who may send a header, and what it may be.
+
+use super::Networks;
+use super::header::LONGEST;
+use crate::error::BindError;
+use crate::transport::Offers;
+use crate::transport::Peer;
+
+/// What can be chosen of a [`ProxyProtocol`](super::ProxyProtocol) over a transport with the options `O`.
+///
+/// Nobody is trusted by default, and to bind like that is an error: the proxies have to be named.
+#[derive(Clone, Debug)]
+pub struct ProxyOptions<O> {
+    pub(super) inner: O,
+    pub(super) rules: Rules,
+}
+
+/// What holds for every connection.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    networks: Networks,
+    trusts_unix: bool,
+    pub(super) max_header: usize,
+}
+
+impl<O: Default> ProxyOptions<O> {
+    /// Every option at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<O: Default> Default for ProxyOptions<O> {
+    fn default() -> Self {
+        let rules = Rules { networks: Networks::default(), trusts_unix: false, max_header: 4096 };
+        Self { inner: O::default(), rules }
+    }
+}
+
+impl<O> ProxyOptions<O> {
+    /// Trusts peers from these networks, beside those that are trusted already: proxies, every connection of which begins
+    /// with a header. Others are refused.
+    #[must_use]
+    pub fn trust(mut self, networks: Networks) -> Self {
+        self.rules.networks.extend([networks]);
+        self
+    }
+
+    /// Trusts peers without an IP address, as those of a Unix-domain socket are: whoever may connect to it, which its
+    /// [`mode`](crate::Builder::mode) and its folder decide.
+    #[must_use]
+    pub fn trust_unix(mut self) -> Self {
+        self.rules.trusts_unix = true;
+        self
+    }
+
+    /// How long a header of version 2 may be. Default 4096 bytes, which have room for all that proxies say of a
+    /// connection, with a client's certificate among it; addresses alone take up to 232, and the protocol has room for
+    /// 65 551. One of version 1 has at most 107 bytes.
+    #[must_use]
+    pub fn max_header(mut self, bytes: usize) -> Self {
+        self.rules.max_header = bytes;
+        self
+    }
+
+    /// The options of the transport inside.
+    #[must_use]
+    pub fn inner(mut self, options: O) -> Self {
+        self.inner = options;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), BindError> {
+        /// Those of Unix-domain sockets are the longest.
+        const WITH_ADDRESSES: usize = 232;
+        let wrong = |option, value: String, reason: String| Err(BindError::Option { option, value, reason });
+        let Rules { networks, trusts_unix, max_header } = &self.rules;
+        if networks.is_empty() && !trusts_unix {
+            let reason = "every connection would be refused; name the networks that proxies connect from, such as \
+                          10.0.0.0/8, or trust the peers of a Unix-domain socket with trust_unix";
+            return wrong("trust", "nobody".to_owned(), reason.to_owned());
+        }
+        if !(WITH_ADDRESSES..=LONGEST).contains(max_header) {
+            let reason = format!("addresses take up to {WITH_ADDRESSES} bytes, and no header has more than {LONGEST}");
+            return wrong("max_header", max_header.to_string(), reason);
+        }
+        Ok(())
+    }
+}
+
+impl Rules {
+    /// Whether this peer may announce others.
+    pub(super) fn trust<A: Peer>(&self, peer: Option<&A>) -> bool {
+        peer.is_some_and(|peer| peer.ip().map_or(self.trusts_unix, |address| self.networks.contains(address)))
+    }
+}
+
+impl<X, O: Offers<X>> Offers<X> for ProxyOptions<O> {
+    fn set(&mut self, option: X) {
+        self.inner.set(option);
+    }
+}

@@ -1,0 +1,196 @@
+//! A relayed connection, and whose it is.
+
+use std::fmt;
+use std::io;
+use std::io::IoSlice;
+use std::io::Read;
+use std::io::Write;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use super::Endpoints;
+use super::Header;
+use crate::request::Socket;
+use crate::sys::Descriptor;
+use crate::sys::Interest;
+use crate::transport::Peer;
+use crate::transport::Source;
+
+/// The socket of a connection that a proxy relays: that of type `S`, with what the proxy has said.
+///
+/// Bytes come and go as on the socket inside.
+#[derive(Debug)]
+pub struct Proxied<S: Socket> {
+    socket: S,
+    said: Box<Said<S::Addr>>,
+}
+
+/// A handler asks for it rarely.
+#[derive(Debug)]
+struct Said<A> {
+    header: Header,
+    proxy: Option<A>,
+}
+
+impl<S: Socket> Proxied<S> {
+    pub(super) fn new(socket: S, header: Header, proxy: Option<S::Addr>) -> Self {
+        Self { socket, said: Box::new(Said { header, proxy }) }
+    }
+
+    /// What the proxy has said.
+    pub fn header(&self) -> &Header {
+        &self.said.header
+    }
+
+    /// The other end of this very connection: the proxy.
+    pub fn proxy_addr(&self) -> Option<&S::Addr> {
+        self.said.proxy.as_ref()
+    }
+
+    /// The socket inside.
+    pub fn get_ref(&self) -> &S {
+        &self.socket
+    }
+
+    /// The socket inside, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    /// The socket inside.
+    pub fn into_inner(self) -> S {
+        self.socket
+    }
+}
+
+impl<S: Socket> Read for Proxied<S> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(bytes)
+    }
+}
+
+impl<S: Socket> Write for Proxied<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(parts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl<S: Socket> Socket for Proxied<S> {
+    type Addr = ProxiedAddr<S::Addr>;
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        self.socket.descriptor()
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.socket.shutdown_write()
+    }
+
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.socket.is_plain()
+    }
+
+    #[inline]
+    fn is_drained_by_short_read(&self) -> bool {
+        self.socket.is_drained_by_short_read()
+    }
+
+    fn unsent(&self) -> usize {
+        self.socket.unsent()
+    }
+
+    fn read_interest(&self) -> Interest {
+        self.socket.read_interest()
+    }
+
+    fn write_interest(&self) -> Interest {
+        self.socket.write_interest()
+    }
+}
+
+/// Whose a connection is that may be relayed; `A` is the address of one that is not.
+///
+/// It is the same over TCP and over Unix-domain sockets, where a proxy announces addresses of the Internet, too.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ProxiedAddr<A> {
+    /// The connection's own: the proxy has announced no other, or not yet.
+    Own(A),
+    /// The client that the proxy has announced.
+    Inet(SocketAddr),
+    /// A client that the proxy has announced, on a Unix-domain socket of the proxy's machine: its path, which most
+    /// clients have not.
+    Unix(Box<[u8]>),
+}
+
+impl<A> ProxiedAddr<A> {
+    /// What the header announces; the connection's own address if it announces none.
+    pub(super) fn of(header: &Header, own: Option<&A>) -> Option<Self>
+    where
+        A: Clone,
+    {
+        match header.endpoints() {
+            // Whatever it may say beside: a proxy that speaks for itself is who it is.
+            _ if header.is_local() => own.cloned().map(Self::Own),
+            Endpoints::Inet { source, .. } => Some(Self::Inet(*source)),
+            Endpoints::Unix { source, .. } => Some(Self::Unix(source.clone())),
+            Endpoints::Unspecified => own.cloned().map(Self::Own),
+        }
+    }
+
+    /// Whether it is what a proxy has announced.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
+}
+
+impl ProxiedAddr<SocketAddr> {
+    /// The address, whoever has told it; `None` for a path.
+    #[must_use]
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Own(address) | Self::Inet(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl<A: fmt::Display> fmt::Display for ProxiedAddr<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(address) => address.fmt(f),
+            Self::Inet(address) => address.fmt(f),
+            Self::Unix(path) if path.is_empty() => f.write_str("(unnamed)"),
+            Self::Unix(path) => path.escape_ascii().fmt(f),
+        }
+    }
+}
+
+/// Clients on a Unix-domain socket of the proxy's machine are one source.
+impl<A: Peer> Peer for ProxiedAddr<A> {
+    fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Own(address) => address.ip(),
+            Self::Inet(address) => Peer::ip(address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn source(&self, connection: Option<Descriptor<'_>>) -> Source {
+        match self {
+            Self::Own(address) => address.source(connection),
+            Self::Inet(address) => address.source(None),
+            Self::Unix(_) => Source::Unknown,
+        }
+    }
+}
