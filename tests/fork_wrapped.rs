@@ -246,8 +246,15 @@ mod linux {
         let silent = connect(server.socket_address());
         assert_eq!(server.line(), "start\n");
         let (status, report) = server.stop();
-        assert!(status.success() && report.contains("1 forced"), "{report}");
+        assert!(status.success() && report.starts_with("1 accepted: ") && report.contains("1 idle"), "{report}");
         assert_eq!(read_rest(&silent), b"");
+        // One that has begun has until the deadline.
+        let mut server = start(&["both"]);
+        let slow = relay(&server, b"PROXY TCP4 ");
+        assert_eq!(server.line(), "start\n");
+        let (status, report) = server.stop();
+        assert!(status.success() && report.contains("1 forced"), "{report}");
+        is_closed(&slow);
         // One that goes on is served to its end.
         let mut server = start(&["both"]);
         let mut late = relay(&server, b"PROXY TCP4 ");

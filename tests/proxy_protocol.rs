@@ -283,6 +283,18 @@ under_each_dispatch! {
         server.seen.wait_for_ends(200);
     }
 
+    fn a_stop_waits_for_headers_that_have_begun<D>() {
+        let server = builder::<D>().drain_timeout(SHORT).start();
+        let silent = connect(server.local_addr());
+        let slow = relay(server.local_addr(), b"PROXY ");
+        eventually("they are accepted", || server.stats().accepted == 2);
+        let report = server.stop();
+        is_closed(&silent);
+        is_closed(&slow);
+        assert_eq!((report.accepted, report.forced), (2, 1), "{report}");
+        assert_eq!((report.seen.ended(End::Drained), report.seen.ended(End::Forced)), (1, 1));
+    }
+
     fn hooks_see_the_announced_client<D>() {
         let told = Log::<String>::default();
         let tell = told.clone();

@@ -192,6 +192,7 @@ impl<J: Task> Process<J> for Fork {
     }
 
     fn drain(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, until: Instant) {
+        running.end_silent(self.child_timeout, serve_loop);
         running.wait(serve_loop, self.child_timeout, until);
     }
 

@@ -78,6 +78,19 @@ impl<J: Task> Running<J> {
         self.fork_for(job, timeout, serve_loop)
     }
 
+    /// When the server stops: those of which nothing has come yet end, the others go on.
+    pub(super) fn end_silent(&mut self, timeout: Option<Duration>, serve_loop: &mut ServeLoop<J>) {
+        if serve_loop.hands_over() {
+            return;
+        }
+        let waiting: Vec<_> = serve_loop.park.take_all().collect();
+        for (token, job) in waiting {
+            if let Err(rejected) = self.settle(Some(token), job, timeout, serve_loop) {
+                rejected.close();
+            }
+        }
+    }
+
     /// At the deadline of a drain.
     pub(super) fn cut_unsettled(&mut self, serve_loop: &ServeLoop<J>) {
         for (token, mut job) in serve_loop.park.take_all() {

@@ -46,6 +46,9 @@ impl Receiving {
             }
             let outcome = if stream.get_ref().is_plain() { self.take_from(stream, most) } else { fill(stream) };
             match outcome {
+                Ok(Some(Received::Not(Advance::Wait(Interest::Read)))) if self.bytes.is_empty() => {
+                    return Ok(Received::Not(Advance::Idle));
+                }
                 Ok(Some(received)) => return Ok(received),
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
