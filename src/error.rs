@@ -57,6 +57,10 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate, its key or the client CA of a TLS server cannot be loaded.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::transport::TlsConfigError),
     /// Another server answers at the path.
     #[error("cannot bind to {path}: another server is listening there; stop it or choose another path")]
     UnixPathInUse {
@@ -287,6 +291,13 @@ struct Told {
 /// An `io::Error` that keeps its kind inside of other error types.
 pub(crate) fn told(kind: io::ErrorKind, text: String) -> io::Error {
     io::Error::new(kind, Told { text, source: kind.into() })
+}
+
+/// As [`told`], of an error of another library, which is kept as the source of the source.
+#[cfg(feature = "tls")]
+#[cold]
+pub(crate) fn told_by(kind: io::ErrorKind, text: String, error: impl Into<BoxError>) -> io::Error {
+    io::Error::new(kind, Told { text, source: io::Error::new(kind, error) })
 }
 
 /// What the system said of a connection: that the peer has gone is [told](Told) so that it can be found.

@@ -1,4 +1,4 @@
-//! The sixteen flavours: every transport under every dispatch, by name.
+//! The sixteen flavours: every transport under every dispatch, by name; and four more with the feature `tls`.
 
 #[cfg(unix)]
 use crate::dispatch::Fork;
@@ -7,6 +7,8 @@ use crate::dispatch::Sync;
 use crate::dispatch::ThreadPerRequest;
 use crate::server::Server;
 use crate::transport::Tcp;
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
 use crate::transport::Udp;
 #[cfg(unix)]
 use crate::transport::UnixDatagram;
@@ -58,3 +60,16 @@ pub type ForkingUnixDatagramServer<H> = Server<UnixDatagram, Fork, H>;
 /// Unix-domain datagrams, a pool of threads.
 #[cfg(unix)]
 pub type PoolUnixDatagramServer<H> = Server<UnixDatagram, Pool, H>;
+
+/// TLS over TCP, one thread.
+#[cfg(feature = "tls")]
+pub type TlsServer<H> = Server<Tls<Tcp>, Sync, H>;
+/// TLS over TCP, a thread a connection.
+#[cfg(feature = "tls")]
+pub type ThreadingTlsServer<H> = Server<Tls<Tcp>, ThreadPerRequest, H>;
+/// TLS over TCP, a process a connection.
+#[cfg(all(feature = "tls", unix))]
+pub type ForkingTlsServer<H> = Server<Tls<Tcp>, Fork, H>;
+/// TLS over TCP, a pool of threads.
+#[cfg(feature = "tls")]
+pub type PoolTlsServer<H> = Server<Tls<Tcp>, Pool, H>;

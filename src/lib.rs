@@ -48,11 +48,12 @@
 //!
 //! # Which flavour when
 //!
-//! Every transport goes with every dispatch; the sixteen types have names.
+//! Every transport goes with every dispatch; the sixteen types have names, and so have those for TLS, which is a feature.
 //!
 //! | | one thread | a thread each | a process each | a pool |
 //! |---|---|---|---|---|
 //! | TCP | [`TcpServer`] | [`ThreadingTcpServer`] | `ForkingTcpServer` | [`PoolTcpServer`] |
+//! | TLS over TCP | `TlsServer` | `ThreadingTlsServer` | `ForkingTlsServer` | `PoolTlsServer` |
 //! | UDP | [`UdpServer`] | [`ThreadingUdpServer`] | `ForkingUdpServer` | [`PoolUdpServer`] |
 //! | Unix streams | `UnixStreamServer` | `ThreadingUnixStreamServer` | `ForkingUnixStreamServer` | `PoolUnixStreamServer` |
 //! | Unix datagrams | `UnixDatagramServer` | `ThreadingUnixDatagramServer` | `ForkingUnixDatagramServer` | `PoolUnixDatagramServer` |
@@ -161,6 +162,10 @@ pub use stop::StopHandle;
 pub use sys::Descriptor;
 pub use transport::Establish;
 pub use transport::Tcp;
+#[cfg(feature = "tls")]
+pub use transport::Tls;
+#[cfg(feature = "tls")]
+pub use transport::TlsConfig;
 pub use transport::Transport;
 pub use transport::Udp;
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 //! | | Linux | macOS, the BSDs | Windows |
 //! |---|---|---|---|
 //! | TCP, UDP | yes | yes | yes |
+//! | TLS (feature `tls`) | yes | yes | yes |
 //! | Unix-domain sockets | yes | yes | no |
 //! | `Sync`, `ThreadPerRequest`, `Pool` | yes | yes | yes |
 //! | `Fork` | yes | yes | no |
@@ -24,6 +25,8 @@
 //! - `signals`: the module `signals`, which turns SIGINT and SIGTERM into a drain (Unix).
 //! - `testing`: the module `testing`: handlers served in memory, a transport that fails on demand, an observer that
 //!   keeps accounts.
+//! - `tls`: the transport `Tls`, over TCP, Unix-domain sockets and what wraps them; by rustls, with the cryptography of
+//!   *ring*, which takes a C compiler to build.
 //! - `tracing`: `traced`, of the builder and of factories, tells the `tracing` crate of events, in a span for each
 //!   connection.
 //!

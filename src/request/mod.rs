@@ -16,7 +16,7 @@ mod inbox;
 pub(crate) mod mailbox;
 pub(crate) mod pace;
 mod sender;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod unsent;
 mod writer;

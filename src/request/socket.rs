@@ -75,7 +75,7 @@ pub trait Socket: Read + Write {
 
 /// Receives without waiting.
 #[inline]
-pub(super) fn receive<S: Socket>(socket: &mut S, room: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn receive<S: Socket>(socket: &mut S, room: &mut [u8]) -> io::Result<usize> {
     #[cfg(target_os = "linux")]
     if socket.is_plain() {
         return crate::sys::socket::recv(socket.descriptor(), room);

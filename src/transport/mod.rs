@@ -14,6 +14,8 @@ mod peer;
 mod per_source;
 pub mod proxy;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 #[cfg(unix)]
 mod unix_datagram;
@@ -36,6 +38,20 @@ pub use proxy::ProxyOptions;
 pub use proxy::ProxyProtocol;
 pub use tcp::Tcp;
 pub use tcp::TcpOptions;
+#[cfg(feature = "tls")]
+pub use tls::Handshake;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfigBuilder;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfigError;
+#[cfg(feature = "tls")]
+pub use tls::TlsOptions;
+#[cfg(feature = "tls")]
+pub use tls::TlsSocket;
 pub use udp::Udp;
 pub use udp::UdpOptions;
 #[cfg(unix)]

@@ -22,6 +22,7 @@ mod server;
 #[cfg(unix)]
 pub mod site;
 mod slow;
+pub mod tls;
 mod wait;
 
 pub use clients::*;

@@ -5,6 +5,12 @@ use std::time::Duration;
 use super::Builder;
 use crate::transport::Bind;
 use crate::transport::Offers;
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
+#[cfg(feature = "tls")]
+use crate::transport::TlsConfig;
+#[cfg(feature = "tls")]
+use crate::transport::TlsOptions;
 use crate::transport::option;
 
 impl<T: Bind, D, H> Builder<T, D, H> {
@@ -88,6 +94,18 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         T::Options: Offers<O>,
     {
         self.transport.set(option);
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<T, O, D, H> Builder<Tls<T>, D, H>
+where
+    Tls<T>: Bind<Options = TlsOptions<O>>,
+{
+    /// The certificate and its key, and what is asked of clients. There is no default: without it `bind` fails.
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.transport.set_config(config);
         self
     }
 }
