@@ -124,7 +124,7 @@ fn of_offer(why: &PeerIncompatible) -> String {
         PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
-        | PeerIncompatible::Tls13RequiredForQuic => "no version of TLS, of which this server speaks 1.2 and 1.3",
+        | PeerIncompatible::Tls13RequiredForQuic => "no version of TLS",
         PeerIncompatible::UncompressedEcPointsRequired | PeerIncompatible::NullCompressionRequired => {
             "no encoding that this server knows"
         }
