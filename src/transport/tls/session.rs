@@ -122,7 +122,7 @@ impl Session {
             match self.input {
                 Input::Open => {}
                 Input::Ended | Input::Cut => return Ok(0),
-                Input::Failed => return Err(self.failure.take().unwrap_or_else(words::broken)),
+                Input::Failed => return Err(self.failed()),
             }
             match self.receive(socket, room)? {
                 // Records that were not for the reader, or the end.
@@ -246,7 +246,7 @@ impl Session {
             return Ok(0);
         }
         if self.input == Input::Failed {
-            return Err(words::broken());
+            return Err(self.failed());
         }
         if self.closed {
             return Err(ErrorKind::BrokenPipe.into());
@@ -335,6 +335,11 @@ impl Session {
 
     pub(super) fn unsent(&self) -> usize {
         self.outgoing.len() - self.sent
+    }
+
+    /// What went wrong, told once.
+    fn failed(&mut self) -> io::Error {
+        self.failure.take().unwrap_or_else(words::broken)
     }
 
     /// Whether all that has arrived has been read: also the end, and that something went wrong.
