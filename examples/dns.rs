@@ -41,6 +41,7 @@ use socketserver::Sync;
 use socketserver::Tcp;
 use socketserver::ThreadPerRequest;
 use socketserver::Udp;
+use socketserver::deploy::Restart;
 use socketserver::deploy::Sockets;
 use socketserver::frames;
 use socketserver::frames::LengthDelimitedCodec;
@@ -53,7 +54,8 @@ const USAGE: &str = "usage: dns [--listen ADDR] [--dispatch sync|threads|pool] [
 /// Serves UDP on this thread until a signal comes, and TCP on the same port beside it.
 macro_rules! serve_both {
     ($dispatch:ty, $value:expr, $listen:expr, $zones:expr) => {{
-        let bind = || -> common::Outcome<_> {
+        let mut restart = Restart::new(Sockets::take()?);
+        let mut bind = || -> common::Outcome<_> {
             let (udp_zones, tcp_zones): (Arc<Zones>, Arc<Zones>) = (Arc::clone(&$zones), Arc::clone(&$zones));
             let messages = function(move |request: &mut Datagram<SocketAddr>| {
                 if let Some(answer) = udp_zones.answer(request.payload(), Carrier::Udp) {
@@ -69,12 +71,16 @@ macro_rules! serve_both {
                 }
                 Ok(Flow::Continue)
             });
-            let udp = Builder::<Udp, $dispatch, _>::new(messages).dispatch($value);
-            let tcp = Builder::<Tcp, $dispatch, _>::new(connections).dispatch($value);
+            let tell = common::deployed::tell;
+            let udp = Builder::<Udp, $dispatch, _>::new(messages).dispatch($value).on_event(tell);
+            let tcp = Builder::<Tcp, $dispatch, _>::new(connections).dispatch($value).on_event(tell);
+            if let (Some(messages), Some(clients)) = (restart.inherited("udp")?, restart.inherited("tcp")?) {
+                return Ok((udp.adopt(messages)?, tcp.adopt(clients)?));
+            }
             if let Some(name) = common::deployed::passed_name(&$listen) {
-                let mut sockets = Sockets::take()?;
+                let sockets = restart.sockets();
                 let (messages, clients) =
-                    (common::deployed::take_one(&mut sockets, name)?, common::deployed::take_one(&mut sockets, name)?);
+                    (common::deployed::take_one(sockets, name)?, common::deployed::take_one(sockets, name)?);
                 sockets.finish()?;
                 return Ok((udp.adopt(messages)?, tcp.adopt(clients)?));
             }
@@ -91,12 +97,14 @@ macro_rules! serve_both {
             bound = bind();
         }
         let (udp, tcp) = bound?;
+        restart.serve("udp", &udp)?;
+        restart.serve("tcp", &tcp)?;
         let tcp = tcp.serve_in_background()?;
         // Both hear the signals.
         #[cfg(unix)]
         let _signals = socketserver::signals::stop_on_signals(tcp.stop_handle())?;
-        common::serve_until_signal(udp)?;
-        common::complain(tcp.shutdown()?);
+        common::serve_until_signal(udp, &restart)?;
+        common::complain(tcp.join()?);
         Ok(())
     }};
 }

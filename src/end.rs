@@ -39,6 +39,7 @@ pub enum End {
 
 impl End {
     /// In the order of their numbers.
+    #[cfg(unix)]
     pub(crate) const ALL: [Self; 11] = [
         Self::Detached,
         Self::Drained,
@@ -54,10 +55,12 @@ impl End {
     ];
 
     /// A number that stands for it in this process and its children.
+    #[cfg(unix)]
     pub(crate) fn number(self) -> u64 {
         self as u64
     }
 
+    #[cfg(unix)]
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }

@@ -157,6 +157,21 @@ pub enum Event<'a> {
         /// How many slow connections wait for a thread.
         waiting: usize,
     },
+    /// A hot restart is over: the new process serves, and this one [hands over](crate::StopHandle::hand_over).
+    Restarted {
+        /// The new process.
+        pid: u32,
+    },
+    /// A hot restart has failed, or was refused; this process goes on as before.
+    RestartFailed {
+        /// Why.
+        error: &'a io::Error,
+    },
+    /// A hot restart has begun: the program has been started anew, and this process waits for it to be ready.
+    Restarting {
+        /// The new process.
+        pid: u32,
+    },
     /// A connection or message was accepted.
     Start {
         /// Its name.

@@ -105,6 +105,23 @@ impl SignalSafe for Wake {
     }
 }
 
+impl SignalGuard {
+    #[cfg(feature = "systemd")]
+    pub(crate) fn restart_on(signal: i32, restart: crate::deploy::RestartHandle) -> io::Result<Self> {
+        Ok(Self { _actions: vec![OnSignal::new(signal, Restart(restart))?] })
+    }
+}
+
+#[cfg(feature = "systemd")]
+struct Restart(crate::deploy::RestartHandle);
+
+#[cfg(feature = "systemd")]
+impl SignalSafe for Restart {
+    fn act(&self) {
+        self.0.restart();
+    }
+}
+
 struct Stop(StopHandle);
 
 impl SignalSafe for Stop {

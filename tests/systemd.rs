@@ -79,8 +79,10 @@ mod linux {
         fn hang(request: &mut socketserver::Stream<std::net::TcpStream>) -> socketserver::HandlerResult {
             let line = read_line(&mut *request);
             request.write_all(b"so be it\n")?;
-            while line == "hang" {
-                std::thread::park();
+            if line == "hang" {
+                loop {
+                    std::thread::park();
+                }
             }
             Ok(Flow::Continue)
         }
@@ -91,7 +93,7 @@ mod linux {
                 let manager = socketserver::deploy::systemd::Manager::new();
                 assert!(manager.is_there());
                 manager.watch(&server);
-                let _ = server.serve_forever().unwrap();
+                println!("{}", server.serve_forever().unwrap());
             }};
         }
         match dispatch {

@@ -1,29 +1,56 @@
 //! Where a server comes from: an address, or a socket that a process manager has passed.
 
 use socketserver::Builder;
+use socketserver::Event;
 use socketserver::HandlerFactory;
 use socketserver::Server;
 use socketserver::deploy::PassedSocket;
+use socketserver::deploy::Restart;
 use socketserver::deploy::Sockets;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
+use socketserver::handler::Observed;
 use socketserver::transport::Adopt;
 
 use super::Outcome;
+use super::complain;
 
-/// A server at the address; for `systemd` on the one socket that was passed, for `systemd:NAME` on the one of that name.
-pub fn bind<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome<Server<T, D, H>>
+/// What the factory is when hot restarts are told of.
+pub type Told<H> = Observed<H, fn(&Event<'_>)>;
+
+/// A server at the address; for `systemd` on the one socket that was passed, for `systemd:NAME` on the one of that name. A
+/// process that a hot restart has started goes on with the socket of the one before.
+pub fn bind<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome<(Server<T, D, Told<H>>, Restart)>
 where
     T: Adopt<Socket: PassedSocket>,
     T::Address: for<'a> From<&'a str>,
-    D: Process<Job<T, H>>,
+    D: Process<Job<T, Told<H>>>,
     H: HandlerFactory<T::Request>,
 {
-    let Some(name) = passed_name(listen) else { return Ok(builder.bind(listen)?) };
-    let mut sockets = Sockets::take()?;
-    let socket = take_one(&mut sockets, name)?;
-    sockets.finish()?;
-    Ok(builder.adopt(socket)?)
+    const NAME: &str = "listen";
+    let builder = builder.observed(tell as fn(&Event<'_>));
+    let mut restart = Restart::new(Sockets::take()?);
+    let server = match passed_name(listen) {
+        Some(name) if !restart.is_restarted() => {
+            let socket = take_one(restart.sockets(), name)?;
+            let server = builder.adopt(socket)?;
+            restart.serve(NAME, &server)?;
+            server
+        }
+        _ => restart.bind(NAME, builder, listen)?,
+    };
+    restart.sockets().finish()?;
+    Ok((server, restart))
+}
+
+/// Tells of hot restarts.
+pub fn tell(event: &Event<'_>) {
+    match event {
+        Event::Restarting { pid } => complain(format_args!("restarting: process {pid} is on its way")),
+        Event::Restarted { pid } => complain(format_args!("restarted: process {pid} serves")),
+        Event::RestartFailed { error } => complain(format_args!("no restart: {error}")),
+        _ => {}
+    }
 }
 
 /// Of `--listen systemd:NAME` the name; any will do where there is none. `None` for an address.

@@ -18,24 +18,28 @@ use socketserver::HandlerFactory;
 use socketserver::Server;
 use socketserver::Transport;
 use socketserver::deploy::PassedSocket;
+use socketserver::deploy::Restart;
 use socketserver::deploy::systemd::Manager;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
 use socketserver::transport::Adopt;
 
-/// Binds, says where, serves until SIGINT or SIGTERM, and reports.
+use deployed::Told;
+
+/// Binds, says where, serves until SIGINT or SIGTERM, and reports. SIGUSR2 restarts the program.
 pub fn serve<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome
 where
     T: Adopt<Socket: PassedSocket>,
     T::Address: for<'a> From<&'a str>,
-    D: Process<Job<T, H>>,
+    D: Process<Job<T, Told<H>>>,
     H: HandlerFactory<T::Request>,
 {
-    serve_until_signal(deployed::bind(builder, listen)?)
+    let (server, restart) = deployed::bind(builder, listen)?;
+    serve_until_signal(server, &restart)
 }
 
-/// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report.
-pub fn serve_until_signal<T, D, H>(server: Server<T, D, H>) -> Outcome
+/// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report. SIGUSR2 restarts the program.
+pub fn serve_until_signal<T, D, H>(server: Server<T, D, H>, restart: &Restart) -> Outcome
 where
     T: Transport,
     D: Process<Job<T, H>>,
@@ -43,7 +47,7 @@ where
 {
     // Before anybody can know that the server is there: a signal finds it ready.
     #[cfg(unix)]
-    let _signals = socketserver::signals::stop_on_signals(server.stop_handle())?;
+    let _signals = (socketserver::signals::stop_on_signals(server.stop_handle())?, restart.on_signal()?);
     print(format_args!("listening on {}", server.local_addr()))?;
     Manager::new().watch(&server);
     let report = server.serve_forever()?;

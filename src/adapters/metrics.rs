@@ -155,6 +155,13 @@ impl Observer for Measurements {
             Event::WaitsEnded { ended, .. } => {
                 counter!("socketserver_waits_ended_total", "server" => self.label()).increment(*ended as u64);
             }
+            Event::Restarting { .. } => {}
+            Event::Restarted { .. } => {
+                counter!("socketserver_restarts_total", "server" => self.label(), "outcome" => "success").increment(1);
+            }
+            Event::RestartFailed { .. } => {
+                counter!("socketserver_restarts_total", "server" => self.label(), "outcome" => "failure").increment(1);
+            }
             Event::Slow { .. } => counter!("socketserver_slow_total", "server" => self.label()).increment(1),
             Event::Start { .. } => {
                 handles.started.increment(1);

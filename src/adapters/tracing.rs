@@ -169,6 +169,9 @@ impl Observer for Spans {
             Event::WaitsEnded { waiting, ended } => {
                 warn!(target: TARGET, server, waiting, ended, "every thread was waiting: waits were ended early");
             }
+            Event::Restarting { pid } => info!(target: TARGET, server, pid, "restarting"),
+            Event::Restarted { pid } => info!(target: TARGET, server, pid, "restarted"),
+            Event::RestartFailed { error } => warn!(target: TARGET, server, %error, "a restart failed"),
             Event::Slow { waiting } => debug!(target: TARGET, server, waiting, "a handler is slow"),
             Event::Start { id, peer } => {
                 let span = info_span!(

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
@@ -94,7 +96,7 @@ impl Sockets {
     /// # Errors
     ///
     /// Some are left; the error names them.
-    pub fn finish(self) -> Result<(), PassedSocketError> {
+    pub fn finish(&self) -> Result<(), PassedSocketError> {
         if self.sockets.is_empty() { Ok(()) } else { Err(PassedSocketError::Left { names: self.quoted_names() }) }
     }
 
@@ -129,6 +131,16 @@ impl Sockets {
             }
             _ => Ok(found),
         }
+    }
+
+    /// Takes out what has this name, whatever it is.
+    pub(super) fn take_any(&mut self, name: &str) -> Option<OwnedFd> {
+        let at = self.sockets.iter().position(|(_, other)| other == name)?;
+        Some(self.sockets.remove(at).0)
+    }
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(|(socket, _)| socket.as_fd())
     }
 
     fn quoted_names(&self) -> String {

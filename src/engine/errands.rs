@@ -7,6 +7,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::task::Report;
+use crate::sys::Descriptor;
+use crate::sys::poller::Poller;
 
 /// Something that is looked after on the serving thread, without a thread of its own.
 pub(crate) trait Errand: fmt::Debug + Send + Sync {
@@ -20,6 +22,13 @@ pub(crate) trait Errand: fmt::Debug + Send + Sync {
 
 /// Where an errand is run.
 pub(crate) struct Scene<'a> {
+    /// An errand's descriptors have the token [`ERRAND`](super::serve_loop::ERRAND) here. Where registrations fire once,
+    /// it has to rearm them each time.
+    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by a restart"))]
+    pub(crate) poller: &'a Poller,
+    /// What the server accepts from, if it still does.
+    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by a restart"))]
+    pub(crate) listener: Option<Descriptor<'a>>,
     #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by deployments"))]
     pub(crate) reporter: &'a dyn Report,
     #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by what has a deadline"))]

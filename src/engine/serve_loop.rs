@@ -10,6 +10,7 @@ use super::acceptor::LISTENER;
 use super::errands::Scene;
 use crate::engine::job::Job;
 use crate::engine::task::Report;
+use crate::engine::task::Source;
 use crate::engine::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;
@@ -26,6 +27,9 @@ use crate::transport::Transport;
 
 /// The token of the control signal in the poller.
 const CONTROL: u64 = u64::MAX - 3;
+
+/// The token of the errands' descriptors in the poller.
+pub(crate) const ERRAND: u64 = u64::MAX - 4;
 
 /// Tokens from here up are not connections. Watches of dispatches (children) have this plus a number below 2^31.
 const SPECIAL: u64 = Token::END;
@@ -112,7 +116,7 @@ impl Waiter {
     ) -> Result<(), ServeError> {
         let core = reporter.core();
         let before = Instant::now();
-        self.attend::<J>(reporter, false, before);
+        self.attend(park, reporter, acceptor.as_deref(), false, before);
         let mut accept_in = None;
         if let Some(acceptor) = &mut acceptor {
             acceptor.review(&park.poller, before)?;
@@ -151,6 +155,7 @@ impl Waiter {
                         accept = true;
                     }
                 }
+                ERRAND => news = true,
                 NOTIFIED => {}
                 watched if watched >= SPECIAL => ready.push(Ready::Watched((watched & u64::from(u32::MAX)) as u32)),
                 token => ready.push(Ready::Event { token: Token::from_raw(token), hangup: event.hangup }),
@@ -158,23 +163,31 @@ impl Waiter {
         }
         park.notified(|token| ready.push(Ready::Event { token, hangup: false }));
         park.expired(now, |token, class, job| ready.push(Ready::Expired { token, class, job }));
-        if let (Some(acceptor), true) = (acceptor, accept) {
+        if let (Some(acceptor), true) = (&mut acceptor, accept) {
             acceptor.review(&park.poller, now)?;
             acceptor.accept_burst(park, now, |job| ready.push(Ready::New(job)))?;
         }
-        self.attend::<J>(reporter, news, now);
+        self.attend(park, reporter, acceptor.as_deref(), news, now);
         self.serve_actions(reporter, now);
         Ok(())
     }
 
     /// Runs the errands, if it is time.
-    fn attend<J: Task>(&mut self, reporter: &J::Reporter, news: bool, now: Instant) {
+    fn attend<J: Task>(
+        &mut self,
+        park: &ParkingPlace<Box<J>>,
+        reporter: &J::Reporter,
+        acceptor: Option<&Acceptor<J>>,
+        news: bool,
+        now: Instant,
+    ) {
         let due = match self.errands {
             Attention::Now => true,
             Attention::At(at) => news || at.is_some_and(|at| at <= now),
         };
         if due {
-            let scene = Scene { reporter, now };
+            let listener = acceptor.map(|acceptor| acceptor.source.descriptor());
+            let scene = Scene { poller: &park.poller, listener, reporter, now };
             self.errands = Attention::At(reporter.core().errands.attend(&scene));
         }
     }
@@ -229,7 +242,8 @@ impl<J: Task> ServeLoop<J> {
 
     /// Tells the errands that the drain begins.
     pub(crate) fn tell_errands(&self) {
-        let scene = Scene { reporter: &self.reporter, now: Instant::now() };
+        let listener = self.acceptor.as_ref().map(|acceptor| acceptor.source.descriptor());
+        let scene = Scene { poller: &self.park.poller, listener, reporter: &self.reporter, now: Instant::now() };
         self.reporter.core().errands.stopping(&scene);
     }
 

@@ -71,6 +71,8 @@ pub trait HandlerFactoryExt: Sized {
     /// | `a worker started`, `a worker stopped` | DEBUG | `name` |
     /// | `a child exited` | DEBUG | `pid`, `code` |
     /// | `a child failed` | WARN | `pid`, `code` or `signal` |
+    /// | `restarting`, `restarted` | INFO | `pid` |
+    /// | `a restart failed` | WARN | `error` |
     /// | `draining` | INFO | `active` |
     /// | `the drain's deadline has passed` | WARN | `active` |
     #[cfg(feature = "tracing")]
@@ -98,6 +100,7 @@ pub trait HandlerFactoryExt: Sized {
     /// | `socketserver_accept_lost_total` | counter | | connections lost before they could be accepted |
     /// | `socketserver_slow_total` | counter | | handlers found in one call for long (`Pool`) |
     /// | `socketserver_workers` | gauge | | threads that run handlers (`Pool`, `ThreadPerRequest`) |
+    /// | `socketserver_restarts_total` | counter | `outcome`: `success`, `failure` | hot restarts |
     /// | `socketserver_child_exits_total` | counter | `outcome`: `success`, `failure`, `signal` | children that have ended (`Fork`) |
     /// | `socketserver_listening` | gauge | | 1 while the server accepts, then 0 |
     /// | `socketserver_draining` | gauge | | 1 from the stop on |

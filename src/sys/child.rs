@@ -69,6 +69,13 @@ impl Child {
         }
     }
 
+    /// Whether it has ended; it is left to be collected.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(rustix::process::waitid(WaitId::Pid(self.pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
+    }
+
     /// Sends SIGTERM, or SIGKILL, to this child and no other.
     pub(crate) fn kill(&self, hard: bool) -> io::Result<()> {
         let signal = if hard { Signal::KILL } else { Signal::TERM };

@@ -121,12 +121,12 @@ impl Drop for Exit {
 }
 
 /// All signals are blocked until it is dropped, in the child as in the parent.
-struct BlockedSignals {
+pub(super) struct BlockedSignals {
     before: libc::sigset_t,
 }
 
 impl BlockedSignals {
-    fn all() -> io::Result<Self> {
+    pub(super) fn all() -> io::Result<Self> {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigfillset initializes the set it is given.

@@ -2,7 +2,7 @@
 //!
 //! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
 //! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that
-//! is safe, [`shared`] is memory that these have in common, `exit` tells that one has ended, `passed` owns descriptors that were there when the program began, [`datagram`] moves many
+//! is safe, [`shared`] is memory that these have in common, `exit` tells that one has ended, `passed` owns descriptors that were there when the program began, `start` begins a program with some, [`datagram`] moves many
 //! messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, `unix_address` reads and
 //! writes names of Unix sockets, `on_signal` acts on signals, and `thread` tells a thread that waits from one that would
 //! run.
@@ -32,6 +32,8 @@ pub(crate) mod send_file;
 pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod socket;
+#[cfg(all(unix, feature = "systemd"))]
+pub(crate) mod start;
 pub(crate) mod thread;
 #[cfg(target_os = "linux")]
 pub(crate) mod unix_address;

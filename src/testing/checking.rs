@@ -222,6 +222,9 @@ impl Observer for CheckingObserver {
             | Event::ListenStart { .. }
             | Event::ListenStop { .. }
             | Event::LongCall { .. }
+            | Event::Restarted { .. }
+            | Event::RestartFailed { .. }
+            | Event::Restarting { .. }
             | Event::Slow { .. }
             | Event::WaitsEnded { .. } => {}
             Event::WorkerStart { name } => {

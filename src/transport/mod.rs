@@ -20,7 +20,7 @@ mod udp;
 #[cfg(unix)]
 mod unix_datagram;
 #[cfg(unix)]
-mod unix_path;
+pub(crate) mod unix_path;
 #[cfg(unix)]
 mod unix_stream;
 

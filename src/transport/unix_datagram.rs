@@ -96,7 +96,8 @@ const SEND_BUFFER: usize = 8 << 20;
 struct Replies(Arc<DatagramSocket>);
 
 impl UnixDatagram {
-    /// Serves on a socket that exists already; set to non-blocking from here on. Its file is not removed.
+    /// Serves on a socket that exists already; set to non-blocking from here on. Its file is not removed,
+    /// unless a hot restart has left it to this process.
     ///
     /// # Errors
     ///
@@ -107,13 +108,14 @@ impl UnixDatagram {
         let local = UnixAddress::from_std(&local);
         let text = local.to_string();
         socket.set_nonblocking(true).map_err(step_failed(&text, "O_NONBLOCK"))?;
+        let path = OwnedPath::inherited(&socket);
         let socket = DatagramSocket::new(socket.into(), false).map_err(step_failed(&text, "setsockopt"))?;
         #[cfg(target_os = "linux")]
         socket.raise_send_buffer(SEND_BUFFER).map_err(step_failed(&text, "SO_SNDBUF"))?;
         let socket = Arc::new(socket);
         let replies = Arc::new(Replies(Arc::clone(&socket)));
         let batch = socket.batch(options.max_datagram_size);
-        Ok(Self { socket, replies, batch, local, path: None })
+        Ok(Self { socket, replies, batch, local, path })
     }
 }
 

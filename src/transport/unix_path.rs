@@ -14,6 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 use socket2::Domain;
 use socket2::SockAddr;
@@ -23,6 +26,9 @@ use socket2::Type;
 use super::folder_lock::FolderLock;
 use super::listen::step_failed;
 use crate::error::BindError;
+
+#[cfg(feature = "systemd")]
+pub(crate) mod moving;
 
 /// The address of a Unix-domain socket.
 ///
@@ -149,15 +155,18 @@ impl From<String> for UnixAddress {
 
 /// Removes the socket's file when dropped, if it is still the one this process made. It is dropped before the socket.
 #[derive(Debug)]
-pub(super) struct OwnedPath {
+pub(crate) struct OwnedPath {
     path: PathBuf,
     file: FileId,
-    process: u32,
+    /// Which process removes the file: [`NOBODY`], where another has it.
+    process: Arc<AtomicU32>,
 }
+
+const NOBODY: u32 = 0;
 
 /// What tells a file from one that has taken its place, and perhaps its number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct FileId {
+pub(super) struct FileId {
     device: u64,
     inode: u64,
     modified: (i64, i64),
@@ -172,16 +181,30 @@ impl FileId {
 }
 
 impl OwnedPath {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: absolute(path)?, file: FileId::of(path)?.0, process: std::process::id() })
+    fn of(socket: &impl AsFd, path: &Path) -> io::Result<Self> {
+        let this = AtomicU32::new(std::process::id());
+        let owned = Self { path: absolute(path)?, file: FileId::of(path)?.0, process: Arc::new(this) };
+        #[cfg(feature = "systemd")]
+        moving::remember(socket.as_fd(), &owned);
+        #[cfg(not(feature = "systemd"))]
+        let _ = socket;
+        Ok(owned)
     }
-}
 
-impl OwnedPath {
+    /// The file of an adopted socket, if another process has left it to this one together with the socket.
+    pub(super) fn inherited(socket: &impl AsFd) -> Option<Self> {
+        #[cfg(feature = "systemd")]
+        return moving::inherited(socket.as_fd());
+        #[cfg(not(feature = "systemd"))]
+        {
+            let _ = socket;
+            None
+        }
+    }
+
     /// Leaves the file to another server that has the socket, too.
-    pub(super) fn leave(mut self) {
-        // No process: none removes it.
-        self.process = 0;
+    pub(super) fn leave(self) {
+        self.process.store(NOBODY, Ordering::SeqCst);
     }
 }
 
@@ -192,7 +215,7 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
+        if std::process::id() != self.process.swap(NOBODY, Ordering::SeqCst) {
             return;
         }
         // Without the lock: as long as the socket is open, no other server takes the path for left over.
@@ -227,7 +250,8 @@ pub(super) fn bind_unix(
     }
     let _lock = address.as_path().map(FolderLock::of);
     bind_replacing_stale(&socket, &target, address, kind)?;
-    let owned = address.as_path().map(OwnedPath::of).transpose().map_err(step_failed(&text, "stat"))?;
+    let owned =
+        address.as_path().map(|path| OwnedPath::of(&socket, path)).transpose().map_err(step_failed(&text, "stat"))?;
     if let (Some(path), Some(mode)) = (address.as_path(), mode) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(step_failed(&text, "chmod"))?;
     }

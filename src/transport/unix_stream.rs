@@ -70,7 +70,8 @@ impl Default for UnixStreamOptions {
 }
 
 impl UnixStream {
-    /// Serves on a listener that exists already; set to non-blocking from here on. Its file is not removed.
+    /// Serves on a listener that exists already; set to non-blocking from here on. Its file is not removed,
+    /// unless a hot restart has left it to this process.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl UnixStream {
         let local = listener.local_addr().map_err(step_failed("an adopted listener", "getsockname"))?;
         let local = UnixAddress::from_std(&local);
         listener.set_nonblocking(true).map_err(step_failed(&local.to_string(), "O_NONBLOCK"))?;
-        Ok(Self { listener, local, path: None })
+        Ok(Self { path: OwnedPath::inherited(&listener), listener, local })
     }
 }
 

@@ -1,0 +1,430 @@
+//! Hot restarts of the examples: SIGUSR2 replaces the program, and no client notices.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use common::PATIENCE;
+use common::TempDir;
+use common::activation::Manager;
+use common::ask;
+use common::connect;
+use common::connect_udp;
+use common::connect_unix;
+use common::connect_unix_datagram;
+use common::eventually;
+use common::example::program;
+use common::read_rest;
+use common::receive;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
+
+/// A program whose process is another one after each restart. What it prints goes to files, which all of them share.
+struct Restarted {
+    pid: u32,
+    output: PathBuf,
+    errors: PathBuf,
+    address: String,
+    folder: TempDir,
+}
+
+impl Restarted {
+    /// A copy of the example, which can be made another program.
+    fn start(name: &str, flags: &[&str]) -> Self {
+        let folder = TempDir::new();
+        let copy = folder.join(name);
+        fs::copy(program(name), &copy).unwrap();
+        Self::start_in(folder, Command::new(copy).args(flags))
+    }
+
+    fn start_in(folder: TempDir, command: &mut Command) -> Self {
+        let (output, errors) = (folder.join("output"), folder.join("errors"));
+        let append = |path: &Path| fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        command.stdin(Stdio::null()).stdout(append(&output)).stderr(append(&errors));
+        let mut child = command.spawn().unwrap();
+        let mut this = Self { pid: child.id(), output, errors, address: String::new(), folder };
+        // Collected, so that its end can be seen; its successors are collected by the system.
+        std::thread::spawn(move || child.wait());
+        eventually("it listens", || !this.said(&this.output).is_empty());
+        let first = this.said(&this.output);
+        this.address = first.lines().next().unwrap().strip_prefix("listening on ").unwrap().to_owned();
+        this
+    }
+
+    fn said(&self, path: &Path) -> String {
+        let text = fs::read_to_string(path).unwrap();
+        text.rsplit_once('\n').map_or_else(String::new, |(lines, _)| format!("{lines}\n"))
+    }
+
+    fn errors(&self) -> String {
+        self.said(&self.errors)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid.cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// Asks for a restart, and waits until it is told what has become of it.
+    fn ask_for_restart(&self) -> String {
+        let before = self.errors().len();
+        self.signal(Signal::USR2);
+        let mut said = String::new();
+        eventually("the restart is over", || {
+            let errors = self.errors();
+            said = errors[before..]
+                .lines()
+                .filter(|line| line.starts_with("restarted: ") || line.starts_with("no restart: "))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+                .join("\n");
+            !said.is_empty()
+        });
+        said
+    }
+
+    /// The process before.
+    #[track_caller]
+    fn restart(&mut self) -> u32 {
+        let said = self.ask_for_restart();
+        let pid = said.strip_prefix("restarted: process ").unwrap_or_else(|| panic!("{said}"));
+        let new = pid.split(' ').next().unwrap().parse().unwrap();
+        std::mem::replace(&mut self.pid, new)
+    }
+
+    /// Ends the last of the processes in order.
+    fn stop(self) -> String {
+        self.signal(Signal::TERM);
+        eventually("it has gone", || !is_there(self.pid));
+        self.errors()
+    }
+}
+
+impl Drop for Restarted {
+    fn drop(&mut self) {
+        if let Some(pid) = Pid::from_raw(self.pid.cast_signed()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Whether it runs; one that waits to be collected does not.
+fn is_there(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
+#[test]
+fn each_dispatch_is_replaced_and_what_is_open_is_served() {
+    for dispatch in ["sync", "threads", "pool", "fork"] {
+        let mut server = Restarted::start("echo", &["--listen", "127.0.0.1:0", "--dispatch", dispatch]);
+        let kept_alive = connect(server.address());
+        assert_eq!(ask(&kept_alive, "before"), "before");
+        let silent = connect(server.address());
+        // Accepted behind it, so that it has been, too.
+        assert_eq!(ask(&connect(server.address()), "next"), "next");
+        let old = server.restart();
+        assert_eq!(ask(&connect(server.address()), "new"), "new");
+        assert!(is_there(old), "it has clients");
+        assert_eq!(ask(&kept_alive, "once more"), "once more", "{dispatch}: {}", server.errors());
+        assert_eq!(read_rest(&kept_alive), b"");
+        assert_eq!(ask(&silent, "first"), "first");
+        drop((kept_alive, silent));
+        eventually("the old process has gone", || !is_there(old));
+        let errors = server.stop();
+        let old_report = errors.lines().find(|line| line.starts_with("3 accepted: ")).unwrap();
+        assert!(old_report.contains(" 0 forced (0 abandoned), 0 refused, 0 failed;"), "{dispatch}: {errors}");
+    }
+}
+
+#[test]
+fn the_file_of_a_unix_socket_is_the_new_ones() {
+    let folder = TempDir::new();
+    let path = folder.join("socket");
+    let listen = path.display().to_string();
+    let mut server = Restarted::start("echo", &["--listen", &listen, "--transport", "unix-stream"]);
+    for round in ["one", "two"] {
+        let old = server.restart();
+        eventually("the old process has gone", || !is_there(old));
+        assert_eq!(ask(connect_unix(&path), round), round);
+    }
+    server.stop();
+    assert!(!path.exists(), "the last one removes it");
+}
+
+#[test]
+fn messages_are_answered_by_one_of_the_two() {
+    let folder = TempDir::new();
+    let path = folder.join("socket");
+    let listen = path.display().to_string();
+    let mut server = Restarted::start("echo", &["--listen", &listen, "--transport", "unix-datagram"]);
+    let client = connect_unix_datagram(&folder.join("client"), &path);
+    let mut udp = Restarted::start("echo", &["--listen", "127.0.0.1:0", "--transport", "udp"]);
+    let udp_client = connect_udp("127.0.0.1:0", udp.address());
+    for round in 0..3_u8 {
+        for number in 0..5 {
+            client.send(&[round, number]).unwrap();
+            udp_client.send(&[round, number]).unwrap();
+        }
+        server.restart();
+        udp.restart();
+        let mut answers: Vec<_> = (0..5).map(|_| receive(|buffer| client.recv(buffer))).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, (0..5).map(|number| [round, number]).collect::<Vec<_>>());
+        let mut answers: Vec<_> = (0..5).map(|_| receive(|buffer| udp_client.recv(buffer))).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, (0..5).map(|number| [round, number]).collect::<Vec<_>>());
+    }
+    udp.stop();
+    server.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn two_servers_of_one_process_go_together() {
+    let mut server = Restarted::start("dns", &["--listen", "127.0.0.1:0"]);
+    let old = server.restart();
+    eventually("the old process has gone", || !is_there(old));
+    let query = [0, 17, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+    let tcp = connect(server.address());
+    (&tcp).write_all(&query).unwrap();
+    assert_eq!(receive(|buffer| (&tcp).read(buffer))[2..4], [0, 1]);
+    drop(tcp);
+    let udp = connect_udp("127.0.0.1:0", server.address());
+    udp.send(&query[2..]).unwrap();
+    assert_eq!(receive(|buffer| udp.recv(buffer))[..2], [0, 1]);
+    server.stop();
+}
+
+/// Puts something else into the place of the program. A file that runs cannot be written to, but replaced.
+fn replace(server: &Restarted, name: &str, content: &[u8], mode: u32) {
+    let new = server.folder.join("new");
+    fs::write(&new, content).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    fs::rename(&new, server.folder.join(name)).unwrap();
+}
+
+#[test]
+fn a_program_that_does_not_come_to_serve_costs_nothing() {
+    let folder = TempDir::new();
+    let path = folder.join("socket");
+    let listen = path.display().to_string();
+    let mut server = Restarted::start("echo", &["--listen", &listen, "--transport", "unix-stream"]);
+    let client = connect_unix(&path);
+    for (content, mode, expected) in [
+        (&b"#!/bin/sh\nexit 3\n"[..], 0o755, "has exited with 3 before it served"),
+        (b"#!/bin/sh\nkill -9 $$\n", 0o755, "was ended by signal 9 before it served"),
+        (b"#!/bin/sh\n", 0o644, "the program cannot be executed: Permission denied (os error 13)"),
+        (b"no program\n", 0o755, "the program cannot be executed: Exec format error (os error 8)"),
+    ] {
+        replace(&server, "echo", content, mode);
+        let said = server.ask_for_restart();
+        assert!(said.starts_with("no restart: ") && said.contains(expected), "{said}");
+        assert_eq!(ask(&client, "still here"), "still here");
+        assert_eq!(ask(connect_unix(&path), "and for others"), "and for others");
+    }
+    replace(&server, "echo", &fs::read(program("echo")).unwrap(), 0o755);
+    server.restart();
+    server.stop();
+}
+
+#[test]
+fn two_at_once_are_refused_and_a_stop_ends_what_waits() {
+    let server = Restarted::start("echo", &["--listen", "127.0.0.1:0"]);
+    let pid = server.folder.join("pid");
+    let hanging = format!("#!/bin/sh\necho $$ > {}\nexec sleep 1000\n", pid.display());
+    replace(&server, "echo", hanging.as_bytes(), 0o755);
+    server.signal(Signal::USR2);
+    eventually("it hangs", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
+    let hanging: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    let said = server.ask_for_restart();
+    assert_eq!(said, format!("no restart: another restart is under way: process {hanging} does not serve yet"));
+    assert!(is_there(hanging));
+    assert_eq!(ask(&connect(server.address()), "still here"), "still here");
+    let errors = server.stop();
+    let given_up = format!("no restart: process {hanging} has failed: this process was told to stop");
+    assert!(errors.contains(&given_up), "{errors}");
+    eventually("it has been ended", || !is_there(hanging));
+}
+
+#[test]
+fn systemd_hears_of_the_new_main_process() {
+    let mut manager = Manager::new();
+    let folder = TempDir::new();
+    let mut command = Command::new(program("echo"));
+    command.args(["--listen", "127.0.0.1:0"]).env("WATCHDOG_USEC", "30000000").env("WATCHDOG_PID", "1");
+    let mut server = Restarted::start_in(folder, manager.of(&mut command));
+    manager.wait_for("READY=1");
+    let old = server.restart();
+    assert_eq!(manager.wait_for("MAINPID="), format!("MAINPID={}", server.pid));
+    eventually("the old process has gone", || !is_there(old));
+    server.stop();
+    manager.wait_for("STOPPING=1");
+}
+
+/// Needs a process ID 1 of its own, as containers give.
+#[test]
+#[ignore = "needs unshare"]
+fn the_first_process_of_a_container_refuses() {
+    let folder = TempDir::new();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(program("echo")).args(["--listen", "127.0.0.1:0"]);
+    let mut server = Restarted::start_in(folder, &mut command);
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid)).unwrap();
+    server.pid = children.trim().parse().unwrap();
+    let said = server.ask_for_restart();
+    assert!(said.starts_with("no restart: this process has the process ID 1"), "{said}");
+    server.stop();
+}
+
+/// What clients make of it, one after the other, until told to stop: how many requests, and what went wrong.
+fn load(restarts: usize, requests: usize, flags: &[&str], client: impl Fn() -> Box<dyn Client> + Sync) {
+    const CLIENTS: usize = 10;
+    let mut server = Restarted::start("echo", flags);
+    let address = server.address.clone();
+    let (done, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let (done, stop, address, client) = (&done, &stop, &address, &client);
+                scope.spawn(move || {
+                    let mut client = client();
+                    while !stop.load(Ordering::SeqCst) {
+                        let line = number.to_string().repeat(1000);
+                        client.request(address, &line);
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for restart in 1..=restarts {
+            // Spread over the load.
+            eventually("requests go on", || {
+                done.load(Ordering::SeqCst) >= requests * restart / (restarts + 1)
+                    || clients.iter().any(std::thread::ScopedJoinHandle::is_finished)
+            });
+            server.restart();
+        }
+        eventually("all requests are made", || {
+            done.load(Ordering::SeqCst) >= requests || clients.iter().any(std::thread::ScopedJoinHandle::is_finished)
+        });
+        stop.store(true, Ordering::SeqCst);
+        for client in clients {
+            client.join().expect("no request failed");
+        }
+    });
+    assert!(done.load(Ordering::SeqCst) >= requests);
+    let errors = server.stop();
+    assert_eq!(errors.matches("restarted: ").count(), restarts);
+    let mut reports = errors.lines().filter(|line| line.contains(" accepted: "));
+    assert!(
+        reports.all(|report| report.contains(" 0 forced ") && report.contains(" 0 refused, 0 failed;")),
+        "{errors}"
+    );
+}
+
+trait Client {
+    fn request(&mut self, address: &str, line: &str);
+}
+
+trait Connection: Read + Write + Sized {
+    fn open(address: &str) -> std::io::Result<Self>;
+}
+
+impl Connection for TcpStream {
+    fn open(address: &str) -> std::io::Result<Self> {
+        let stream = Self::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+}
+
+impl Connection for UnixStream {
+    fn open(address: &str) -> std::io::Result<Self> {
+        let stream = Self::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+}
+
+/// Connects, asks, reads, closes.
+struct Short<S>(std::marker::PhantomData<S>);
+
+impl<S: Connection> Client for Short<S> {
+    fn request(&mut self, address: &str, line: &str) {
+        let mut stream = S::open(address).expect("not refused");
+        stream.write_all(line.as_bytes()).expect("not reset");
+        let mut answer = vec![0; line.len()];
+        stream.read_exact(&mut answer).expect("not cut");
+        assert_eq!(answer, line.as_bytes());
+    }
+}
+
+/// Asks again and again on one connection. One that the server has closed behind an answer is made anew: an idle
+/// connection that is closed before the next request has gone out costs no client anything.
+struct KeepAlive<S> {
+    stream: Option<S>,
+}
+
+impl<S: Connection> Client for KeepAlive<S> {
+    fn request(&mut self, address: &str, line: &str) {
+        let mut stream = self.stream.take().unwrap_or_else(|| S::open(address).expect("not refused"));
+        let mut answer = vec![0; line.len()];
+        let mut count = match stream.write_all(line.as_bytes()) {
+            // Of a Unix socket the system knows at once, and has sent nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
+            outcome => outcome.and_then(|()| stream.read(&mut answer)).expect("not reset"),
+        };
+        if count == 0 {
+            // Closed behind the answer before, while this request was on its way.
+            stream = S::open(address).expect("not refused");
+            stream.write_all(line.as_bytes()).expect("not reset");
+            count = stream.read(&mut answer).expect("not reset");
+        }
+        stream.read_exact(&mut answer[count..]).expect("not cut");
+        assert_eq!(answer, line.as_bytes());
+        self.stream = Some(stream);
+    }
+}
+
+fn all_kinds_of_load(restarts: usize, requests: usize) {
+    for dispatch in ["sync", "pool"] {
+        let tcp = ["--listen", "127.0.0.1:0", "--dispatch", dispatch];
+        load(restarts, requests, &tcp, || Box::new(Short::<TcpStream>(std::marker::PhantomData)));
+        load(restarts, requests, &tcp, || Box::new(KeepAlive::<TcpStream> { stream: None }));
+        let folder = TempDir::new();
+        let path = folder.join("socket").display().to_string();
+        let unix = ["--listen", &path, "--dispatch", dispatch, "--transport", "unix-stream"];
+        load(restarts, requests, &unix, || Box::new(Short::<UnixStream>(std::marker::PhantomData)));
+        load(restarts, requests, &unix, || Box::new(KeepAlive::<UnixStream> { stream: None }));
+    }
+}
+
+#[test]
+fn under_load_no_request_is_lost() {
+    all_kinds_of_load(2, 300);
+}
+
+#[test]
+#[ignore = "needs a minute"]
+fn ten_restarts_under_load_lose_no_request_of_three_thousand() {
+    all_kinds_of_load(10, 3000);
+}
