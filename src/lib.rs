@@ -114,6 +114,8 @@ pub mod transport;
 #[cfg(unix)]
 pub use dispatch::Fork;
 pub use dispatch::Pool;
+#[cfg(unix)]
+pub use dispatch::PreFork;
 pub use dispatch::Sync;
 pub use dispatch::ThreadPerRequest;
 pub use end::End;

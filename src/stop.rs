@@ -2,6 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::OnceLock;
 #[cfg(all(unix, feature = "signals"))]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -153,8 +155,11 @@ pub(crate) struct StopState {
     pub(crate) draining: Signal,
     /// Raised, and never cleared, from the drain's deadline: every blocked read and write looks at it.
     pub(crate) force: Signal,
-    /// Raised for whoever runs the serve loop to look at the state anew.
-    pub(crate) control: Signal,
+    /// Raised for the serve loop of the process that has made this, to look at the state anew.
+    main_control: Signal,
+    /// The same in a forked child with a serve loop of its own.
+    #[cfg(unix)]
+    own_control: OnceLock<Arc<Signal>>,
 }
 
 impl StopState {
@@ -171,7 +176,9 @@ impl StopState {
             signalled: AtomicBool::new(false),
             draining: Signal::new()?,
             force: Signal::new()?,
-            control: Signal::new()?,
+            main_control: Signal::new()?,
+            #[cfg(unix)]
+            own_control: OnceLock::new(),
         })
     }
 
@@ -186,7 +193,7 @@ impl StopState {
 
     fn set_paused(&self, paused: bool) {
         self.told[PAUSED].store(paused.into(), Ordering::SeqCst);
-        self.control.raise();
+        self.announce();
     }
 
     /// When the drain ends, as told so far.
@@ -275,7 +282,38 @@ impl StopState {
         self.told[TOLD_AT].fetch_min(now, Ordering::SeqCst);
         self.told[DEADLINE].fetch_min(now.saturating_add(nanos(timeout)).min(RUNNING - 1), Ordering::SeqCst);
         self.draining.raise();
-        self.control.raise();
+        self.announce();
+    }
+
+    /// What the serve loop of this process waits for, to look at the state anew.
+    pub(crate) fn control(&self) -> &Signal {
+        #[cfg(unix)]
+        if let Some(own) = self.own_control.get() {
+            return own;
+        }
+        &self.main_control
+    }
+
+    /// Has the serve loops of all processes look at the state anew: the first of them passes it on. Async-signal-safe.
+    pub(crate) fn announce(&self) {
+        self.main_control.raise();
+        #[cfg(unix)]
+        if let Some(own) = self.own_control.get() {
+            own.raise();
+        }
+    }
+
+    /// In a forked child that will have a serve loop of its own, which waits for this.
+    #[cfg(unix)]
+    pub(crate) fn in_child(&self, control: Arc<Signal>) {
+        // A child of a child has the signal that its parent has, and no loop.
+        let _ = self.own_control.set(control);
+    }
+
+    /// The time, in nanoseconds, as all processes of the server count it.
+    #[cfg(unix)]
+    pub(crate) fn nanos(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.epoch))
     }
 }
 

@@ -18,9 +18,12 @@ use super::complain;
 /// What the factory is when hot restarts are told of.
 pub type Told<H> = Observed<H, fn(&Event<'_>)>;
 
+/// A server that can be restarted.
+pub type Deployed<T, D, H> = (Server<T, D, Told<H>>, Restart);
+
 /// A server at the address; for `systemd` on the one socket that was passed, for `systemd:NAME` on the one of that name. A
 /// process that a hot restart has started goes on with the socket of the one before.
-pub fn bind<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome<(Server<T, D, Told<H>>, Restart)>
+pub fn bind<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome<Deployed<T, D, H>>
 where
     T: Adopt<Socket: PassedSocket>,
     T::Address: for<'a> From<&'a str>,

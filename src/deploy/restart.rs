@@ -251,10 +251,12 @@ pub struct RestartHandle {
 
 impl RestartHandle {
     /// Asks for a restart. It returns at once; events tell what becomes of it. Async-signal-safe.
+    ///
+    /// In a forked child it has no effect: the process to ask is its parent, by a signal, say.
     pub fn restart(&self) {
         self.shared.asked.store(true, Ordering::SeqCst);
         for stop in self.stops.iter() {
-            stop.state.control.raise();
+            stop.state.announce();
         }
     }
 }

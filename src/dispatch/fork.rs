@@ -33,6 +33,7 @@ use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
 use crate::sys::child::KILL;
 use crate::sys::fork::ForkError;
+use crate::sys::fork::Purpose;
 use crate::sys::fork::fork;
 use crate::sys::one_thread;
 use crate::sys::one_thread::NotOneThread;
@@ -235,7 +236,7 @@ impl<J: Task> Running<J> {
         let place = self.outcomes.take();
         let tell = |outcome: &Outcome| _ = place.map(|place| self.outcomes.write(place, outcome));
         let mut job = Some(job);
-        let outcome = fork(&withheld, &self.idle, || {
+        let outcome = fork(Purpose::Request, &withheld, &self.idle, || {
             settling::forget_others(&serve_loop.park);
             job.take().map_or(1, |job| serve_in_child(*job, tell))
         });

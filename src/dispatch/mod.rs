@@ -5,6 +5,7 @@
 //! | [`Sync`] | the serving thread, one at a time | a table entry | quick handlers, any number of connections; handlers that are not `Send` | handlers that block or compute: all others wait meanwhile |
 //! | [`Pool`] | N threads of a private rayon pool | a table entry | almost everything | handlers that block for ever on most workers |
 //! | [`ThreadPerRequest`] | a thread a connection | a thread | long conversations that block inside `handle` | tens of thousands of connections |
+//! | [`PreFork<D>`](PreFork) | N processes, in each as under `D` | as under `D` | as `D`, on more processors or with a crash that takes only some of the connections | state that all handlers share; processes with threads |
 //! | [`Fork`] | a process a connection | a process | isolation, programs that are run per connection, code that leaks or crashes | many short requests; processes with threads |
 //!
 //! # A dispatch of one's own
@@ -41,6 +42,8 @@
 #[cfg(unix)]
 mod fork;
 mod pool;
+#[cfg(unix)]
+mod prefork;
 mod sync;
 mod thread_per_request;
 
@@ -51,6 +54,8 @@ pub use crate::engine::task::Task;
 #[cfg(unix)]
 pub use fork::Fork;
 pub use pool::Pool;
+#[cfg(unix)]
+pub use prefork::PreFork;
 pub use sync::Sync;
 pub use thread_per_request::ThreadPerRequest;
 
@@ -142,9 +147,9 @@ pub trait Process<J: Task>: Dispatch + Sized {
     }
 }
 
-/// A dispatch whose server may run on a thread of its own, beside others; `Fork` may not.
+/// A dispatch whose server may run on a thread of its own, beside others; `Fork` and `PreFork` may not.
 #[diagnostic::on_unimplemented(
     message = "a server with the dispatch `{Self}` cannot serve in the background",
-    note = "`Fork` needs a process with one thread; use `serve_forever` on the main thread"
+    note = "`Fork` and `PreFork` need a process with one thread; use `serve_forever` on the main thread"
 )]
 pub trait ServesInBackground {}

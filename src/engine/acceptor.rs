@@ -46,6 +46,19 @@ pub(crate) enum Accepted<J> {
     Closed,
 }
 
+/// Which processes accept from a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sharing {
+    /// This one.
+    Alone,
+    /// This one and others.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "set by PreFork"))]
+    Among,
+    /// Others, whose supervisor this one is.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "set by PreFork"))]
+    Others,
+}
+
 /// The listener and what keeps it from accepting.
 pub(crate) struct Acceptor<J: Task> {
     pub(crate) source: J::Source,
@@ -60,6 +73,7 @@ pub(crate) struct Acceptor<J: Task> {
     back_off: BackOff,
     /// This many connections in a row were lost before they could be accepted.
     lost: u32,
+    shared: Sharing,
     /// Accepts per turn, so that connections accepted earlier get to run.
     pub(crate) burst: usize,
 }
@@ -77,8 +91,19 @@ impl<J: Task> Acceptor<J> {
             shed_again: None,
             back_off: BackOff::default(),
             lost: 0,
+            shared: Sharing::Alone,
             burst: BURST,
         }
+    }
+
+    /// Before it is in the wait set.
+    #[cfg(unix)]
+    pub(crate) fn share(&mut self, shared: Sharing) {
+        /// What one takes, the others do not have to be woken for; more would be unfair.
+        const SHARED_BURST: usize = 4;
+        debug_assert!(!self.armed, "how it is waited for is decided once");
+        self.shared = shared;
+        self.burst = self.burst.min(SHARED_BURST);
     }
 
     /// Tells that the server is ready to accept.
@@ -111,10 +136,11 @@ impl<J: Task> Acceptor<J> {
         if wanted == self.armed {
             return Ok(());
         }
-        let outcome = if wanted {
-            poller.add_level(self.source.descriptor(), LISTENER)
-        } else {
-            poller.delete(self.source.descriptor())
+        let descriptor = self.source.descriptor();
+        let outcome = match self.shared {
+            _ if !wanted => poller.delete(descriptor),
+            Sharing::Alone => poller.add_level(descriptor, LISTENER),
+            Sharing::Among | Sharing::Others => poller.add_exclusive(descriptor, LISTENER),
         };
         outcome.map_err(|source| ServeError::Wait { address: self.address.clone(), source })?;
         self.armed = wanted;
@@ -216,7 +242,11 @@ impl<J: Task> Acceptor<J> {
             self.shed_again = None;
         }
         let waits_out = self.back_off.until().is_some_and(|until| until > now);
-        !self.at_limit && !waits_out && !core.stop.state.is_paused() && !core.stop.is_stopping()
+        self.shared != Sharing::Others
+            && !self.at_limit
+            && !waits_out
+            && !core.stop.state.is_paused()
+            && !core.stop.is_stopping()
     }
 
     /// All permits are out: what the policy for this says.
@@ -266,7 +296,7 @@ impl<J: Task> Acceptor<J> {
     fn notify_on_release(&self, in_use: usize) {
         let core = self.reporter.core();
         if !core.permits.notify_on_release(in_use) {
-            core.stop.state.control.raise();
+            core.stop.state.control().raise();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::cell::LazyCell;
 use std::io;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -60,6 +61,12 @@ impl Core {
     pub(crate) fn next_id(&self) -> RequestId {
         RequestId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// In a forked child that serves by itself, the `number`th of its parent: the names that it gives are its own.
+    #[cfg(unix)]
+    pub(crate) fn name_apart(&self, number: u32) {
+        self.next_id.store((u64::from(number) << 40) | 1, Ordering::Relaxed);
+    }
 }
 
 /// What the threads of a pool are doing.
@@ -84,22 +91,74 @@ pub(crate) enum Counter {
     WaitsEnded,
 }
 
+/// How many counters there are: a cache line of them.
+const COUNTERS: usize = Counter::WaitsEnded as usize + 1;
+
 /// How requests have ended, so far; forked children read the same.
+///
+/// Children that serve by themselves have a place each, so that it is known what one of them has left open.
 #[derive(Debug)]
-pub(crate) struct Counters(SharedWords);
+pub(crate) struct Counters {
+    words: SharedWords,
+    /// Those of the children, one after the other.
+    children: OnceLock<SharedWords>,
+    /// Which of them this process is; none at first.
+    this: OnceLock<usize>,
+}
 
 impl Counters {
     fn new() -> io::Result<Self> {
-        SharedWords::new(Counter::WaitsEnded as usize + 1).map(Self)
+        let words = SharedWords::new(COUNTERS)?;
+        Ok(Self { words, children: OnceLock::new(), this: OnceLock::new() })
+    }
+
+    /// Makes places for this many children.
+    #[cfg(unix)]
+    pub(crate) fn make_places(&self, count: usize) -> io::Result<()> {
+        let words = SharedWords::new(count.saturating_mul(COUNTERS))?;
+        // A second server of the same core there is not.
+        let _ = self.children.set(words);
+        Ok(())
+    }
+
+    /// In a forked child: it counts at this place from here on.
+    #[cfg(unix)]
+    pub(crate) fn take_place(&self, place: usize) {
+        let _ = self.this.set(place);
+    }
+
+    /// What the child at this place has left open has ended with it, as `counter` says.
+    #[cfg(unix)]
+    pub(crate) fn settle(&self, place: usize, counter: Counter) {
+        let Some(words) = self.children.get().and_then(|words| words.chunks(COUNTERS).nth(place)) else { return };
+        let get = |counter: Counter| words[counter as usize].load(Ordering::Acquire);
+        let ends = [Counter::Finished, Counter::IdleClosed, Counter::Forced, Counter::Refused, Counter::Failed];
+        let open = get(Counter::Accepted).saturating_sub(ends.into_iter().map(get).sum());
+        words[counter as usize].fetch_add(open, Ordering::Release);
+    }
+
+    /// Whether children serve by themselves.
+    pub(crate) fn are_of_children(&self) -> bool {
+        self.children.get().is_some()
     }
 
     /// Whoever knows of an end knows of the accept before it, too.
     pub(crate) fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Ordering::Acquire)
+        let children = self.children.get().into_iter().flat_map(|words| words.chunks(COUNTERS));
+        let counts = children.chain([&*self.words]).map(|words| words[counter as usize].load(Ordering::Acquire));
+        counts.sum()
     }
 
     fn count(&self, counter: Counter) {
-        self.0[counter as usize].fetch_add(1, Ordering::Release);
+        self.add(counter, 1);
+    }
+
+    fn add(&self, counter: Counter, count: u64) {
+        let words = match (self.this.get(), self.children.get()) {
+            (Some(place), Some(words)) => &words[place * COUNTERS..],
+            _ => &*self.words,
+        };
+        words[counter as usize].fetch_add(count, Ordering::Release);
     }
 
     pub(crate) fn accepted(&self) {
@@ -107,7 +166,7 @@ impl Counters {
     }
 
     pub(crate) fn waits_ended(&self, count: usize) {
-        self.0[Counter::WaitsEnded as usize].fetch_add(count as u64, Ordering::Release);
+        self.add(Counter::WaitsEnded, count as u64);
     }
 
     pub(crate) fn ended(&self, end: End) {

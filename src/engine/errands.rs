@@ -24,14 +24,14 @@ pub(crate) trait Errand: fmt::Debug + Send + Sync {
 pub(crate) struct Scene<'a> {
     /// An errand's descriptors have the token [`ERRAND`](super::serve_loop::ERRAND) here. Where registrations fire once,
     /// it has to rearm them each time.
-    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by a restart"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
     pub(crate) poller: &'a Poller,
     /// What the server accepts from, if it still does.
-    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by a restart"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
     pub(crate) listener: Option<Descriptor<'a>>,
-    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by deployments"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "used by deployments"))]
     pub(crate) reporter: &'a dyn Report,
-    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "used by what has a deadline"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "used by what has a deadline"))]
     pub(crate) now: Instant,
 }
 
@@ -41,9 +41,15 @@ pub(crate) struct Errands(Mutex<Vec<Arc<dyn Errand>>>);
 
 impl Errands {
     /// From the next wake-up of the serve loop on.
-    #[cfg_attr(not(feature = "systemd"), allow(dead_code, reason = "called by deployments"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "called by deployments"))]
     pub(crate) fn add(&self, errand: Arc<dyn Errand>) {
         self.0.lock().push(errand);
+    }
+
+    /// In a forked child: those of its parent are not its own.
+    #[cfg(unix)]
+    pub(crate) fn replace(&self, errand: Arc<dyn Errand>) {
+        *self.0.lock() = vec![errand];
     }
 
     /// Attends to all; when to come back at the latest.

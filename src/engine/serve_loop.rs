@@ -75,6 +75,9 @@ pub(crate) struct Waiter {
 /// What the serve loop has for its errands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Attention {
+    /// Serving has not begun, although this loop turns.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "set by PreFork"))]
+    NotYet,
     /// At the next turn, before it waits.
     Now,
     /// At this time, and whenever there is news for them.
@@ -125,7 +128,7 @@ impl Waiter {
         let look_again = self.look_again.map(|at| at.saturating_duration_since(before));
         let errands = match self.errands {
             Attention::At(at) => at.map(|at| at.saturating_duration_since(before)),
-            Attention::Now => None,
+            Attention::Now | Attention::NotYet => None,
         };
         let timeouts = [accept_in, self.until_service(reporter, before), look_again, errands];
         let mut timeout = timeouts.into_iter().flatten().min();
@@ -145,7 +148,7 @@ impl Waiter {
             match event.token {
                 LISTENER => accept = true,
                 CONTROL => {
-                    let control = &core.stop.state.control;
+                    let control = core.stop.state.control();
                     control.clear();
                     news = true;
                     // Where registrations fire once; the poller that takes it now took it before.
@@ -182,6 +185,7 @@ impl Waiter {
         now: Instant,
     ) {
         let due = match self.errands {
+            Attention::NotYet => false,
             Attention::Now => true,
             Attention::At(at) => news || at.is_some_and(|at| at <= now),
         };
@@ -213,7 +217,7 @@ impl<J: Task> ServeLoop<J> {
     pub(crate) fn new(address: &str, reporter: J::Reporter) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Wait { address: address.to_owned(), source };
         let park = ParkingPlace::new().map_err(failed)?;
-        let control = reporter.core().stop.state.control.descriptor();
+        let control = reporter.core().stop.state.control().descriptor();
         park.poller.add_level(control, CONTROL).map_err(failed)?;
         Ok(Self { park: Arc::new(park), acceptor: None, reporter, waiter: Waiter::new(address) })
     }

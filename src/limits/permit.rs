@@ -15,7 +15,7 @@ use crate::stop::StopState;
 /// Hands out at most `limit` permits at a time.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    limit: usize,
+    limit: AtomicUsize,
     in_use: AtomicUsize,
     /// Whether the accept loop has asked to be woken at the next release: at its limit, or out of descriptors.
     wanted: AtomicBool,
@@ -29,7 +29,7 @@ pub(crate) struct Permits {
 impl Permits {
     pub(crate) fn new(limit: usize, stop: Arc<StopState>) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             in_use: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
             stop,
@@ -40,7 +40,14 @@ impl Permits {
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// In a forked child that serves by itself: what its parent has given out is not out here.
+    #[cfg(unix)]
+    pub(crate) fn begin_anew(&self, limit: usize) {
+        self.limit.store(limit, Ordering::SeqCst);
+        self.in_use.store(0, Ordering::SeqCst);
     }
 
     pub(crate) fn in_use(&self) -> usize {
@@ -50,7 +57,8 @@ impl Permits {
     /// Takes a permit, or says that all are taken.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         // Not added and taken back: that would be a release, and wake those that wait for one.
-        let more = |in_use| (in_use < self.limit).then_some(in_use + 1);
+        let limit = self.limit();
+        let more = |in_use| (in_use < limit).then_some(in_use + 1);
         self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Permit { permits: Arc::clone(self) })
     }
@@ -96,7 +104,7 @@ impl Permits {
         self.in_use.fetch_sub(1, Ordering::SeqCst);
         // In one order with the count above: either this sees that the loop waits, or the loop sees the new count.
         if self.wanted.load(Ordering::SeqCst) && self.wanted.swap(false, Ordering::SeqCst) {
-            self.stop.control.raise();
+            self.stop.control().raise();
         }
         if self.waiting.load(Ordering::SeqCst) > 0 {
             drop(self.lock.lock());

@@ -4,30 +4,26 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::dispatch::Process;
-use crate::engine::job::Job;
 use crate::engine::serve_loop::ServeLoop;
 use crate::engine::task::Report;
+use crate::engine::task::Task;
 use crate::event::Event;
-use crate::handler::HandlerFactory;
-use crate::transport::Transport;
+use crate::server::report::Counts;
 
 /// After the deadline, interrupted handlers have so long to return. With what dispatches then wait for their threads,
 /// less than the 100 ms that are promised.
 const GRACE: Duration = Duration::from_millis(60);
 
 /// Drains until nothing is left or the deadline is over.
-pub(super) fn drain<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
-    dispatch: &D,
-    running: &mut D::Running,
-    serve_loop: &mut ServeLoop<Job<T, H>>,
-) {
+pub(crate) fn drain<J: Task, D: Process<J>>(dispatch: &D, running: &mut D::Running, serve_loop: &mut ServeLoop<J>) {
     let reporter = serve_loop.reporter.clone();
     let core = reporter.core();
     // A loop that ended with an error was not told to stop; its connections are.
     if !core.stop.is_stopping() {
         core.stop.shutdown();
     }
-    reporter.observe(&Event::DrainStart { active: core.permits.in_use() });
+    let shared = core.counters.are_of_children().then(|| Counts::of(core).active);
+    reporter.observe(&Event::DrainStart { active: shared.unwrap_or_else(|| core.permits.in_use()) });
     serve_loop.tell_errands();
     if core.stop.state.hands_over() {
         for job in serve_loop.accept_received() {

@@ -13,7 +13,7 @@
 //! | `server_close` | dropping the server |
 
 pub(crate) mod builder;
-mod drain;
+pub(crate) mod drain;
 pub(crate) mod report;
 pub(crate) mod step;
 

@@ -17,6 +17,18 @@ const OF_THE_GROUP: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUI
 const OF_THE_SERVER: [libc::c_int; 7] =
     [libc::SIGALRM, libc::SIGCHLD, libc::SIGCONT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
+/// What a child of its own kind is told by its parent, whoever else gets it: a process manager sends SIGTERM to all.
+const OF_THE_PARENT: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGUSR2];
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// One request.
+    Request,
+    /// To serve as its parent did.
+    Serving,
+}
+
 /// Why there is no child.
 #[derive(Debug)]
 pub(crate) enum ForkError {
@@ -31,7 +43,12 @@ pub(crate) enum ForkError {
 /// The child runs `child` and ends with the exit code that this returns. Nothing of the caller's is run or dropped
 /// there, and instead of each descriptor in `withheld` it has that of `idle`, which nobody raises. It has none of the
 /// parent's handlers for the usual signals, and as all are blocked over the fork, none of them runs there.
-pub(crate) fn fork(withheld: &[BorrowedFd<'_>], idle: &Signal, child: impl FnOnce() -> u8) -> Result<u32, ForkError> {
+pub(crate) fn fork(
+    purpose: Purpose,
+    withheld: &[BorrowedFd<'_>],
+    idle: &Signal,
+    child: impl FnOnce() -> u8,
+) -> Result<u32, ForkError> {
     let blocked = BlockedSignals::all().map_err(ForkError::System)?;
     keep_exit_codes();
     one_thread::check().map_err(ForkError::Threads)?;
@@ -43,6 +60,11 @@ pub(crate) fn fork(withheld: &[BorrowedFd<'_>], idle: &Signal, child: impl FnOnc
         Ok(0) => {
             for signal in OF_THE_GROUP {
                 replace_handler(signal, libc::SIG_IGN);
+            }
+            if purpose == Purpose::Serving {
+                for signal in OF_THE_PARENT {
+                    replace_handler(signal, libc::SIG_IGN);
+                }
             }
             for signal in OF_THE_SERVER {
                 replace_handler(signal, libc::SIG_DFL);

@@ -93,6 +93,13 @@ impl Poller {
         Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), EventFlags::IN)?)
     }
 
+    /// As [`add_level`](Self::add_level) for a listener that other processes wait on, too: not all of them are woken. It
+    /// cannot be [modified](Self::modify), only taken out and put back.
+    pub(crate) fn add_exclusive(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), flags)?)
+    }
+
     /// Changes what a connection waits for; what is ready already is reported.
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(interest))?)

@@ -46,6 +46,10 @@ impl Poller {
         Ok(())
     }
 
+    pub(crate) fn add_exclusive(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        self.add_level(descriptor, token)
+    }
+
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         self.epoll.add_level(descriptor, token)?;
         self.look();

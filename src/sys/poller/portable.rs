@@ -57,6 +57,10 @@ impl Poller {
         self.add_level(descriptor, token)
     }
 
+    pub(crate) fn add_exclusive(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
+        self.add_level(descriptor, token)
+    }
+
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         // SAFETY: whoever registers a descriptor calls `delete` or `forget` before it is closed.
         unsafe { self.0.add_with_mode(&descriptor, polling::Event::readable(key(token)), PollMode::Oneshot) }
