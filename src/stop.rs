@@ -78,7 +78,7 @@ impl StopHandle {
     /// Wakes the serve loop, which calls [`service_actions`](crate::HandlerFactory::service_actions) then: for what was
     /// set elsewhere and is to be seen there. Calls before the loop has come to it count as one.
     pub fn wake(&self) {
-        self.state.control.raise();
+        self.state.control().raise();
     }
 
     /// Whether the server has been told to stop.

@@ -1,16 +1,22 @@
 //! Chapters to read: nothing here is code to call.
 //!
+//! - [`cookbook`]: "I want to ...", with a program for each.
 //! - [`coming_from_python`]: every name of Python's `socketserver`, what it is here, and what is different on purpose.
-//! - [`stopping`]: what happens between a stop and the report, and who may ask for it.
+//! - [`programs_that_everybody_begins_with`]: the programs of the tutorials.
 //! - [`limits`]: every limit and timeout with its default.
+//! - [`what_one_client_can_hold`]: every place where a client's bytes or a thread wait, and where that ends.
+//! - [`stopping`]: what happens between a stop and the report, and how to stop a server from anywhere.
 //! - [`events`]: how to see what a server does, and what went wrong.
 //! - [`other_connections`]: how to write to the clients of other handlers, and how to take a connection out of the
 //!   server.
-//! - [`platforms`]: what is where, and the features of the crate.
+//! - [`platforms`]: platform support, and the features of the crate.
 
 pub mod coming_from_python;
+pub mod cookbook;
 pub mod events;
 pub mod limits;
 pub mod other_connections;
 pub mod platforms;
+pub mod programs_that_everybody_begins_with;
 pub mod stopping;
+pub mod what_one_client_can_hold;
