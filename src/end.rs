@@ -20,7 +20,7 @@ pub enum End {
     Failed,
     /// The server stops, and it was still busy at the deadline.
     Forced,
-    /// The handler returned [`Flow::Close`], or a [`Sender`](crate::Sender) closed it.
+    /// The handler returned [`Flow::Close`](crate::Flow::Close), or a [`Sender`](crate::Sender) closed it.
     HandlerClosed,
     /// The client sent nothing for too long.
     IdleTimeout,

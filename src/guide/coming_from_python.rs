@@ -7,7 +7,7 @@
 //!
 //! | Python | here |
 //! |---|---|
-//! | `BaseServer` | [`Server<T, D, H>`](crate::Server), over a [`Transport`](crate::Transport) of one's own |
+//! | `BaseServer` | [`Server<T, D, H>`](crate::Server), over a custom [`Transport`](crate::Transport) |
 //! | `TCPServer`, `UDPServer` | [`TcpServer`](crate::TcpServer), [`UdpServer`](crate::UdpServer) |
 //! | `UnixStreamServer`, `UnixDatagramServer` | `UnixStreamServer`, `UnixDatagramServer` |
 //! | `ThreadingTCPServer`, `ThreadingUDPServer` | [`ThreadingTcpServer`](crate::ThreadingTcpServer), [`ThreadingUdpServer`](crate::ThreadingUdpServer) |
@@ -25,10 +25,10 @@
 //!
 //! | Python | here |
 //! |---|---|
-//! | `server_bind`, `server_activate` | [`Builder::bind`](crate::Builder::bind), and [`transport::Bind`](crate::transport::Bind) for a transport of one's own |
+//! | `server_bind`, `server_activate` | [`Builder::bind`](crate::Builder::bind), and [`transport::Bind`](crate::transport::Bind) for a custom transport |
 //! | `server_close`, `with` | dropping the server |
 //! | `fileno` | `AsFd` |
-//! | `serve_forever` | [`serve_forever`](crate::Server::serve_forever), or [`serve_in_background`](crate::Server::serve_in_background) instead of a thread of one's own |
+//! | `serve_forever` | [`serve_forever`](crate::Server::serve_forever), or [`serve_in_background`](crate::Server::serve_in_background) instead of a thread |
 //! | `shutdown` | [`StopHandle::shutdown`](crate::StopHandle::shutdown); see [`stopping`](super::stopping) |
 //! | `handle_request`, `handle_timeout` | [`handle_request`](crate::Server::handle_request), [`HandlerFactory::handle_timeout`](crate::HandlerFactory::handle_timeout) |
 //! | `get_request` | [`Transport::accept`](crate::Transport::accept) |
@@ -63,7 +63,7 @@
 //! | `self.request`, `self.client_address` | the argument of `handle`, and its `peer_addr` |
 //! | `self.server` | what the factory has captured |
 //!
-//! # An example
+//! # The first handler
 //!
 //! ```python
 //! class Upper(socketserver.StreamRequestHandler):
@@ -75,6 +75,8 @@
 //!     server.serve_forever()
 //! ```
 //!
+//! The same, line by line: one call of `handle` for the whole conversation.
+//!
 //! ```no_run
 //! use std::io::{BufRead, Write};
 //! use socketserver::{Flow, Handler, HandlerResult, Socket, Stream, ThreadingTcpServer};
@@ -83,10 +85,10 @@
 //!
 //! impl<S: Socket> Handler<Stream<S>> for Upper {
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-//!         let mut line = Vec::new();
-//!         while request.read_until(b'\n', &mut line)? > 0 {
-//!             request.write_all(&line.to_ascii_uppercase())?;
-//!             line.clear();
+//!         while request.wait_for_message()? {
+//!             let mut line = String::new();
+//!             request.read_line(&mut line)?;
+//!             request.write_all(line.to_uppercase().as_bytes())?;
 //!         }
 //!         Ok(Flow::Close)
 //!     }
@@ -97,32 +99,86 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A handler that serves one message for each call and returns [`Flow::Continue`](crate::Flow::Continue) does the same,
-//! and costs no thread between messages under [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
+//! [`wait_for_message`](crate::Stream::wait_for_message) is the wait *between* two messages: the idle timeout ends it, and
+//! so does a stop, and then it returns false. `while request.read_line(&mut line)? > 0` works, too, but that wait is
+//! subject to the shorter read timeout once something has been read or written.
+//!
+//! Such a handler goes with `ThreadPerRequest`, `Fork` and `Pool` (which starts another thread while it blocks). Under
+//! [`Sync`](crate::Sync) one client would block all others, so `wait_for_message` fails there and says what to do:
+//! serve one message for each call, which works everywhere and costs no thread between messages under
+//! [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
+//!
+//! ```
+//! use std::io::Write;
+//! use socketserver::{Flow, HandlerResult, Socket, Stream};
+//!
+//! fn upper<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+//!     let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+//!     request.write_all(line.to_uppercase().as_bytes())?;
+//!     Ok(Flow::Continue)
+//! }
+//! ```
+//!
+//! # A greeting
+//!
+//! Python calls `handle` as soon as a client has connected. So do `ThreadPerRequest` and `Fork`: the thread or process
+//! has been spent. `Pool` and `Sync` call it when the client has sent something, so that a silent client costs nothing;
+//! a handler that greets says so with [`SPEAKS_FIRST`](crate::Handler::SPEAKS_FIRST) and is called at once
+//! everywhere. Without it, server and client would wait for each other until the idle timeout.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use socketserver::{Flow, Handler, HandlerResult, PoolTcpServer, Socket, Stream};
+//!
+//! struct Greeter;
+//!
+//! impl<S: Socket> Handler<Stream<S>> for Greeter {
+//!     const SPEAKS_FIRST: bool = true;
+//!
+//!     fn setup(&mut self, request: &mut Stream<S>) -> HandlerResult<()> {
+//!         Ok(request.write_all(b"welcome\n")?)
+//!     }
+//!
+//!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+//!         // Called at once, before there is a line.
+//!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+//!         request.write_all(line.to_uppercase().as_bytes())?;
+//!         Ok(Flow::Continue)
+//!     }
+//! }
+//!
+//! let server = PoolTcpServer::bind("127.0.0.1:0", || Greeter)?.serve_in_background()?;
+//! let mut client = std::net::TcpStream::connect(server.local_addr())?;
+//! let mut greeting = [0; 8];
+//! client.read_exact(&mut greeting)?;
+//! assert_eq!(&greeting, b"welcome\n");
+//! # drop(server);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Different on purpose
 //!
 //! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak
 //!   the connection. Here a panic of any hook is caught, and the connection is closed once on every path.
-//! - **Nothing is printed.** Errors are values that go to `handle_error`; who does not look at them does not see them.
+//! - **Nothing is printed.** Errors are values that go to `handle_error`; if you do not handle them, you will not see them.
 //! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop
 //!   still runs, and no stop that poisons the next run. A server that was stopped before it serves returns at once.
 //! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server
 //!   closes.
 //! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not
 //!   for ever.
-//! - **A silent client costs nothing.** `setup` and `handle` run when the first bytes are there (or at once:
-//!   [`speaking_first`](crate::Builder::speaking_first)); at a clean end of input `handle` is not called.
+//! - **A silent client costs no thread** under `Pool` and `Sync`: `setup` and `handle` run when the first bytes are there,
+//!   or at once if the handler [speaks first](#a-greeting). At a clean end of input `handle` is not called again.
 //! - **All addresses have a name.** Python's `("", 8080)` is `"0.0.0.0:8080"` here, or `"[::]:8080"` for both families;
 //!   an empty host is an error.
 //! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means
 //!   something else.
 //! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.
-//! - **No reply that nobody asked for.** Python sends an empty datagram where the handler wrote nothing, and half an
+//! - **No reply unless the handler sends one.** Python sends an empty datagram where the handler wrote nothing, and half an
 //!   answer after an error.
 //! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server
 //!   has left is replaced.
 //! - **A child exits with 0 or 1, or with the code that its handler has set**; Python loses it. Its exit is reported.
-//! - **Only children of one's own are waited for**, each by its own process ID: the status of another is never taken.
+//! - **Only children of the server are waited for**, each by its own process ID: the status of another is never taken.
 //! - **A child of a stream server closes the listener**, so that the port is free when the server has ended.
 //! - **`Fork` refuses to run in a process with several threads**; Python warns.
