@@ -1,9 +1,9 @@
 //! Python's `socketserver`, re-thought in Rust: a server is put together from a transport, a dispatch and a handler.
 //!
-//! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or [one of your
-//!   own](Transport).
-//! - The *dispatch* is on what they run: one thread, a thread each, a process each, a pool, or [one of your
-//!   own](dispatch).
+//! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or a [custom
+//!   one](Transport).
+//! - The *dispatch* is how they are executed: on one thread, a thread per request, a process per request, or a pool; or a
+//!   [custom one](dispatch#a-custom-dispatch).
 //! - The *handler* is what is done with them: a function, or a type with `setup`, `handle` and `finish`.
 //!
 //! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between
@@ -16,12 +16,12 @@
 //! /// Lines come back in upper case.
 //! struct Upper;
 //!
-//! // Over TCP, Unix-domain sockets, and whatever else is a stream.
+//! // Over TCP, Unix-domain sockets, and anything else that is a stream.
 //! impl<S: Socket> Handler<Stream<S>> for Upper {
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-//!         let mut line = Vec::new();
-//!         request.read_until(b'\n', &mut line)?;
-//!         request.write_all(&line.to_ascii_uppercase())?;
+//!         // Not all of it has arrived: call me again when there is more.
+//!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+//!         request.write_all(line.to_uppercase().as_bytes())?;
 //!         Ok(Flow::Continue)
 //!     }
 //! }
@@ -42,38 +42,34 @@
 //! ```
 //!
 //! A server that is the whole program calls [`serve_forever`](Server::serve_forever) instead. For a handler that is a
-//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address. A
-//! protocol of messages (lines, too, where clients are strangers) is best taken apart by [`frames`], which have limits
-//! and wait for the rest of a message without a thread.
+//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address.
+//! [`Stream`] says in which three ways messages are read, and what each costs; [`frames`] take apart protocols with
+//! delimiters, length prefixes or records.
 //!
 //! # Which flavour when
 //!
 //! Every transport goes with every dispatch; the sixteen types have names, and so have those for TLS, which is a feature.
 //!
-//! | | one thread | a thread each | a process each | a pool |
-//! |---|---|---|---|---|
-//! | TCP | [`TcpServer`] | [`ThreadingTcpServer`] | `ForkingTcpServer` | [`PoolTcpServer`] |
-//! | TLS over TCP | `TlsServer` | `ThreadingTlsServer` | `ForkingTlsServer` | `PoolTlsServer` |
-//! | UDP | [`UdpServer`] | [`ThreadingUdpServer`] | `ForkingUdpServer` | [`PoolUdpServer`] |
-//! | Unix streams | `UnixStreamServer` | `ThreadingUnixStreamServer` | `ForkingUnixStreamServer` | `PoolUnixStreamServer` |
-//! | Unix datagrams | `UnixDatagramServer` | `ThreadingUnixDatagramServer` | `ForkingUnixDatagramServer` | `PoolUnixDatagramServer` |
+#![doc = include_str!("../docs/flavours.md")]
 //!
 //! Take a pool unless there is a reason not to. One thread ([`Sync`]) is the least machinery for quick handlers, and
 //! lets them hold an `Rc`; a thread each ([`ThreadPerRequest`]) is for long conversations that block inside `handle`; a
-//! process each (`Fork`) is for isolation. The [`dispatch`] module says when *not* to use each.
+//! process each (`Fork`) is for isolation. The [`dispatch`] module compares them.
 //!
 //! # The steps of a request
 //!
-//! Accepted by the serve loop, a request is then taken through its steps by the dispatch: establish, `verify_request`,
+//! Accepted by the serve loop, a request is taken through its steps by the dispatch: establish, `verify_request`,
 //! `setup`, `handle` as often as it returns [`Flow::Continue`], `finish`, and a close that loses no answer. The order
-//! holds on every path; a panic or an error ends its own request and no other. [`HandlerFactory`] has the hooks; the
-//! messages of a protocol are the matter of [`frames`].
+//! is the same on every path; a panic or an error ends its own request and no other. [`HandlerFactory`] has the hooks.
 //!
-//! # Chapters
+//! # The guide
 //!
+//! - [Cookbook](guide::cookbook): "I want to ...", with a program for each.
 //! - [Coming from Python](guide::coming_from_python): name by name, and what is different on purpose.
-//! - [Stopping](guide::stopping): who may stop a server, in what order it ends, and what it reports.
+//! - [The programs that everybody begins with](guide::programs_that_everybody_begins_with): those of the tutorials.
 //! - [Limits and timeouts](guide::limits), with their defaults.
+//! - [What one client can make the server hold](guide::what_one_client_can_hold), and where that ends.
+//! - [Stopping](guide::stopping): who may stop a server, in what order it ends, and what it reports.
 //! - [Events](guide::events): errors, events and counters.
 //! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection
 //!   out of the server.
@@ -112,11 +108,16 @@ pub mod testing;
 pub mod transport;
 
 #[cfg(unix)]
+#[doc(inline)]
 pub use dispatch::Fork;
+#[doc(inline)]
 pub use dispatch::Pool;
 #[cfg(unix)]
+#[doc(inline)]
 pub use dispatch::PreFork;
+#[doc(inline)]
 pub use dispatch::Sync;
+#[doc(inline)]
 pub use dispatch::ThreadPerRequest;
 pub use end::End;
 pub use error::BindError;
@@ -129,11 +130,17 @@ pub use event::Observer;
 pub use event::Refusal;
 pub use event::RequestId;
 pub use flavours::*;
+#[doc(inline)]
 pub use handler::Flow;
+#[doc(inline)]
 pub use handler::Handler;
+#[doc(inline)]
 pub use handler::HandlerFactory;
+#[doc(inline)]
 pub use handler::HandlerFactoryExt;
+#[doc(inline)]
 pub use handler::HandlerResult;
+#[doc(inline)]
 pub use handler::frames;
 pub use options::AtLimit;
 pub use options::PanicPolicy;
@@ -162,19 +169,28 @@ pub use server::report::Stats;
 pub use server::step::Handled;
 pub use stop::StopHandle;
 pub use sys::Descriptor;
+#[doc(inline)]
 pub use transport::Establish;
+#[doc(inline)]
 pub use transport::Tcp;
 #[cfg(feature = "tls")]
+#[doc(inline)]
 pub use transport::Tls;
 #[cfg(feature = "tls")]
+#[doc(inline)]
 pub use transport::TlsConfig;
+#[doc(inline)]
 pub use transport::Transport;
+#[doc(inline)]
 pub use transport::Udp;
 #[cfg(unix)]
+#[doc(inline)]
 pub use transport::UnixAddress;
 #[cfg(unix)]
+#[doc(inline)]
 pub use transport::UnixDatagram;
 #[cfg(unix)]
+#[doc(inline)]
 pub use transport::UnixStream;
 
 /// The examples of the README, compiled and run.

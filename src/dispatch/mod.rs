@@ -1,17 +1,14 @@
-//! On what requests run: one thread, a thread each, a process each, or a pool.
+//! How requests are executed: on one thread, a thread per request, a process per request, or a pool.
 //!
-//! | dispatch | runs handlers on | an idle connection costs | good for | not for |
-//! |---|---|---|---|---|
-//! | [`Sync`] | the serving thread, one at a time | a table entry | quick handlers, any number of connections; handlers that are not `Send` | handlers that block or compute: all others wait meanwhile |
-//! | [`Pool`] | N threads of a private rayon pool | a table entry | almost everything | handlers that block for ever on most workers |
-//! | [`ThreadPerRequest`] | a thread a connection | a thread | long conversations that block inside `handle` | tens of thousands of connections |
-//! | [`PreFork<D>`](PreFork) | N processes, in each as under `D` | as under `D` | as `D`, on more processors or with a crash that takes only some of the connections | state that all handlers share; processes with threads |
-//! | [`Fork`] | a process a connection | a process | isolation, programs that are run per connection, code that leaks or crashes | many short requests; processes with threads |
+#![doc = include_str!("../../docs/dispatches.md")]
 //!
-//! # A dispatch of one's own
+//! A connection is idle while it waits for its client between two calls of `handle`: before its first byte, and after
+//! [`Flow::Continue`](crate::Flow::Continue).
 //!
-//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it wherever it
-//! likes, or gives it back [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler
+//! # A custom dispatch
+//!
+//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it on a
+//! thread of its choice, or gives it back as [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler
 //! that is not `Send` does not compile.
 //!
 //! ```

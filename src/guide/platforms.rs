@@ -1,4 +1,4 @@
-//! What is where, and the features of the crate.
+//! Platform support, and the features of the crate.
 //!
 //! | | Linux | macOS, the BSDs | Windows |
 //! |---|---|---|---|
@@ -21,13 +21,6 @@
 //!
 //! None is on by default.
 //!
-//! - `metrics`: `measured`, of the builder and of factories, counts events with the `metrics` crate.
-//! - `signals`: the module `signals`, which turns SIGINT and SIGTERM into a drain (Unix).
-//! - `testing`: the module `testing`: handlers served in memory, a transport that fails on demand, an observer that
-//!   keeps accounts.
-//! - `tls`: the transport `Tls`, over TCP, Unix-domain sockets and what wraps them; by rustls, with the cryptography of
-//!   *ring*, which takes a C compiler to build.
-//! - `tracing`: `traced`, of the builder and of factories, tells the `tracing` crate of events, in a span for each
-//!   connection.
+#![doc = include_str!("../../docs/features.md")]
 //!
 //! The least version of Rust is 1.88.
