@@ -102,7 +102,7 @@ impl Handler<Connection> for Detaching {
 under_each_dispatch! {
     fn lines_come_back<D>() {
         for version in [&TLS12, &TLS13] {
-            let server = Builder::<Tls<Tcp>, D, _>::new(|_: &_| Echo).tls(server_config()).start();
+            let server = Builder::<Tls<Tcp>, D, _>::new(|| Echo).tls(server_config()).start();
             let mut client = Client::of(authority(), &[version], None).connect(server.local_addr());
             for line in ["one", "two", "three"] {
                 assert_eq!(ask(&mut client, line), line);
@@ -117,7 +117,7 @@ under_each_dispatch! {
 
     fn what_comes_in_one_piece_with_the_handshake_is_served_at_once<D>() {
         for version in [&TLS12, &TLS13] {
-            let server = Builder::<Tls<Tcp>, D, _>::new(|_: &_| Echo).tls(server_config()).start();
+            let server = Builder::<Tls<Tcp>, D, _>::new(|| Echo).tls(server_config()).start();
             let mut client = Client::of(authority(), &[version], None).connect(server.local_addr());
             // Said before there are keys, it leaves with the last word of the handshake.
             client.session().writer().write_all(b"one\ntwo\nthr").unwrap();
@@ -151,7 +151,7 @@ under_each_dispatch! {
     }
 
     fn records_that_come_in_pieces_and_many_at_once<D>() {
-        let server = Builder::<Tls<Tcp>, D, _>::new(|_: &_| Echo).tls(server_config()).start();
+        let server = Builder::<Tls<Tcp>, D, _>::new(|| Echo).tls(server_config()).start();
         let mut client = Client::default().shake_hands(server.local_addr()).unwrap();
         let lines: String = (0..300).map(|number| format!("line {number}\n")).collect();
         let records: Vec<u8> = lines.split_inclusive('\n').flat_map(|line| client.records_of(line.as_bytes())).collect();
@@ -237,7 +237,7 @@ under_each_dispatch! {
     }
 
     fn a_stop_is_told_by_close_notify<D>() {
-        let server = Builder::<Tls<Tcp>, D, _>::new(|_: &_| Echo).tls(server_config()).start();
+        let server = Builder::<Tls<Tcp>, D, _>::new(|| Echo).tls(server_config()).start();
         let mut clients: Vec<_> = (0..5).map(|_| connect_tls(server.local_addr())).collect();
         for client in &mut clients {
             assert_eq!(ask(client, "hello"), "hello");
@@ -343,7 +343,7 @@ under_each_dispatch! {
 
     fn a_connection_can_be_taken_out<D>() {
         let (taken, on_taken) = mpsc::channel();
-        let server = Builder::<Tls<Tcp>, D, _>::new(move |_: &_| Detaching(taken.clone())).tls(server_config()).start();
+        let server = Builder::<Tls<Tcp>, D, _>::new(move || Detaching(taken.clone())).tls(server_config()).start();
         let mut client = connect_tls(server.local_addr());
         client.write_all(b"detach\nand the rest\n").unwrap();
         let request: Connection = on_taken.recv_timeout(common::PATIENCE).unwrap();
@@ -410,13 +410,13 @@ under_each_dispatch! {
 /// One that writes before its handshake is done would block for ever if nobody told it.
 #[test]
 fn a_server_without_a_certificate_is_not_bound() {
-    let error = socketserver::TlsServer::bind("127.0.0.1:0", |_: &_| Echo).unwrap_err().to_string();
+    let error = socketserver::TlsServer::bind("127.0.0.1:0", || Echo).unwrap_err().to_string();
     assert_eq!(
         error,
         "option tls = none: a TLS server needs a certificate and its key: give the builder `.tls(TlsConfig::from_pem_files(..)?)`"
     );
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = socketserver::TlsServer::builder(|_: &_| Echo).adopt(listener).unwrap_err().to_string();
+    let error = socketserver::TlsServer::builder(|| Echo).adopt(listener).unwrap_err().to_string();
     assert!(error.starts_with("option tls = none"), "{error}");
 }
 
@@ -424,7 +424,7 @@ fn a_server_without_a_certificate_is_not_bound() {
 fn a_listener_can_be_adopted() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = socketserver::PoolTlsServer::builder(|_: &_| Echo).tls(server_config()).adopt(listener).unwrap();
+    let server = socketserver::PoolTlsServer::builder(|| Echo).tls(server_config()).adopt(listener).unwrap();
     let server = server.serve_in_background().unwrap();
     assert_eq!(ask(connect_tls(address), "hello"), "hello");
     assert_eq!(server.shutdown().unwrap().finished, 1);
@@ -433,7 +433,7 @@ fn a_listener_can_be_adopted() {
 /// Under `handle_request`, which serves one request to its end.
 #[test]
 fn one_request_at_a_time() {
-    let mut server = socketserver::TlsServer::builder(|_: &_| Echo).tls(server_config()).bind("127.0.0.1:0").unwrap();
+    let mut server = socketserver::TlsServer::builder(|| Echo).tls(server_config()).bind("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     let client = std::thread::spawn(move || {
         let mut client = connect_tls(address);

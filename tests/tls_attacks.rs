@@ -314,7 +314,7 @@ under_each_dispatch! {
         (0..100).for_each(|_| certificate.push_str(&authority().pem()));
         let config = Identity { certificate, key: localhost().key.clone() }.config();
         let builder = |timeout| {
-            let builder = Builder::<Tls<OwnSockets<Small>>, D, _>::new(|_: &_| Echo);
+            let builder = Builder::<Tls<OwnSockets<Small>>, D, _>::new(|| Echo);
             builder.tls(config.clone()).establish_timeout(timeout)
         };
         let server = builder(SHORT).start();

@@ -226,7 +226,7 @@ fn sticking() -> Vec<Trial> {
     let mut trials = vec![needs(
         "python3",
         Trial::test("sticking::frames", move || {
-            serve!(Pool, counted, &framed());
+            let _ = serve!(Pool, counted, &framed());
             Ok(())
         }),
     )];
@@ -262,7 +262,7 @@ macro_rules! pages_by_server {
         [$(needs("python3", Trial::test(concat!("page_by_server::", stringify!($dispatch)), || {
             let site = site();
             let folder = site.join("www");
-            serve!($dispatch, move || by_server::Page { folder: folder.clone() }, PAGES);
+            let _ = serve!($dispatch, move || by_server::Page { folder: folder.clone() }, PAGES);
             Ok(())
         }))),+]
     };
@@ -288,7 +288,7 @@ fn actions() -> Trial {
         Trial::test("actions", || {
             let folder = TempDir::new();
             let path = folder.path().to_owned();
-            serve!(Pool, move || actions::Files { folder: path.clone() }, ACTIONS);
+            let _ = serve!(Pool, move || actions::Files { folder: path.clone() }, ACTIONS);
             Ok(())
         }),
     )
