@@ -412,16 +412,18 @@ mod linux {
     }
 
     fn settings_are_checked() {
-        fn refusal(dispatch: impl Dispatch) -> String {
+        fn refusal(dispatch: &impl Dispatch) -> String {
             dispatch.check().unwrap_err().to_string()
         }
         assert_eq!(
-            refusal(PreFork::new(0, Sync)),
+            refusal(&PreFork::new(0, Sync)),
             "option processes = 0: a server without processes serves nobody; it must be at least 1"
         );
-        assert!(refusal(PreFork::new(1, Sync).hang_timeout(Duration::ZERO)).starts_with("option hang_timeout = 0: "));
-        assert!(refusal(PreFork::new(1, PreFork::new(1, Sync))).starts_with("option dispatch = PreFork<PreFork<_>>: "));
-        assert!(refusal(PreFork::new(1, Fork::default().max_children(0))).starts_with("option max_children = 0: "));
+        assert!(refusal(&PreFork::new(1, Sync).hang_timeout(Duration::ZERO)).starts_with("option hang_timeout = 0: "));
+        assert!(
+            refusal(&PreFork::new(1, PreFork::new(1, Sync))).starts_with("option dispatch = PreFork<PreFork<_>>: ")
+        );
+        assert!(refusal(&PreFork::new(1, Fork::default().max_children(0))).starts_with("option max_children = 0: "));
     }
 
     fn a_process_with_threads_does_not_fork() {
