@@ -1,10 +1,16 @@
 //! The errors of each operation: what was tried, on what, and why it failed.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 
 use crate::panics::Thrown;
+
+#[cfg(feature = "tls")]
+pub use tls::TlsConfigError;
 
 /// Any error a handler or a hook may return; `?` works on every error type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -60,7 +66,7 @@ pub enum BindError {
     /// The certificate, its key or the client CA of a TLS server cannot be loaded.
     #[cfg(feature = "tls")]
     #[error(transparent)]
-    Tls(#[from] crate::transport::TlsConfigError),
+    Tls(#[from] TlsConfigError),
     /// Another server answers at the path.
     #[error("cannot bind to {path}: another server is listening there; stop it or choose another path")]
     UnixPathInUse {

@@ -106,19 +106,10 @@ impl SignalSafe for Wake {
 }
 
 impl SignalGuard {
+    /// Keeps an action of another module of this crate.
     #[cfg(feature = "systemd")]
-    pub(crate) fn restart_on(signal: i32, restart: crate::deploy::RestartHandle) -> io::Result<Self> {
-        Ok(Self { _actions: vec![OnSignal::new(signal, Restart(restart))?] })
-    }
-}
-
-#[cfg(feature = "systemd")]
-struct Restart(crate::deploy::RestartHandle);
-
-#[cfg(feature = "systemd")]
-impl SignalSafe for Restart {
-    fn act(&self) {
-        self.0.restart();
+    pub(crate) fn keeping(action: OnSignal) -> Self {
+        Self { _actions: vec![action] }
     }
 }
 

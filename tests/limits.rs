@@ -210,7 +210,7 @@ under_each_dispatch! {
         }
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
-        let server = Builder::<Tcp, D, _>::new(|| Fails::default())
+        let server = Builder::<Tcp, D, _>::new(Fails::default)
             .max_connections(1)
             .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
             .start();

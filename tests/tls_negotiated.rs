@@ -238,8 +238,7 @@ fn a_client_is_told_why_it_is_turned_away() {
         let error = client
             .shake_hands(server.local_addr())
             .and_then(|mut client| client.try_read_rest())
-            .err()
-            .expect("it is turned away");
+            .expect_err("it is turned away");
         alert(&error)
     };
     assert_eq!(turned_away(Client::default()), "AlertReceived(CertificateRequired)");

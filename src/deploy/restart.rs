@@ -226,7 +226,16 @@ impl Restart {
     /// The system refuses to set the handler.
     #[cfg(feature = "signals")]
     pub fn on_signal(&self) -> io::Result<crate::signals::SignalGuard> {
-        crate::signals::SignalGuard::restart_on(signal_hook::consts::SIGUSR2, self.handle())
+        struct Restart(RestartHandle);
+
+        impl crate::sys::on_signal::SignalSafe for Restart {
+            fn act(&self) {
+                self.0.restart();
+            }
+        }
+
+        let action = crate::sys::on_signal::OnSignal::new(signal_hook::consts::SIGUSR2, Restart(self.handle()))?;
+        Ok(crate::signals::SignalGuard::keeping(action))
     }
 }
 

@@ -13,10 +13,10 @@ use crate::dispatch::Job;
 use crate::dispatch::Process;
 use crate::engine::errands::Errand;
 use crate::engine::errands::Scene;
+use crate::engine::report::Counts;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
-use crate::server::report::Counts;
 use crate::transport::Transport;
 
 /// The state of the server's counters is told this often, if it has changed.

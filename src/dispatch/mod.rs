@@ -36,6 +36,7 @@
 //! }
 //! ```
 
+pub(crate) mod drain;
 #[cfg(unix)]
 mod fork;
 mod pool;

@@ -11,6 +11,7 @@ pub(crate) mod errands;
 mod first_panic;
 pub(crate) mod job;
 pub(crate) mod listening;
+pub(crate) mod report;
 pub(crate) mod serve_loop;
 pub(crate) mod task;
 pub(crate) mod turns;

@@ -3,7 +3,7 @@
 //! | Python's step | where it happens |
 //! |---|---|
 //! | `server_bind`, `server_activate` | [`Bind::bind`], called by [`builder`] |
-//! | `serve_forever` | here, [`crate::engine::serve_loop`], [`drain`] |
+//! | `serve_forever` | here, [`crate::engine::serve_loop`], [`crate::dispatch`] |
 //! | `handle_request`, `handle_timeout` | [`step`] |
 //! | `get_request` | [`crate::engine::acceptor`] |
 //! | `process_request` | [`crate::dispatch`] |
@@ -13,8 +13,6 @@
 //! | `server_close` | dropping the server |
 
 pub(crate) mod builder;
-pub(crate) mod drain;
-pub(crate) mod report;
 pub(crate) mod step;
 
 use std::fmt;
@@ -23,16 +21,17 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use self::builder::Builder;
-use self::report::Counts;
-use self::report::Report;
-use self::report::Stats;
 use crate::dispatch::Process;
 use crate::dispatch::ServesInBackground;
+use crate::dispatch::drain::drain;
 use crate::engine::acceptor::Acceptor;
 use crate::engine::core::Shared;
 use crate::engine::job::Job;
 use crate::engine::listening::Listening;
 use crate::engine::listening::Reporter;
+use crate::engine::report::Counts;
+use crate::engine::report::Report;
+use crate::engine::report::Stats;
 use crate::engine::serve_loop::ServeLoop;
 use crate::error::BindError;
 use crate::error::ServeError;
@@ -263,7 +262,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         if let State::Serving(Serving { mut running, mut serve_loop }) =
             std::mem::replace(&mut self.state, State::Moved)
         {
-            drain::drain(&self.dispatch, &mut running, &mut serve_loop);
+            drain(&self.dispatch, &mut running, &mut serve_loop);
         }
     }
 }

@@ -11,11 +11,11 @@ use parking_lot::Condvar;
 use parking_lot::Mutex;
 
 use crate::end::End;
+use crate::engine::report::Report;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::Refusal;
 use crate::event::RequestId;
-use crate::server::report::Report;
 
 /// How a child process of the server ended: its process ID, exit code and signal; see [`Event::ChildExit`].
 pub type ChildExit = (u32, Option<i32>, Option<i32>);

@@ -17,6 +17,7 @@ use super::supervisor::WORDS;
 use crate::dispatch::Process;
 use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
+use crate::dispatch::drain::drain;
 use crate::engine::acceptor::Sharing;
 use crate::engine::errands::Errand;
 use crate::engine::errands::Scene;
@@ -26,7 +27,6 @@ use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::panics::catch;
-use crate::server::drain::drain;
 use crate::sys::shared::SharedWords;
 use crate::sys::signal::Signal;
 

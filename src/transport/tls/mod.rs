@@ -2,7 +2,6 @@
 
 mod builder;
 mod config;
-mod error;
 mod handshake;
 mod loaded;
 mod names;
@@ -19,7 +18,6 @@ use std::io;
 
 pub use self::builder::TlsConfigBuilder;
 pub use self::config::TlsConfig;
-pub use self::error::TlsConfigError;
 pub use self::handshake::Handshake;
 pub use self::options::TlsOptions;
 pub use self::socket::TlsSocket;
@@ -27,6 +25,7 @@ use super::Adopt;
 use super::Bind;
 use super::Transport;
 use crate::error::BindError;
+pub use crate::error::TlsConfigError;
 use crate::request::Socket;
 use crate::request::Stream;
 use crate::sys::Descriptor;

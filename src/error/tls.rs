@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a [`TlsConfig`](super::TlsConfig) cannot be loaded: each message names the file.
+/// Why a [`TlsConfig`](crate::TlsConfig) cannot be loaded: each message names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {
@@ -71,7 +71,7 @@ pub enum TlsConfigError {
 
 impl TlsConfigError {
     #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-    pub(super) fn unusable(error: rustls::Error) -> Self {
+    pub(crate) fn unusable(error: rustls::Error) -> Self {
         Self::Unusable { reason: error.to_string() }
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::dispatch::Process;
+use super::Process;
+use crate::engine::report::Counts;
 use crate::engine::serve_loop::ServeLoop;
 use crate::engine::task::Report;
 use crate::engine::task::Task;
 use crate::event::Event;
-use crate::server::report::Counts;
 
 /// After the deadline, interrupted handlers have so long to return. With what dispatches then wait for their threads,
 /// less than the 100 ms that are promised.
