@@ -127,10 +127,6 @@ where
     }
 }
 
-type TcpStream = Stream<std::net::TcpStream>;
-type PathStream = Stream<std::os::unix::net::UnixStream>;
-type UdpMessage = Datagram<std::net::SocketAddr>;
-
 fn run<T, D, H>(dispatch: D, does: Does, address: &str, factory: H) -> Outcome
 where
     T: Bind,
