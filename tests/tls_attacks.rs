@@ -43,10 +43,10 @@ use socketserver::Tls;
 const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(600);
 
-type EchoFactory = fn(&socketserver::Stream<socketserver::transport::TlsSocket<TcpStream>>) -> Echo;
+type EchoFactory = fn() -> Echo;
 
 fn builder<D: Default>() -> Builder<Tls<Tcp>, D, EchoFactory> {
-    let factory: EchoFactory = |_| Echo;
+    let factory: EchoFactory = || Echo;
     Builder::new(factory).tls(server_config()).establish_timeout(LONG).linger(Duration::ZERO, 0)
 }
 
