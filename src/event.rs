@@ -1,4 +1,4 @@
-//! What happens in a server, for whoever wants to know: the library itself never logs.
+//! What happens in a server, as values for observers: the library itself never logs.
 
 use std::fmt;
 use std::io;
@@ -138,8 +138,8 @@ pub enum Event<'a> {
         /// Where.
         address: &'a str,
     },
-    /// A call of a handler took longer than the builder's [`long_call`](crate::Builder::long_call), on a thread that has
-    /// others to serve (`Sync`, `Pool`); told when the call is over.
+    /// A call of a handler took longer than the builder's [`long_call`](crate::Builder::long_call), on a thread that
+    /// serves many connections (`Sync`, `Pool`); reported when the call is over.
     LongCall {
         /// The connection or message.
         id: RequestId,
@@ -151,8 +151,8 @@ pub enum Event<'a> {
         /// Why.
         reason: Refusal,
     },
-    /// A handler was found in one call for too long (`Pool`): its connection waits with the slow ones from now on. Once a
-    /// call that is found.
+    /// A handler was found in one call for too long (`Pool`): its connection is served with the other slow ones from
+    /// now on. Reported once for each such call.
     Slow {
         /// How many slow connections wait for a thread.
         waiting: usize,
@@ -192,7 +192,7 @@ pub enum Event<'a> {
         /// How often `handle` was called.
         calls: u64,
     },
-    /// Every thread of a [`Pool`](crate::Pool) was waiting for a peer, there was work, and no more threads could be
+    /// Every thread of a [`Pool`](crate::Pool) was blocked by a peer, there was work, and no more threads could be
     /// started: some waits were ended early, as if they had timed out.
     WaitsEnded {
         /// How many threads were waiting.

@@ -2,8 +2,8 @@
 //!
 //! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or a [custom
 //!   one](Transport).
-//! - The *dispatch* is how they are executed: on one thread, a thread per request, a process per request, or a pool; or a
-//!   [custom one](dispatch#a-custom-dispatch).
+//! - The *dispatch* is how they are executed: on one thread, a thread per request, a process per request, or a pool; or
+//!   a [custom one](dispatch#a-custom-dispatch).
 //! - The *handler* is what is done with them: a function, or a type with `setup`, `handle` and `finish`.
 //!
 //! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between

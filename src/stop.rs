@@ -39,14 +39,15 @@ impl StopHandle {
         self.state.stop_within(self.state.drain);
     }
 
-    /// Stops accepting and drains for a listener that lives on in another process: after a hot restart, or under a process
-    /// manager. No client sees a cut:
+    /// Stops accepting and drains for a listener that lives on in another process: after a hot restart, or under a
+    /// process manager. No client sees a cut:
     ///
-    /// - The listener is closed here, and what is in its backlog or in the queue of its socket is left to whoever else
-    ///   has it. Messages that have been received are answered. The file of a Unix-domain socket stays.
+    /// - The listener is closed here, and what is in its backlog or in the queue of its socket is left to the
+    ///   other process. Messages that have been received are answered. The file of a Unix-domain socket stays.
     /// - A connection that is open and has not spoken yet is served its first message.
     /// - A connection that is kept alive is closed right behind its next answer, or at the deadline
-    ///   (the builder's `drain_timeout`, 15 s). Handlers see [`is_stopping`](crate::Stream::is_stopping), to announce it.
+    ///   (the builder's `drain_timeout`, 15 s). Handlers see [`is_stopping`](crate::Stream::is_stopping), to announce
+    ///   it.
     ///
     /// A later [`shutdown`](Self::shutdown) ends idle connections at once. Where no other process has the listener,
     /// clients in the backlog are reset.

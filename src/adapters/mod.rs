@@ -4,7 +4,7 @@
 //! Each has a feature of its own: `tracing` gives [`HandlerFactoryExt::traced`](crate::HandlerFactoryExt::traced) and
 //! [`Builder::traced`](crate::Builder::traced), `metrics` gives
 //! [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured) and
-//! [`Builder::measured`](crate::Builder::measured). They can be used together, and beside observers of one's own. The
+//! [`Builder::measured`](crate::Builder::measured). They can be used together, and beside custom observers. The
 //! names of everything they tell are a promise: they change only with the major version. The
 //! [guide](crate::guide::events) has an example.
 

@@ -56,9 +56,9 @@ use crate::sys::signal::Signal;
 /// idle children end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
 ///
 /// A child has no handler of the server's for a signal. What a terminal sends to the whole group of processes (SIGINT
-/// after ctrl-C, SIGQUIT, SIGTSTP, SIGHUP) is ignored in a child where the server has a handler for it, so that children
-/// finish while the server drains; SIGTERM and others have their default. What the server ignores, and what has its
-/// default there, is the same in a child, and in a program that it executes.
+/// after ctrl-C, SIGQUIT, SIGTSTP, SIGHUP) is ignored in a child where the server has a handler for it, so that
+/// children finish while the server drains; SIGTERM and others have their default. What the server ignores, and what
+/// has its default there, is the same in a child, and in a program that it executes.
 #[derive(Clone, Debug)]
 pub struct Fork {
     max_children: usize,
@@ -77,7 +77,7 @@ static EXIT_CODE: AtomicI32 = AtomicI32::new(UNSET);
 const UNSET: i32 = -1;
 
 impl Fork {
-    /// At most so many children at a time. Default 40.
+    /// At most this many children at a time. Default 40.
     #[must_use]
     pub fn max_children(mut self, most: usize) -> Self {
         self.max_children = most;

@@ -8,8 +8,8 @@
 //! # A custom dispatch
 //!
 //! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it on a
-//! thread of its choice, or gives it back as [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other threads: then a handler
-//! that is not `Send` does not compile.
+//! thread of its choice, or gives it back as [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other
+//! threads: then a handler that is not `Send` does not compile.
 //!
 //! ```
 //! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, StartError, Task};

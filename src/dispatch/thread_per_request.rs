@@ -43,7 +43,7 @@ impl Default for ThreadPerRequest {
 }
 
 impl ThreadPerRequest {
-    /// At most so many threads, and so requests, at a time; others wait in the backlog. Default: the builder's
+    /// At most this many threads, and so requests, at a time; others wait in the backlog. Default: the builder's
     /// `max_connections`.
     #[must_use]
     pub fn max_threads(mut self, most: usize) -> Self {

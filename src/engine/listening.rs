@@ -39,7 +39,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
 
     fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Box<Job<T, H>>> {
         let transport = &mut self.transport;
-        // A transport of one's own may panic: that costs one request, as an error would.
+        // A custom transport may panic: that costs one request, as an error would.
         let accepted = guarded(Stage::Accept, || transport.accept());
         let pending = accepted.unwrap_or_else(|error| Err(io::Error::other(error)))?;
         Ok(Job::new(pending, &self.shared, permit, now))

@@ -27,7 +27,7 @@ pub trait Sealed {}
 
 /// One request with its handler, ready to run: what a dispatch is given.
 ///
-/// A dispatch of one's own calls [`run`](Self::run) on whatever thread it likes. Dropping a task closes its connection.
+/// A custom dispatch calls [`run`](Self::run) on a thread of its choice. Dropping a task closes its connection.
 pub trait Task: Sealed + Sized {
     /// Where such tasks come from.
     #[doc(hidden)]

@@ -99,9 +99,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`wait_for_message`](crate::Stream::wait_for_message) is the wait *between* two messages: the idle timeout ends it, and
-//! so does a stop, and then it returns false. `while request.read_line(&mut line)? > 0` works, too, but that wait is
-//! subject to the shorter read timeout once something has been read or written.
+//! [`wait_for_message`](crate::Stream::wait_for_message) is the wait *between* two messages: the idle timeout ends it,
+//! and so does a stop, and then it returns false. `while request.read_line(&mut line)? > 0` works, too, but that wait
+//! is subject to the shorter read timeout once something has been read or written.
 //!
 //! Such a handler goes with `ThreadPerRequest`, `Fork` and `Pool` (which starts another thread while it blocks). Under
 //! [`Sync`](crate::Sync) one client would block all others, so `wait_for_message` fails there and says what to do:
@@ -160,22 +160,24 @@
 //!
 //! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak
 //!   the connection. Here a panic of any hook is caught, and the connection is closed once on every path.
-//! - **Nothing is printed.** Errors are values that go to `handle_error`; if you do not handle them, you will not see them.
+//! - **Nothing is printed.** Errors are values that go to `handle_error`; if you do not handle them, you will not see
+//!   them.
 //! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop
 //!   still runs, and no stop that poisons the next run. A server that was stopped before it serves returns at once.
 //! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server
 //!   closes.
 //! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not
 //!   for ever.
-//! - **A silent client costs no thread** under `Pool` and `Sync`: `setup` and `handle` run when the first bytes are there,
-//!   or at once if the handler [speaks first](#a-greeting). At a clean end of input `handle` is not called again.
+//! - **A silent client costs no thread** under `Pool` and `Sync`: `setup` and `handle` run when the first bytes are
+//!   there, or at once if the handler [speaks first](#a-greeting). At a clean end of input `handle` is not called
+//!   again.
 //! - **All addresses have a name.** Python's `("", 8080)` is `"0.0.0.0:8080"` here, or `"[::]:8080"` for both families;
 //!   an empty host is an error.
 //! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means
 //!   something else.
 //! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.
-//! - **No reply unless the handler sends one.** Python sends an empty datagram where the handler wrote nothing, and half an
-//!   answer after an error.
+//! - **No reply unless the handler sends one.** Python sends an empty datagram where the handler wrote nothing, and
+//!   half an answer after an error.
 //! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server
 //!   has left is replaced.
 //! - **A child exits with 0 or 1, or with the code that its handler has set**; Python loses it. Its exit is reported.

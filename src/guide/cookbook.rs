@@ -50,8 +50,8 @@
 //!
 //! # A limit per connection
 //!
-//! State of a connection is a field of its handler. This one answers a hundred lines, and takes files of a megabyte where
-//! the other connections of the server may have 64 KiB.
+//! State of a connection is a field of its handler. This one answers a hundred lines, and takes files of a megabyte
+//! where the other connections of the server may have 64 KiB.
 //!
 //! ```
 //! use std::io::Write;
@@ -85,8 +85,8 @@
 //!
 //! # A limit per client address
 //!
-//! The place is a value that the handler owns, so that it is given back on every path. The client is asked for it when it
-//! has sent something (at once under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork`).
+//! The place is a value that the handler owns, so that it is given back on every path. The client is asked for it when
+//! it has sent something (at once under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork`).
 //!
 //! ```
 //! use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! How to see what a server does, and what went wrong.
 //!
-//! The library never logs. There are four ways to look at it.
+//! The library never logs. There are four ways to see what it does.
 //!
 //! # Errors
 //!
@@ -62,7 +62,7 @@
 //! With the feature `tracing`, `traced` makes a span of every connection and events of the rest; what handlers say with
 //! `tracing` belongs to the span of their connection. With the feature `metrics`, `measured` keeps counters, gauges and
 //! a histogram. Both take the name of the server, for programs that have several, and go together with each other and
-//! with observers of one's own.
+//! with custom observers.
 //!
 #![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = "```")]
 #![cfg_attr(not(all(feature = "metrics", feature = "tracing")), doc = "```ignore")]

@@ -6,8 +6,8 @@
 //! time. `None` switches one off. The number of requests is exact: a place is taken before a connection is accepted and
 //! given back once, on return, error or panic.
 //!
-//! Lines and frames have a limit; `read_to_end` and `read_to_string` take as much memory as the client sends in its time.
-//! [What one client can make the server hold](super::what_one_client_can_hold) has all such places.
+//! Lines and frames have a limit; `read_to_end` and `read_to_string` take as much memory as the client sends in its
+//! time. [What one client can make the server hold](super::what_one_client_can_hold) has all such places.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Writing to the connections of others, and taking a connection out of the server.
+//! Writing to other connections, and taking a connection out of the server.
 //!
 //! # Writing to another client
 //!
-//! A handler has its own connection and no other. What it wants to say to others goes through their
+//! A handler has its own connection and no other. It writes to others through their
 //! [`Sender`](crate::Sender)s, which their own handlers get from [`Stream::sender`](crate::Stream::sender) and put
-//! where others find them. Who is told what is the program's matter: a room, a topic, a list of those who want to know.
+//! where others find them. Which clients are told what is up to the program: a room, a topic, a list of subscribers.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -12,7 +12,7 @@
 //! use socketserver::frames::{FrameHandler, Frames, LinesCodec, Replies};
 //! use socketserver::{End, Flow, HandlerResult, PoolTcpServer, SendError, Sender, Socket, Stream};
 //!
-//! /// Who wants to know of a topic.
+//! /// The subscribers of each topic.
 //! type Topics = Arc<Mutex<HashMap<String, Vec<Sender>>>>;
 //!
 //! /// `topic` subscribes, `topic text` publishes.
@@ -55,13 +55,13 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! Sending never waits, so it may be done under a lock, as above: then all hear the messages in the same order. A
+//! Sending never blocks, so it may be done under a lock, as above: then all receive the messages in the same order. A
 //! sender may also go to any thread: one that reads a queue, or rings every minute.
 //!
 //! ## When a message leaves
 //!
-//! Nobody but the one who serves a connection writes to its socket; a message waits in the connection's mailbox until
-//! that one looks.
+//! Only the thread that serves a connection writes to its socket; a message waits in the connection's mailbox until
+//! that thread looks.
 //!
 //! - While the connection waits for its client, whether parked or on a thread of its own: at once. The server wakes up
 //!   for it.

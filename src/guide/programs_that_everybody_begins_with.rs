@@ -106,8 +106,8 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! **Two: threads over a listener of the standard library.** Nothing bounds their number, nothing ends a client that says
-//! nothing, and the loop cannot be stopped.
+//! **Two: threads over a listener of the standard library.** Nothing bounds their number, nothing ends a client that
+//! says nothing, and the loop cannot be stopped.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/page_by_threads.rs")]
@@ -139,9 +139,9 @@
 //! # }
 #![doc = "```"]
 //!
-//! Two is [`ThreadPerRequest`](crate::ThreadPerRequest), four is [`Sync`](crate::Sync), and [`Pool`](crate::Pool) is four
-//! on several threads, without what is missing in them: a bound, deadlines, clients that do not read, a stop that lets
-//! answers leave.
+//! Two is [`ThreadPerRequest`](crate::ThreadPerRequest), four is [`Sync`](crate::Sync), and [`Pool`](crate::Pool) is
+//! four on several threads, without what is missing in them: a bound, deadlines, clients that do not read, a stop that
+//! lets answers leave.
 //!
 //! # The action names the method
 //!

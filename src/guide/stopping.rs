@@ -43,9 +43,9 @@
 //! 2. The listener closes; the file of a Unix-domain socket is removed.
 //! 3. Connections that wait for their next message end. Their handlers' `finish` is told
 //!    [`End::Drained`](crate::End::Drained).
-//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping). A handler
-//!    that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages and ends with step 3;
-//!    one that blocks in the middle of a message is busy until the client has sent the rest or closed.
+//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping). A
+//!    handler that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages and ends
+//!    with step 3; one that blocks in the middle of a message is busy until the client has sent the rest or closed.
 //! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and
 //!    what is left is closed; children of `Fork` get SIGTERM, and shortly after it SIGKILL.
 //! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there
@@ -53,8 +53,8 @@
 //!
 //! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline,
 //! [`shutdown_now`](crate::StopHandle::shutdown_now) none at all; a second call can shorten the time that is left,
-//! never lengthen it. What no deadline can end is a handler that computes or sleeps: under `ThreadPerRequest` and `Pool` it is
-//! reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
+//! never lengthen it. What no deadline can end is a handler that computes or sleeps: under `ThreadPerRequest` and
+//! `Pool` it is reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
 //!
 //! # Handing over to another process
 //!

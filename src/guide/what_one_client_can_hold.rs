@@ -17,9 +17,9 @@
 //! | one datagram | 65 535 bytes | [`max_datagram_size`](crate::Builder::max_datagram_size) | `datagrams.rs` |
 //! | replies that Unix datagram peers do not read | 8 MiB in all | fixed; what has no room is dropped | `deaf_peers.rs` |
 //!
-//! The kernel holds as much again on both sides of each socket, as the system is set up. A connection that waits between two
-//! messages holds an entry in a table and no buffer: the buffer is lent by the thread that serves it, and kept only while
-//! unread bytes are in it.
+//! The kernel holds as much again on both sides of each socket, as the system is set up. A connection that waits
+//! between two messages holds an entry in a table and no buffer: the buffer is lent by the thread that serves it, and
+//! kept only while unread bytes are in it.
 //!
 //! # Threads, and time
 //!
@@ -41,22 +41,25 @@
 //! | does not end when the server stops | what it held | [`drain_timeout`](crate::Builder::drain_timeout), 15 s | `stop_in_every_state.rs` |
 //!
 //! "A table entry" is so under [`Pool`](crate::Pool) and [`Sync`](crate::Sync). Under
-//! [`ThreadPerRequest`](crate::ThreadPerRequest) each connection holds its thread from accept to close, under `Fork` its
-//! process, whatever it does.
+//! [`ThreadPerRequest`](crate::ThreadPerRequest) each connection holds its thread from accept to close, under `Fork`
+//! its process, whatever it does.
 //!
 //! # When "a thread" is too much
 //!
 //! - Under [`Pool`](crate::Pool), a thread that blocks for its client is replaced: spare threads are started, up to
-//!   [`max_threads`](crate::Pool::max_threads), and end when they are not needed. The default is as many as there may be
-//!   connections, so no number of clients stops the others. At a lower bound the pool ends waits early, those between two
-//!   messages first, and then the longest; none that has lasted less than [`least_wait`](crate::Pool::least_wait) (1 s),
-//!   unless others have been waiting that long. [`Event::WaitsEnded`](crate::Event::WaitsEnded) and
-//!   [`Counts::waits_ended`](crate::Counts::waits_ended) tell of it.
-//! - Under [`Sync`](crate::Sync) a read that blocks inside `handle` blocks every client. Use [`line`](crate::Stream::line),
-//!   [`buffered`](crate::Stream::buffered) or [`frames`](crate::frames) there; [`Event::LongCall`](crate::Event::LongCall)
-//!   tells of calls that take longer than [`long_call`](crate::Builder::long_call), 100 ms.
-//! - Memory for the worst case is `max_connections` times what one may hold: with the defaults 16 384 times 128 KiB are 2 GiB.
-//!   Lower [`max_connections`](crate::Builder::max_connections), or the two numbers of 64 KiB, where that is too much.
+//!   [`max_threads`](crate::Pool::max_threads), and end when they are not needed. The default is as many as there may
+//!   be connections, so no number of clients stops the others. At a lower bound the pool ends waits early, those
+//!   between two messages first, and then the longest; none that has lasted less than
+//!   [`least_wait`](crate::Pool::least_wait) (1 s), unless others have been waiting that long.
+//!   [`Event::WaitsEnded`](crate::Event::WaitsEnded) and [`Counts::waits_ended`](crate::Counts::waits_ended) tell of
+//!   it.
+//! - Under [`Sync`](crate::Sync) a read that blocks inside `handle` blocks every client. Use
+//!   [`line`](crate::Stream::line), [`buffered`](crate::Stream::buffered) or [`frames`](crate::frames) there;
+//!   [`Event::LongCall`](crate::Event::LongCall) tells of calls that take longer than
+//!   [`long_call`](crate::Builder::long_call), 100 ms.
+//! - Memory for the worst case is `max_connections` times what one may hold: with the defaults 16 384 times 128 KiB are
+//!   2 GiB. Lower [`max_connections`](crate::Builder::max_connections), or the two numbers of 64 KiB, where that is too
+//!   much.
 //!
 //! What is not bounded per client is how many connections one address opens. `verify_request` sees each connection's
 //! address: the [cookbook](super::cookbook#a-limit-per-client-address) has a limit.

@@ -37,8 +37,8 @@ pub enum Flow {
     /// [other connections](crate::guide::other_connections#taking-a-connection-out).
     Detach,
     /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the
-    /// connection costs no thread (under `Sync` and `Pool`): a handler that writes a long answer piece by piece serves
-    /// slow readers so.
+    /// connection costs no thread (under `Sync` and `Pool`): this is how a handler streams a
+    /// long response without holding a thread.
     ///
     /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not
     /// idle: a drain lets it finish, until its deadline.
@@ -76,11 +76,11 @@ pub enum Flow {
 pub trait Handler<R> {
     /// Whether the server has the first word, as in SMTP or FTP: then `setup` and `handle` are called as soon as the
     /// connection is there. If not, they are called when the client has sent something, and a silent client costs no
-    /// worker.
+    /// thread.
     ///
-    /// A handler that greets and does not say so waits for its client as the client waits for it, until the idle timeout;
-    /// only under `ThreadPerRequest` and `Fork`, where the connection has its thread or process anyway, it is called at
-    /// once whatever it says.
+    /// A handler that greets and does not say so waits for its client while the client waits for it, until the idle
+    /// timeout. Under `ThreadPerRequest` and `Fork`, where the connection has its thread or process anyway, handlers
+    /// are always called at once.
     const SPEAKS_FIRST: bool = false;
 
     /// Prepares the conversation. If it fails, neither `handle` nor `finish` is called.
@@ -93,15 +93,15 @@ pub trait Handler<R> {
         Ok(())
     }
 
-    /// Serves what has arrived. It may read on and wait for more, holding its thread meanwhile.
+    /// Serves what has arrived. It may read on and block until more comes, which holds its thread.
     ///
     /// # Errors
     ///
     /// Any error; it goes to [`HandlerFactory::handle_error`] and the connection is closed.
     fn handle(&mut self, request: &mut R) -> HandlerResult;
 
-    /// Ends the conversation, told why. What it writes is sent before the connection is closed, where there is still
-    /// somebody to read it.
+    /// Ends the conversation, told why. What it writes is sent before the connection is closed, if the
+    /// client is still there to read it.
     ///
     /// # Errors
     ///
@@ -111,9 +111,9 @@ pub trait Handler<R> {
         Ok(())
     }
 
-    /// Receives the request after [`Flow::Detach`], to own it from here on: it counts no more, has no deadlines, and is
-    /// not closed by the server. `finish` is not called. Called on a worker: a long conversation belongs on a thread of
-    /// its own; under `Fork` the child ends when this returns.
+    /// Receives the request after [`Flow::Detach`], to own it from here on: it is no longer counted, has no deadlines,
+    /// and is not closed by the server. `finish` is not called. Called on a worker: a long conversation belongs on
+    /// another thread; under `Fork` the child ends when this returns.
     fn detached(self, request: R)
     where
         Self: Sized,
@@ -124,9 +124,9 @@ pub trait Handler<R> {
 
 /// Makes a handler for each request, and carries the hooks that were overridden on a Python server.
 ///
-/// Closures `Fn() -> impl Handler<R>` are factories without hooks, [`from_request`] makes one of a closure that looks at the
-/// request, and [`HandlerFactoryExt`] adds hooks to any factory; a custom type overrides what it needs. A hook that panics
-/// ends neither the server nor another request.
+/// Closures `Fn() -> impl Handler<R>` are factories without hooks, [`from_request`] makes one of a closure that looks
+/// at the request, and [`HandlerFactoryExt`] adds hooks to any factory; a custom type overrides what it needs. A hook
+/// that panics ends neither the server nor another request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make handlers for requests of `{R}`",
     label = "not a handler factory for `{R}`",
@@ -140,8 +140,8 @@ pub trait HandlerFactory<R: Request> {
     fn make(&self, request: &R) -> Self::Handler;
 
     /// As [`make`](Self::make), which it calls; `id` is the name that events give to the request. This is what the
-    /// server calls: whoever wants to tell requests apart in a log of handlers overrides it. Wrappers pass it on to the
-    /// factory inside.
+    /// server calls; override it to name requests in the log of their handlers. Wrappers pass it on to the factory
+    /// inside.
     fn make_with_id(&self, request: &R, id: RequestId) -> Self::Handler {
         let _ = id;
         self.make(request)
@@ -161,25 +161,25 @@ pub trait HandlerFactory<R: Request> {
         let _ = (error, peer);
     }
 
-    /// [`Server::handle_request`](crate::Server::handle_request) has waited for its timeout in vain.
+    /// [`Server::handle_request`](crate::Server::handle_request) has timed out.
     fn handle_timeout(&self) {}
 
     /// Called by the serve loop after each wake-up, of which [`StopHandle::wake`](crate::StopHandle::wake) is one, and at
     /// the builder's `service_interval`. Never twice at a time.
     fn service_actions(&self) {}
 
-    /// Whether handlers greet before the client has sent anything: as [the handler says](Handler::SPEAKS_FIRST). If not,
-    /// a connection costs no worker before its first byte.
+    /// Whether handlers greet before the client has sent anything: as [the handler says](Handler::SPEAKS_FIRST). If
+    /// not, a connection costs no thread before its first byte.
     fn speaks_first(&self) -> bool {
         Self::Handler::SPEAKS_FIRST
     }
 
-    /// Who is told of events.
+    /// The observer of events, if there is one.
     fn observer(&self) -> Option<&dyn Observer> {
         None
     }
 
-    /// Shows `visit` everyone who is told of events, the outermost first: the [`observer`](Self::observer) and those of
+    /// Shows `visit` every observer of events, the outermost first: the [`observer`](Self::observer) and those of
     /// the factories that this one wraps. Wrappers pass it on to the factory inside.
     fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
         if let Some(observer) = self.observer() {
@@ -196,8 +196,8 @@ impl<R: Request, F: Fn() -> K, K: Handler<R>> HandlerFactory<R> for F {
     }
 }
 
-/// A factory whose handlers are made of the request: of its peer's address, say. One that does not look at it is a plain
-/// closure, `|| MyHandler`.
+/// A factory whose handlers are made of the request: of its peer's address, say. One that does not look at it is a
+/// plain closure, `|| MyHandler`.
 ///
 /// ```
 /// use std::io::Write;

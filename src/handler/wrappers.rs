@@ -23,7 +23,7 @@ pub trait HandlerFactoryExt: Sized {
         OnError { inner: self, hook: on_error }
     }
 
-    /// Calls `on_timeout` when `handle_request` has waited in vain.
+    /// Calls `on_timeout` when `handle_request` times out.
     fn on_timeout<F: Fn()>(self, on_timeout: F) -> OnTimeout<Self, F> {
         OnTimeout { inner: self, hook: on_timeout }
     }

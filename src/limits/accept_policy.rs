@@ -24,7 +24,7 @@ pub(crate) fn classify(error: &io::Error) -> AcceptVerdict {
     }
     match error.raw_os_error() {
         Some(code) => by_code(code),
-        // Errors without a code come from transports of one's own: one connection is lost.
+        // Errors without a code come from custom transports: one connection is lost.
         None => AcceptVerdict::Retry,
     }
 }

@@ -136,8 +136,8 @@ impl<A> Datagram<A> {
         self.peer.as_ref()
     }
 
-    /// The local address it was sent to, where the platform tells. Of a message to many it is their broadcast or multicast
-    /// address.
+    /// The local address it was sent to, where the platform tells. Of a message to many it is their broadcast or
+    /// multicast address.
     #[must_use]
     pub fn local_addr(&self) -> Option<IpAddr> {
         self.local
@@ -164,8 +164,8 @@ impl<A> Datagram<A> {
     /// Sends one datagram to the sender, from the address it was sent to (from one of this machine's, where that was a
     /// broadcast or multicast address). It leaves when `handle` has returned, with
     /// other replies in one system call where the platform can; what goes wrong then is told to
-    /// [`handle_error`](crate::HandlerFactory::handle_error) with [`Stage::Close`](crate::Stage::Close), and the request
-    /// counts as failed. [`reply_now`](Self::reply_now) leaves at once.
+    /// [`handle_error`](crate::HandlerFactory::handle_error) with [`Stage::Close`](crate::Stage::Close), and the
+    /// request counts as failed. [`reply_now`](Self::reply_now) leaves at once.
     ///
     /// Where the send buffer of the server's socket is full, a reply waits for room, at most for the builder's
     /// [`write_timeout`](crate::Builder::write_timeout). A peer that does not read is not waited for: see
@@ -204,7 +204,7 @@ impl<A> Datagram<A> {
         self.send(payload, peer, self.reply_from)
     }
 
-    /// Sends one datagram to anybody, at once.
+    /// Sends one datagram to any address, at once.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Messages for a connection from elsewhere: they wait here until whoever serves the connection sends them.
+//! Messages for a connection from elsewhere: they wait here until the thread that serves the connection sends them.
 //!
 //! ```text
 //!              await, if nothing is here
@@ -7,7 +7,7 @@
 //!      +-- take, or the first send: calls wake +
 //! ```
 //!
-//! The socket has one owner, the worker or thread that serves the connection; nobody else writes to it. That one looks
+//! The socket has one owner, the worker or thread that serves the connection; no other writes to it. That one looks
 //! here whenever it has sent its own output, and says before it waits for input how it can be called. A sender appends
 //! its message under the lock and makes that call, once. So no message is overlooked, none is cut by another, and a
 //! connection that is busy is not disturbed.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::error::told;
 
-/// So many bytes a second on average, once the grace is over.
+/// This many bytes a second on average, once the grace is over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinRate {
     /// At least 1.
@@ -99,9 +99,9 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// As [`due`](Self::due), for reads that cannot be told from one another: those of an adaptor, which may be a line or an
-    /// upload. Together they have the timeout, and the time that their bytes take at the rate; where there is no rate, each
-    /// wait has the timeout.
+    /// As [`due`](Self::due), for reads that cannot be told from one another: those of an adaptor, which may be a line
+    /// or an upload. Together they have the timeout, and the time that their bytes take at the rate; where there is no
+    /// rate, each wait has the timeout.
     pub(super) fn due_in_pieces(&mut self, timeout: Option<Duration>, rate: Option<MinRate>) -> Due {
         let now = Instant::now();
         let Some(rate) = rate else {

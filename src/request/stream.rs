@@ -43,9 +43,9 @@ use crate::sys::Interest;
 /// Reading is buffered ([`BufRead`]: `read_line` and its kin work); writing is direct and complete: `write` takes all
 /// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for at once (up to the
 /// builder's `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader
-/// holds no worker.
+/// holds no thread.
 ///
-/// A read or write that has to wait does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted
+/// A read or write that blocks does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted
 /// for the operation and not for each system call: a `read_line` whose bytes trickle in fails with
 /// [`ErrorKind::TimedOut`] when the time is over. At the deadline of a drain it fails with
 /// [`ErrorKind::ConnectionAborted`].
@@ -55,9 +55,10 @@ use crate::sys::Interest;
 /// - [`line`](Self::line), and [`buffered`](Self::buffered) for other messages, take what has arrived and never wait: a
 ///   handler that finds no whole message returns [`Flow::Continue`](crate::Flow::Continue), and the connection waits
 ///   for the rest without a thread.
-/// - `read_line`, `read_until`, `read_exact` and the others of [`Read`](std::io::Read) and [`BufRead`] wait inside of
-///   `handle`. Under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork` that is what the thread or process is for;
-///   [`Pool`](crate::Pool) starts another thread meanwhile; [`Sync`](crate::Sync) serves no one else.
+/// - `read_line`, `read_until`, `read_exact` and the others of [`Read`](std::io::Read) and [`BufRead`] block inside
+///   `handle`. Under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork` that is what the thread or process is
+///   for; [`Pool`](crate::Pool) starts another thread meanwhile; [`Sync`](crate::Sync) serves no other connection
+///   meanwhile.
 /// - [`frames`](crate::frames) take the messages apart before the handler is called.
 ///
 /// A line is no longer than the builder's [`max_line`](crate::Builder::max_line), 64 KiB; `read_to_end` and
@@ -110,8 +111,8 @@ impl<S: Socket> Stream<S> {
         }
     }
 
-    /// A connection over `socket`, which must not block, from `peer`, of whose input `unread` has been read already: the
-    /// inverse of [`into_parts`](Self::into_parts), for transports whose second phase reads ahead.
+    /// A connection over `socket`, which must not block, from `peer`, of whose input `unread` has been read already:
+    /// the inverse of [`into_parts`](Self::into_parts), for transports whose second phase reads ahead.
     ///
     /// ```
     /// use std::io::Read;
@@ -196,13 +197,13 @@ impl<S: Socket> Stream<S> {
     /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any
     /// thread.
     ///
-    /// What it sends is sent by whoever serves this connection, between two calls of its handler or while a read inside
-    /// `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
+    /// What it sends leaves on the thread that serves this connection, between two calls of its handler or while a read
+    /// inside `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
     /// [`max_pending_output`](crate::Builder::max_pending_output) waits for a client that does not read; it is subject
     /// to the write timeout, and is counted in [`transferred`](Self::transferred). It does not count as a message of
     /// the client: the idle timeout goes on.
     ///
-    /// A connection that nobody asks for a sender pays nothing for the possibility. The chapter on
+    /// A connection without a sender pays nothing for the possibility. The chapter on
     /// [other connections](crate::guide::other_connections) says more.
     ///
     /// ```
@@ -278,7 +279,7 @@ impl<S: Socket> Stream<S> {
     ///
     /// What is written behind it is pending output like any other. A second file, or more output than may be pending,
     /// waits for it with its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left.
-    /// The builder's `write_timeout` is for a client that takes nothing for so long, not for the whole file. Reading
+    /// The builder's `write_timeout` is for a client that reads nothing for this long, not for the whole file. Reading
     /// from a slow disk takes the thread's time.
     ///
     /// ```

@@ -56,13 +56,13 @@ impl<T: Bind, D: Default, H> Builder<T, D, H> {
 }
 
 impl<T: Bind, D, H> Builder<T, D, H> {
-    /// Sets the dispatch up, where its default is not what is wanted: `.dispatch(Pool::new(4))`.
+    /// Sets the dispatch, where its default is not what is wanted: `.dispatch(Pool::new(4))`.
     pub fn dispatch(mut self, dispatch: D) -> Self {
         self.dispatch = dispatch;
         self
     }
 
-    /// At most so many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process
+    /// At most this many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process
     /// may open, whichever is less; 40 children for `Fork`. What happens at the limit: [`at_limit`](Self::at_limit).
     pub fn max_connections(mut self, most: usize) -> Self {
         self.options.max_connections = Some(most);
@@ -93,8 +93,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a write may take, and how long a client may take nothing of what it left for the server to send.
-    /// Default 30 s; `None` for ever. How slowly it may take that: [`min_rate`](Self::min_rate).
+    /// How long a blocking write may take, and how long a client may read nothing while output is pending. Default 30
+    /// s; `None` for ever. How slowly it may read: [`min_rate`](Self::min_rate).
     ///
     /// For datagrams: how long the replies that are sent together may wait for room in the send buffer.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -111,11 +111,12 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     /// How long a request may take in all, from accept to the end of its connection, whatever it is doing. Default
     /// `None`: as long as the other timeouts allow.
     ///
-    /// At its end a wait in the poller is over, and a read or write that a handler waits in fails with
+    /// At its end a wait in the poller is over, and a read or write in which a handler blocks fails with
     /// [`TimedOut`](std::io::ErrorKind::TimedOut); the request ends with [`End::TimedOut`](crate::End::TimedOut),
-    /// counts as failed, and is closed without lingering. Messages of a connection that go on without a pause end, too.
-    /// A handler that computes is not interrupted: it ends at its next read, write or return. Under `Fork`, where that
-    /// matters, `Fork::child_timeout` kills its process; have it longer than this one, and what can end in order does.
+    /// counts as failed, and is closed without lingering. A connection whose messages never pause is ended as well. A
+    /// handler that computes is not interrupted: it ends at its next read, write or return. Under `Fork`, where that
+    /// matters, `Fork::child_timeout` kills its process; make it longer than this timeout, so that children can finish
+    /// cleanly.
     ///
     /// ```
     /// use std::time::Duration;
@@ -131,25 +132,23 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How many bytes a second a client has to send in mid-message, and to take of its answers, on average and after
-    /// the [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
+    /// How many bytes a second a client has to send of a message, and to read of its answers, on average and after the
+    /// [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
     ///
-    /// It is asked of a client that the server waits for with a part of something: of a message (unread bytes that the
-    /// handler has left, as [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`, `read_exact` or
-    /// `read_to_end`), or of output that the client has not taken at once. Each byte moves the deadline by its time, so
-    /// that a client whose bytes drip in or out is ended as by a timeout, with [`End::TimedOut`](crate::End::TimedOut),
-    /// also where the timeouts are long or off. A client that is idle between messages is not concerned, nor is one
-    /// whose bytes `read` and `fill_buf` give to the handler as they come: whether more is owed then, only the handler
-    /// knows.
+    /// The rate is enforced only in the middle of something: of a message (unread bytes that the handler has left, as
+    /// [`line`](crate::Stream::line) and [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`,
+    /// `read_exact` or `read_to_end`), or of output that the client has not read yet. Each byte moves the deadline by
+    /// its time, so that a client whose bytes drip in or out times out, with [`End::TimedOut`](crate::End::TimedOut),
+    /// even where the timeouts are long or off. It is not enforced between two messages, nor for bytes that `read` and
+    /// `fill_buf` give to the handler as they come: whether more is due then, only the handler knows.
     ///
-    /// With the default grace no client is ended by it that keeps the default `read_timeout` and `write_timeout`, but
-    /// one that takes a long answer more slowly than a modem of the nineteen-eighties.
+    /// With the default timeouts, the only client it disconnects is one that reads a long response at under 800 bit/s.
     ///
     /// ```
     /// use std::time::Duration;
     /// use socketserver::{Flow, PoolTcpServer};
     ///
-    /// // Uploads may take their time, but not more than a hundredth of a second for each kilobyte.
+    /// // Uploads may take their time, at no less than 100 kB/s.
     /// let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close))
     ///     .read_timeout(None)
     ///     .min_rate(100_000)
@@ -163,15 +162,15 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     }
 
     /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each
-    /// answer that it does not take at once. Default 30 s; zero asks for the rate from the first byte on.
+    /// answer that it does not read at once. Default 30 s; zero asks for the rate from the first byte on.
     pub fn rate_grace(mut self, grace: Duration) -> Self {
         self.options.rate_grace = grace;
         self
     }
 
-    /// From which time on a call of `handle` is told of by [`Event::LongCall`](crate::Event::LongCall), where it holds a
-    /// thread that has others to serve: `Sync` serves no other connection meanwhile, `Pool` needs another thread. Default
-    /// 100 ms; `None` tells of none.
+    /// A call of `handle` that takes longer than this is reported by [`Event::LongCall`](crate::Event::LongCall), under
+    /// the dispatches whose threads serve many connections: `Sync` serves no other connection meanwhile, `Pool` needs
+    /// another thread. Default 100 ms; `None` reports none.
     pub fn long_call(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.options.long_call = time.into();
         self
@@ -206,22 +205,22 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// The longest line, with its end, that [`line`](crate::Stream::line), `read_line`, `read_until` and `skip_until` take:
-    /// a client that sends more without an end gets an error instead of the server's memory. Default: as
+    /// The longest line, with its end, that [`line`](crate::Stream::line), `read_line`, `read_until` and `skip_until`
+    /// take. A longer one is an error, so that a client cannot fill the server's memory. Default: as
     /// [`max_buffered`](Self::max_buffered), 64 KiB; `None` for any length.
     pub fn max_line(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.options = self.options.max_line(bytes);
         self
     }
 
-    /// How much output a connection may hold for a client that does not read; a write beyond it waits, and a
-    /// [`Sender`](crate::Sender) is refused. Default 64 KiB.
+    /// How much output may be pending for a client that does not read it; a write beyond that blocks, and a message of
+    /// a [`Sender`](crate::Sender) is refused. Default 64 KiB.
     pub fn max_pending_output(mut self, bytes: usize) -> Self {
         self.options.max_pending_output = bytes;
         self
     }
 
-    /// Gathers small writes up to so many bytes; they are sent before the connection waits for anything. Python's
+    /// Gathers small writes up to this many bytes; they are sent before the connection waits for anything. Python's
     /// `wbufsize`. Default 0: every write is sent at once.
     ///
     /// Messages that have arrived together are answered together then: what one call of `handle` has written waits for
@@ -231,7 +230,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// Calls `service_actions` at least so often, also when nothing happens. Default `None`: after wake-ups only.
+    /// Calls `service_actions` at least this often, also when nothing happens. Default `None`: after wake-ups only.
     pub fn service_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.options.service_interval = interval.into();
         self
@@ -254,7 +253,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.verify(verify))
     }
 
-    /// Tells `on_error` of errors.
+    /// Calls `on_error` with each error of a step, and the peer where it is known.
     pub fn on_error<F>(self, on_error: F) -> Builder<T, D, OnError<H, F>>
     where
         F: Fn(&crate::RequestError, Option<&<T::Request as crate::Request>::Addr>),
@@ -262,7 +261,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.on_error(on_error))
     }
 
-    /// Calls `on_timeout` when `handle_request` has waited in vain.
+    /// Calls `on_timeout` when `handle_request` times out.
     pub fn on_timeout<F: Fn()>(self, on_timeout: F) -> Builder<T, D, OnTimeout<H, F>> {
         self.map(|factory| factory.on_timeout(on_timeout))
     }
@@ -348,7 +347,7 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
     /// also the way to options that the builder lacks: make and bind the socket yourself, and hand it over.
     ///
     /// Options that matter before a socket is bound (`backlog`, `reuse_address`, `reuse_port`, `only_v6`, `mode`) are
-    /// those of whoever has bound it.
+    /// as they were set when it was bound.
     ///
     /// # Errors
     ///

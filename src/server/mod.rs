@@ -106,8 +106,8 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> State<T
 }
 
 impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`: a closure
-    /// such as `|| Upper`, or a type with hooks.
+    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`: a
+    /// closure such as `|| Upper`, or a type with hooks.
     ///
     /// # Errors
     ///
@@ -326,8 +326,8 @@ impl<A: Clone> BackgroundServer<A> {
         self.stats.clone()
     }
 
-    /// Whether the server has ended, so that [`join`](Self::join) returns at once: it was stopped by somebody else, or
-    /// it has failed.
+    /// Whether the server has ended, so that [`join`](Self::join) returns at once: it was stopped by a [`StopHandle`],
+    /// or it has failed.
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -342,7 +342,7 @@ impl<A: Clone> BackgroundServer<A> {
         self.join()
     }
 
-    /// Waits until the server has been stopped by somebody else, and returns its report.
+    /// Blocks until the server has been stopped by a [`StopHandle`], and returns its report.
     ///
     /// # Errors
     ///

@@ -130,19 +130,19 @@ impl CheckingObserver {
         self.read(|state| state.violations.clone())
     }
 
-    /// Waits until so many requests are over; false if that took longer than `timeout`.
+    /// Waits until this many requests are over; false if that took longer than `timeout`.
     #[must_use]
     pub fn wait_for_stops(&self, count: usize, timeout: Duration) -> bool {
         self.wait(timeout, |state| state.ended.len() >= count)
     }
 
-    /// Waits until so many requests have begun; false if that took longer than `timeout`.
+    /// Waits until this many requests have begun; false if that took longer than `timeout`.
     #[must_use]
     pub fn wait_for_starts(&self, count: usize, timeout: Duration) -> bool {
         self.wait(timeout, |state| state.open.len() + state.ended.len() >= count)
     }
 
-    /// Waits until so many children have ended; false if that took longer than `timeout`.
+    /// Waits until this many children have ended; false if that took longer than `timeout`.
     #[must_use]
     pub fn wait_for_children(&self, count: usize, timeout: Duration) -> bool {
         self.wait(timeout, |state| state.children.len() >= count)

@@ -160,7 +160,7 @@ pub(crate) use crate::sys::borrow;
 /// let address = server.local_addr();
 /// let server = server.serve_in_background()?;
 ///
-/// // A client that says nothing holds nobody up.
+/// // A client that says nothing holds no other up.
 /// let silent = TcpStream::connect(address)?;
 /// let mut client = TcpStream::connect(address)?;
 /// client.write_all(b"open, please")?;

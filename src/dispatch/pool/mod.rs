@@ -41,13 +41,13 @@ use crate::sys::wait::wait;
 /// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread.
 /// Handlers may block: a connection whose handler is found blocked in one call for more than a millisecond or so (the
 /// first after a while: for up to eight) is served with the other slow ones from then on, on some of the threads, so
-/// that the quick ones go on being quick; when it has been quick again, it leaves them. On Linux, a handler that computes
-/// is found after it has done so for three milliseconds or more, and one whose thread is kept from running (by other
-/// processes, for some sixty milliseconds at the most) counts as neither.
+/// that the quick ones go on being quick; when it has been quick again, it leaves them. On Linux, a handler that
+/// computes is found after it has done so for three milliseconds or more, and one whose thread is kept from running (by
+/// other processes, for some sixty milliseconds at the most) counts as neither.
 ///
 /// # rayon in handlers
 ///
-/// Handlers may use rayon. Jobs on a pool of one's own, or on the global one through `ThreadPool::install`, run there
+/// Handlers may use rayon. Jobs on another pool, or on the global one through `ThreadPool::install`, run there
 /// in parallel. What a handler starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose
 /// threads serve connections: it runs on the handler's own thread, correctly and one after the other; `rayon::spawn`
 /// runs there after the handler has returned.
@@ -82,8 +82,8 @@ impl Pool {
         self
     }
 
-    /// The most threads there may be: the workers, and spare ones that are started while others wait. Default: as many as
-    /// there may be connections, so that each may wait in a thread of its own, as under
+    /// The most threads there may be: the workers, and spare ones that are started while others wait. Default: as many
+    /// as there may be connections, so that each may wait in a thread of its own, as under
     /// [`ThreadPerRequest`](crate::ThreadPerRequest).
     ///
     /// For handlers that are to run at most `n` at a time (a database that allows `n` connections), set both numbers:

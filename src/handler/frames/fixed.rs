@@ -4,7 +4,7 @@ use super::codec::Decoder;
 use super::codec::Encoder;
 use super::codec::FrameError;
 
-/// Frames of exactly so many bytes; messages are `&[u8]`.
+/// Frames of exactly this many bytes; messages are `&[u8]`.
 #[derive(Clone, Debug)]
 pub struct FixedCodec {
     length: usize,

@@ -104,7 +104,7 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// So many bytes of the head come before the length. Default 0. What is sent has zeros there.
+    /// This many bytes of the head come before the length. Default 0. What is sent has zeros there.
     #[must_use]
     pub fn length_field_offset(mut self, bytes: usize) -> Self {
         self.offset = bytes;

@@ -15,7 +15,7 @@ use super::codec::find;
 pub struct LinesCodec {
     max_length: usize,
     crlf: bool,
-    /// So many bytes have been searched without finding an end.
+    /// This many bytes have been searched without finding an end.
     searched: usize,
     /// Inside a line that was too long.
     discarding: bool,

@@ -7,7 +7,7 @@
 //! - All whole messages that have arrived are handled in one go, and their replies leave in one write.
 //! - Messages may borrow from the connection's buffer: none is copied.
 //! - The rest of a message that has not arrived yet is waited for in the poller (under `Sync` and `Pool`): a slow
-//!   sender holds no worker.
+//!   sender holds no thread.
 //! - What breaks the rules of the codec goes to [`FrameHandler::error`] as a typed value, which may answer before the
 //!   close.
 //!
@@ -92,7 +92,7 @@ use crate::request::Writer;
 /// # Ok::<(), socketserver::BindError>(())
 /// ```
 pub trait FrameHandler<C: Decoder, S: Socket> {
-    /// As [`Handler::setup`]; replies may greet, see [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
+    /// As [`Handler::setup`]; replies may greet; see [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ struct Gathered<'a, S: Socket> {
 impl<S: Socket> Drop for Gathered<'_, S> {
     fn drop(&mut self) {
         if !self.output.bytes().is_empty() {
-            // A second panic, of a socket of somebody's own, would abort the process.
+            // A second panic, of a custom socket, would abort the process.
             let _ = catch(|| self.output.send(self.writer));
         }
     }

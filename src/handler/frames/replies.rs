@@ -49,7 +49,7 @@ impl<C> fmt::Debug for Replies<'_, C> {
     }
 }
 
-/// Replies are sent before the end of a batch when there are so many bytes of them.
+/// Replies are sent before the end of a batch when there are this many bytes of them.
 const LARGE: usize = 64 * 1024;
 
 /// A thread keeps a buffer up to this size.

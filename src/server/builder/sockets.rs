@@ -60,8 +60,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     }
 
     /// After how much silence the system asks a client whether it is still there, and how often from then on
-    /// (`SO_KEEPALIVE`): one that has vanished without a word, which no close or reset tells of, is found out after some
-    /// unanswered probes (nine, on Linux). Whole seconds from 1 to 32 767; others are an error of `bind`. Default
+    /// (`SO_KEEPALIVE`): one that has vanished without a word, which no close or reset tells of, is found out after
+    /// some unanswered probes (nine, on Linux). Whole seconds from 1 to 32 767; others are an error of `bind`. Default
     /// `None`: no probes, because the [`idle_timeout`](Self::idle_timeout) is over sooner; use it where that is off.
     pub fn keepalive(self, period: impl Into<Option<Duration>>) -> Self
     where
@@ -79,7 +79,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.set(option::MaxDatagramSize(bytes))
     }
 
-    /// The permissions of a Unix-domain socket's file, in force before anybody can connect or send: `0o660`, say; more
+    /// The permissions of a Unix-domain socket's file, in force before a client can connect or send: `0o660`, say; more
     /// than `0o777` is an error of `bind`. Default: as the umask has it.
     #[cfg(unix)]
     pub fn mode(self, mode: u32) -> Self
