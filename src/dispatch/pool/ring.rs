@@ -48,6 +48,11 @@ impl<W> Ring<W> {
         work
     }
 
+    /// Looks at the work that has waited longest.
+    pub(super) fn peek<T>(&self, look: impl FnOnce(&W) -> T) -> Option<T> {
+        self.queue.lock().front().map(look)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.length.load(Ordering::Relaxed)
     }

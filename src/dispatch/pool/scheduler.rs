@@ -145,13 +145,14 @@ impl<J: Task> Scheduler<J> {
         self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
+            let slow = self.run_overdue(index, &mut worker);
             if self.run_round(index, &mut worker) {
                 if self.lanes.get(index).ring.len() > 0 {
                     self.look_around(index);
                 }
                 continue;
             }
-            if self.find(index) {
+            if slow || self.find(index) {
                 continue;
             }
             // Jobs that handlers have given to `rayon::spawn`.
@@ -351,8 +352,8 @@ impl<J: Task> Scheduler<J> {
 
     /// Everything that waits to be run.
     pub(super) fn take_queued(&self) -> Vec<Work<J>> {
-        let rings = self.lanes.iter().map(|lane| &lane.ring).chain([&self.injected, self.slow.ring()]);
-        rings.flat_map(Ring::steal_all).collect()
+        let rings = self.lanes.iter().map(|lane| &lane.ring).chain([&self.injected]);
+        rings.flat_map(Ring::steal_all).chain(self.slow.take_all()).collect()
     }
 
     pub(super) fn set_monitor(&self, thread: Thread) {

@@ -2,6 +2,7 @@
 //! go on being quick.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use super::Scheduler;
 use super::Work;
@@ -20,8 +21,12 @@ use crate::sync::now;
 /// A connection that takes less than this is quick again.
 const QUICK: Duration = Duration::from_millis(1);
 
+/// Work that has waited this long is run although the rings of the quick ones never become empty.
+const OVERDUE: Duration = Duration::from_millis(10);
+
 pub(super) struct SlowLane<J> {
-    ring: Ring<Work<J>>,
+    /// Each with the time at which it began to wait.
+    ring: Ring<(Instant, Work<J>)>,
     running: AtomicUsize,
     /// How many of the workers may run slow work.
     of_workers: usize,
@@ -44,8 +49,14 @@ impl<J> SlowLane<J> {
         }
     }
 
-    pub(super) fn ring(&self) -> &Ring<Work<J>> {
-        &self.ring
+    pub(super) fn take_all(&self) -> impl Iterator<Item = Work<J>> {
+        self.ring.steal_all().into_iter().map(|(_, work)| work)
+    }
+
+    /// Whether work has waited for so long that it comes before that of the quick ones.
+    fn is_overdue(&self) -> bool {
+        self.waiting() > 0
+            && self.ring.peek(|(since, _)| now().saturating_duration_since(*since) >= OVERDUE) == Some(true)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -78,6 +89,11 @@ impl<J> SlowLane<J> {
 }
 
 impl<J: Task> Scheduler<J> {
+    /// Runs slow work that is overdue, one piece if there is quick work as well; false if there is none.
+    pub(super) fn run_overdue(&self, index: usize, worker: &mut Answering<J>) -> bool {
+        self.slow.is_overdue() && self.run_slow(index, worker)
+    }
+
     /// Runs slow connections, as long as another thread is on duty for the others; false if there are none, or no place
     /// for them.
     pub(super) fn run_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
@@ -94,7 +110,7 @@ impl<J: Task> Scheduler<J> {
         let mut ran = false;
         // Another has to be on duty for the quick ones: one that sleeps, or else this one.
         while self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one() {
-            let Some(work) = self.slow.ring.pop() else { break };
+            let Some((_, work)) = self.slow.ring.pop() else { break };
             ran = true;
             self.searching.store(false, Ordering::Relaxed);
             if self.has_place_for_slow() {
@@ -138,7 +154,7 @@ impl<J: Task> Scheduler<J> {
 
     /// A slow connection has news: it waits for one of the threads that slow ones may use.
     pub(super) fn defer(&self, work: Work<J>) {
-        self.slow.ring.push(work);
+        self.slow.ring.push((now(), work));
         #[cfg(all(test, socketserver_shuttle))]
         self.reporter.deferred();
         if self.slow.has_place() {
