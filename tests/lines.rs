@@ -127,8 +127,8 @@ under_each_dispatch! {
     fn a_line_that_drips_in_has_its_time_through_every_adaptor<D>() {
         let reads: [fn(&mut Connection) -> std::io::Result<usize>; 7] = [
             |request| request.read_line(&mut String::new()),
-            |request| Read::by_ref(request).take(1_000).read_line(&mut String::new()),
-            |request| Read::by_ref(request).take(1_000).read_until(b'\n', &mut Vec::new()),
+            |request| Read::by_ref(request).take(u64::MAX).read_line(&mut String::new()),
+            |request| Read::by_ref(request).take(u64::MAX).read_until(b'\n', &mut Vec::new()),
             |request| BufReader::new(request).read_line(&mut String::new()),
             |request| request.lines().next().transpose().map(|line| line.map_or(0, |line| line.len())),
             |request| request.read_to_string(&mut String::new()),

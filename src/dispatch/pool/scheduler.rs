@@ -145,14 +145,13 @@ impl<J: Task> Scheduler<J> {
         self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
-            let slow = self.run_overdue(index, &mut worker);
             if self.run_round(index, &mut worker) {
                 if self.lanes.get(index).ring.len() > 0 {
                     self.look_around(index);
                 }
                 continue;
             }
-            if slow || self.find(index) {
+            if self.run_overdue(index, &mut worker) || self.find(index) {
                 continue;
             }
             // Jobs that handlers have given to `rayon::spawn`.
