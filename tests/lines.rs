@@ -144,6 +144,8 @@ under_each_dispatch! {
                 Err(error.into())
             }))
             .read_timeout(timeout)
+            // More than drips in.
+            .min_rate(1_000)
             .start();
             let client = connect(server.local_addr());
             drip(&client);

@@ -6,6 +6,7 @@ use socketserver::HandlerFactory;
 use socketserver::Server;
 use socketserver::deploy::PassedSocket;
 use socketserver::deploy::Restart;
+use socketserver::deploy::RestartError;
 use socketserver::deploy::Sockets;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
@@ -40,7 +41,13 @@ where
             restart.serve(NAME, &server)?;
             server
         }
-        _ => restart.bind(NAME, builder, listen)?,
+        // What is wrong with an address or an option is told as it is without restarts.
+        _ => restart.bind(NAME, builder, listen).map_err(|error| -> Box<dyn std::error::Error> {
+            match error {
+                RestartError::Bind(error) => error.into(),
+                error => error.into(),
+            }
+        })?,
     };
     restart.sockets().finish()?;
     Ok((server, restart))
