@@ -46,12 +46,14 @@ const READY: &str = "socketserver-ready";
 /// on, and an event says why.
 ///
 /// ```no_run
+/// use std::net::TcpStream;
+///
 /// use socketserver::deploy::{Restart, Sockets};
-/// use socketserver::{Builder, Flow, Pool, Tcp};
+/// use socketserver::{Builder, Flow, Pool, Stream, Tcp};
 ///
 /// // First of all, while it is known where the program is.
 /// let mut restart = Restart::new(Sockets::take()?);
-/// let builder = Builder::<Tcp, Pool, _>::new(socketserver::handler::function(|_| Ok(Flow::Close)));
+/// let builder = Builder::<Tcp, Pool, _>::new(socketserver::handler::function(|_: &mut Stream<TcpStream>| Ok(Flow::Close)));
 /// // Bound to the address, or served on with the socket of the process before.
 /// let server = restart.bind("web", builder, "127.0.0.1:8080")?;
 /// # #[cfg(feature = "signals")]

@@ -24,9 +24,11 @@ use crate::sys::one_thread;
 /// the dispatch `D`.
 ///
 /// ```no_run
-/// use socketserver::{Builder, Flow, Pool, PreFork, Tcp};
+/// use std::net::TcpStream;
 ///
-/// let server = Builder::<Tcp, PreFork<Pool>, _>::new(socketserver::handler::function(|_| Ok(Flow::Close)))
+/// use socketserver::{Builder, Flow, Pool, PreFork, Stream, Tcp};
+///
+/// let server = Builder::<Tcp, PreFork<Pool>, _>::new(socketserver::handler::function(|_: &mut Stream<TcpStream>| Ok(Flow::Close)))
 ///     .dispatch(PreFork::new(4, Pool::new(2)))
 ///     .bind("127.0.0.1:8080")?;
 /// server.serve_forever()?;
