@@ -55,6 +55,9 @@ const LONGEST: usize = 1000;
 /// What may wait for one guest.
 const HELD: usize = 64 * 1024;
 
+/// What it takes to say how many lines were missed.
+const LONGEST_NOTICE: usize = 64;
+
 /// What the kernel may hold beside that; it takes the double. By itself it would take megabytes for a guest that does
 /// not read.
 const HELD_BY_KERNEL: usize = 64 * 1024;
@@ -77,6 +80,11 @@ struct Seat {
 
 impl Seat {
     fn hear(&mut self, line: &str) {
+        // Most of those who are behind stay so for a while.
+        if self.missed > 0 && self.sender.pending() + line.len() + LONGEST_NOTICE > HELD {
+            self.missed += 1;
+            return;
+        }
         let outcome = match self.missed {
             0 => self.sender.send(line),
             missed => self.sender.send(format!("* you read too slowly and missed {missed} lines\n{line}")),
