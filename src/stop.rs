@@ -47,7 +47,8 @@ impl StopHandle {
     /// - A connection that is open and has not spoken yet is served its first message.
     /// - A connection that is kept alive is closed right behind its next answer, or at the deadline
     ///   (the builder's `drain_timeout`, 15 s). Handlers see [`is_stopping`](crate::Stream::is_stopping), to announce
-    ///   it.
+    ///   it: an answer that was begun before this call is not the last. The closing lingers (the builder's
+    ///   `linger`, 2 s), so that a request that crosses it meets the end of the stream and no reset.
     ///
     /// A later [`shutdown`](Self::shutdown) ends idle connections at once. Where no other process has the listener,
     /// clients in the backlog are reset.

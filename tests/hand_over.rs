@@ -73,6 +73,21 @@ under_each_dispatch! {
         assert_eq!(new.stop().accepted, 1);
     }
 
+    fn a_request_that_crosses_the_close_meets_no_reset<D>() {
+        let server = Builder::<Tcp, D, _>::new(echo_lines()).start();
+        let mut client = connect(server.local_addr());
+        assert_eq!(ask(&client, "one"), "one");
+        server.stop_handle().hand_over();
+        assert_eq!(ask(&client, "two"), "two");
+        assert_eq!(read_rest(&client), b"", "closed behind its answer");
+        for _ in 0..100 {
+            client.write_all(b"crossed\n").expect("not reset");
+        }
+        drop(client);
+        let report = server.join();
+        assert_eq!((report.accepted, report.forced, report.failed), (1, 0, 0), "{report}");
+    }
+
     fn who_stays_silent_is_idle_at_the_deadline<D>() {
         let short = Duration::from_millis(100);
         let server = Builder::<Tcp, D, _>::new(|| Echo).drain_timeout(short).start();

@@ -427,6 +427,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         request.call_begins();
         let before = request.progress();
         let began = worker.now();
+        // Looked at before the call, so that its answer could announce the end.
+        let handed_over = self.shared.core.stop.state.hands_over();
         let outcome = guarded(Stage::Handle, || handler.handle(request));
         self.account.calls += 1;
         let after = request.progress();
@@ -463,16 +465,17 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 if budget.spend(worker.now()) { Step::Next } else { Step::Turn(Turn::Again) }
             }
             AfterCall::Continue { needs_input } => {
-                self.go_on(needs_input, after.written > before.written, &after, worker, budget)
+                let is_last = handed_over && after.written > before.written;
+                self.go_on(needs_input, is_last, &after, worker, budget)
             }
         }
     }
 
-    /// The handler wants to be called again.
+    /// The handler wants to be called again. The answer that it has just given may be the last one.
     fn go_on(
         &mut self,
         needs_input: bool,
-        answered: bool,
+        is_last: bool,
         after: &Progress,
         worker: &mut Worker,
         budget: &mut Budget,
@@ -482,7 +485,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let goes_on = budget.spend(worker.now());
         conversation.gathering = after.gathering && !needs_input && goes_on;
         let stop = &self.shared.core.stop.state;
-        if after.unread == 0 && answered && stop.hands_over() {
+        if after.unread == 0 && is_last && stop.hands_over() {
             // Right behind an answer: the client is not about to be cut off in the middle of something.
             self.finish(End::Drained);
             return Step::Next;

@@ -84,6 +84,8 @@ pub struct Stream<S: Socket> {
     reading: Reading,
     /// What had been written when they began.
     reading_since: u64,
+    /// What was written when a message came in to a server that hands over: an answer beyond it is the last.
+    handed_over: Option<u64>,
     /// What had been consumed and written when the present call of `handle` began.
     call: Option<(u64, u64)>,
     /// A wait inside of `handle` has found the connection idle.
@@ -105,6 +107,7 @@ impl<S: Socket> Stream<S> {
             max_buffered: None,
             searched: 0,
             reading: Reading::default(),
+            handed_over: None,
             reading_since: 0,
             call: None,
             idle_end: None,

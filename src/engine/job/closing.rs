@@ -90,8 +90,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         let silence = |heard| worker.now().saturating_duration_since(heard);
         let quiet = linger.heard.is_none_or(|heard| silence(heard) >= STOPPING_LINGER);
-        linger.stopping = self.shared.core.stop.is_stopping();
-        // A stopping server owes patience only to those who are still sending.
+        // A stopping server owes patience only to those who are still sending; one that hands over owes it to those,
+        // too, whose next request is on its way.
+        linger.stopping = self.shared.core.stop.is_stopping() && !self.shared.core.stop.state.hands_over();
         if linger.discarded > options.linger_bytes
             || silence(linger.since) >= options.linger_timeout
             || (linger.stopping && quiet)

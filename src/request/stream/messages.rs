@@ -91,14 +91,15 @@ impl<S: Socket> Stream<S> {
             return Err(io::Error::new(ErrorKind::Unsupported, message));
         }
         self.reading = Reading::default();
-        if !self.buffer.is_empty() {
-            return Ok(true);
+        if self.buffer.is_empty() {
+            // As after a call that returned `Continue`: the message must have come when the server was handing over.
+            if !self.ended && self.handed_over.is_some_and(|written| self.writer.written > written) {
+                self.end_idle(End::Drained);
+            }
+            self.fill_idle()?;
         }
-        let hands_over = || self.writer.session.as_ref().is_some_and(|session| session.stop.state.hands_over());
-        if !self.ended && self.writer.written > 0 && hands_over() {
-            self.end_idle(End::Drained);
-        }
-        self.fill_idle()?;
+        let hands_over = self.writer.session.as_ref().is_some_and(|session| session.stop.state.hands_over());
+        self.handed_over = hands_over.then_some(self.writer.written);
         Ok(!self.buffer.is_empty())
     }
 
