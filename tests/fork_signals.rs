@@ -92,7 +92,9 @@ mod linux {
     impl Group {
         fn start(how: &str, ignored: Option<&str>) -> Self {
             let program = std::env::current_exe().expect("current_exe");
+            // This test may have been started with some of them ignored, as in the background of a shell script.
             let mut command = Command::new("env");
+            command.arg("--default-signal");
             command.args(ignored.map(|signals| format!("--ignore-signal={signals}")));
             let server = Example::spawn(command.arg(program).args(["--serve", how]).process_group(0));
             let client = connect(server.socket_address());
