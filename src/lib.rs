@@ -95,7 +95,7 @@ mod options;
 mod panics;
 mod park;
 pub mod prelude;
-mod request;
+pub mod request;
 mod segments;
 mod server;
 #[cfg(all(unix, feature = "signals"))]
@@ -120,9 +120,9 @@ pub use dispatch::Sync;
 #[doc(inline)]
 pub use dispatch::ThreadPerRequest;
 pub use end::End;
-pub use engine::report::Counts;
 pub use engine::report::Report;
 pub use engine::report::Stats;
+pub use engine::report::StatsHandle;
 pub use error::BindError;
 pub use error::BoxError;
 pub use error::RequestError;
@@ -149,28 +149,15 @@ pub use options::AtLimit;
 pub use options::PanicPolicy;
 pub use options::ServerOptions;
 pub use request::Datagram;
-pub use request::Discard;
-pub use request::Fill;
-pub use request::Mailbox;
-pub use request::Outbox;
-pub use request::Progress;
-pub use request::ReadBuffer;
-pub use request::ReplySocket;
-pub use request::Request;
 pub use request::SendError;
 pub use request::Sender;
-pub use request::Session;
 pub use request::Socket;
 pub use request::Stream;
-pub use request::Writer;
 pub use server::BackgroundServer;
 pub use server::Server;
 pub use server::builder::Builder;
 pub use server::step::Handled;
 pub use stop::StopHandle;
-pub use sys::Descriptor;
-#[doc(inline)]
-pub use transport::Establish;
 #[doc(inline)]
 pub use transport::Tcp;
 #[cfg(feature = "tls")]

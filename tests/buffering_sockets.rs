@@ -19,13 +19,13 @@ use common::connect;
 use common::own_sockets::OwnSockets;
 use common::read_rest;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::HandlerResult;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::handler::function;
+use socketserver::transport::Descriptor;
 
 /// Holds back all that it can: nothing is sent before it is flushed, or full.
 struct Hoarder {

@@ -17,12 +17,12 @@ use common::Start;
 use common::connect;
 use common::own_sockets::OwnSockets;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::handler::function;
+use socketserver::transport::Descriptor;
 
 /// Has a byte more whenever it is asked, once its peer has sent one.
 struct Endless {

@@ -11,6 +11,8 @@ use std::rc::Rc;
 use common::Listen;
 use common::echo::Echo;
 use common::echo::scenario;
+use socketserver::request::Request;
+use socketserver::transport::Descriptor;
 use socketserver::*;
 
 /// Calls itself nothing, does what [`Sync`] does in step mode.

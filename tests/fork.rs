@@ -41,7 +41,7 @@ mod linux {
     use socketserver::ForkingUnixStreamServer;
     use socketserver::Handler;
     use socketserver::HandlerResult;
-    use socketserver::Stats;
+    use socketserver::StatsHandle;
     use socketserver::StopHandle;
     use socketserver::Stream;
     use socketserver::Tcp;
@@ -341,7 +341,7 @@ mod linux {
     }
 
     fn a_child_sees_the_counters_of_its_server() {
-        let stats: Rc<OnceCell<Stats>> = Rc::default();
+        let stats: Rc<OnceCell<StatsHandle>> = Rc::default();
         let read = Rc::clone(&stats);
         let mut server = ForkingTcpServer::builder_fn(move |request| {
             let mut line = String::new();

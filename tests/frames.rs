@@ -18,13 +18,11 @@ use common::PATIENCE;
 use common::Start;
 use socketserver::Builder;
 use socketserver::End;
-use socketserver::Fill;
 use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerFactory;
 use socketserver::HandlerResult;
 use socketserver::Pool;
-use socketserver::Request;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Sync;
@@ -37,6 +35,8 @@ use socketserver::frames::Frames;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LinesCodec;
 use socketserver::frames::Replies;
+use socketserver::request::Fill;
+use socketserver::request::Request;
 
 /// Answers lines in upper case, says what is wrong with the others, and tells the test about both ends.
 struct Shout {
@@ -325,7 +325,7 @@ impl Write for Remembers {
 impl Socket for Remembers {
     type Addr = SocketAddr;
 
-    fn descriptor(&self) -> socketserver::Descriptor<'_> {
+    fn descriptor(&self) -> socketserver::transport::Descriptor<'_> {
         Socket::descriptor(&self.descriptor)
     }
 

@@ -21,7 +21,7 @@ mod linux {
     use socketserver::Flow;
     use socketserver::HandlerResult;
     use socketserver::Pool;
-    use socketserver::Stats;
+    use socketserver::StatsHandle;
     use socketserver::Stream;
     use socketserver::Sync;
     use socketserver::UnixStream;
@@ -65,7 +65,7 @@ mod linux {
 
     type Answer = fn(&mut Stream<net::UnixStream>) -> HandlerResult;
 
-    static STATS: OnceLock<Stats> = OnceLock::new();
+    static STATS: OnceLock<StatsHandle> = OnceLock::new();
 
     /// `in`, and as much as is to be held: says that it is here, and leaves it unread. `out`, `mail`: holds as much for a
     /// client that does not read, as output or as messages to it. `active`: how many connections there are.

@@ -40,7 +40,7 @@ mod linux {
     use socketserver::HandlerResult;
     use socketserver::Pool;
     use socketserver::PreFork;
-    use socketserver::Stats;
+    use socketserver::StatsHandle;
     use socketserver::Stream;
     use socketserver::Sync;
     use socketserver::Tcp;
@@ -78,7 +78,7 @@ mod linux {
         ])
     }
 
-    static STATS: OnceLock<Stats> = OnceLock::new();
+    static STATS: OnceLock<StatsHandle> = OnceLock::new();
 
     /// Does what it is told, line by line.
     fn obey(request: &mut Stream<TcpStream>) -> HandlerResult {

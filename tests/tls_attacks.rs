@@ -35,10 +35,10 @@ use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Tcp;
 use socketserver::Tls;
+use socketserver::transport::Descriptor;
 
 const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(600);

@@ -20,7 +20,6 @@ use common::connect;
 use common::own_sockets::OwnSockets;
 use common::read_rest;
 use socketserver::Builder;
-use socketserver::Descriptor;
 use socketserver::End;
 use socketserver::Flow;
 use socketserver::HandlerResult;
@@ -28,6 +27,7 @@ use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::frames::LinesCodec;
 use socketserver::handler::function;
+use socketserver::transport::Descriptor;
 
 /// A peer ends its side with the byte for the end of a transmission; where the connection ends without one, somebody may
 /// have cut it.

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use socketserver::Flow;
 use socketserver::HandlerResult;
 use socketserver::Socket;
-use socketserver::Writer;
+use socketserver::request::Writer;
 
 use super::beneath::Root;
 use super::conditions::Validators;

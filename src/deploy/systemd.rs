@@ -13,7 +13,7 @@ use crate::dispatch::Job;
 use crate::dispatch::Process;
 use crate::engine::errands::Errand;
 use crate::engine::errands::Scene;
-use crate::engine::report::Counts;
+use crate::engine::report::Stats;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
@@ -68,7 +68,7 @@ struct State {
 struct Watched {
     /// When its loop was here last, once it has been.
     seen: Option<Instant>,
-    counts: Counts,
+    counts: Stats,
 }
 
 impl Default for Manager {
@@ -120,7 +120,7 @@ impl Errand for Member {
     fn attend(&self, scene: &Scene<'_>) -> Option<Instant> {
         let now = scene.now;
         let state = &mut *self.shared.state.lock();
-        state.servers[self.place] = Watched { seen: Some(now), counts: Counts::of(scene.reporter.core()) };
+        state.servers[self.place] = Watched { seen: Some(now), counts: Stats::of(scene.reporter.core()) };
         let mut news = Vec::new();
         if !state.ready && state.servers.iter().all(|server| server.seen.is_some()) {
             state.ready = true;
@@ -154,7 +154,7 @@ impl Errand for Member {
 
 impl State {
     fn describe(&self) -> String {
-        let sum = |count: fn(&Counts) -> u64| self.servers.iter().map(|server| count(&server.counts)).sum();
+        let sum = |count: fn(&Stats) -> u64| self.servers.iter().map(|server| count(&server.counts)).sum();
         let (open, accepted, failed) =
             (sum(|counts| counts.active as u64), sum(|counts| counts.accepted), sum(|counts| counts.failed));
         Status { open, accepted, failed }.to_string()

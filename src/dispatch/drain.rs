@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Process;
-use crate::engine::report::Counts;
+use crate::engine::report::Stats;
 use crate::engine::serve_loop::ServeLoop;
 use crate::engine::task::Report;
 use crate::engine::task::Task;
@@ -22,7 +22,7 @@ pub(crate) fn drain<J: Task, D: Process<J>>(dispatch: &D, running: &mut D::Runni
     if !core.stop.is_stopping() {
         core.stop.shutdown();
     }
-    let shared = core.counters.are_of_children().then(|| Counts::of(core).active);
+    let shared = core.counters.are_of_children().then(|| Stats::of(core).active);
     reporter.observe(&Event::DrainStart { active: shared.unwrap_or_else(|| core.permits.in_use()) });
     serve_loop.tell_errands();
     if core.stop.state.hands_over() {

@@ -13,7 +13,7 @@ use crate::engine::core::Counter;
 /// those of the whole server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct Stats {
     /// Connections and messages taken from the transport.
     pub accepted: u64,
     /// Open now.
@@ -40,7 +40,7 @@ pub struct Counts {
     pub threads_spare: usize,
 }
 
-impl Counts {
+impl Stats {
     pub(crate) fn of(core: &Core) -> Self {
         let get = |counter| core.counters.get(counter);
         let (finished, detached, idle_closed) =
@@ -100,8 +100,7 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(core: &Core, drained_in: Duration) -> Self {
-        let Counts { accepted, active, finished, detached, idle_closed, forced, refused, failed, .. } =
-            Counts::of(core);
+        let Stats { accepted, active, finished, detached, idle_closed, forced, refused, failed, .. } = Stats::of(core);
         // What has not ended by now was abandoned; it may still end while this is written.
         let abandoned = active as u64;
         Self {
@@ -139,14 +138,14 @@ impl fmt::Display for Report {
 
 /// Reads the counters of a server from anywhere, while it serves and after.
 #[derive(Clone, Debug)]
-pub struct Stats {
+pub struct StatsHandle {
     pub(crate) core: Arc<Core>,
 }
 
-impl Stats {
+impl StatsHandle {
     /// The counters now. Cheap: a few atomic loads.
     #[must_use]
-    pub fn snapshot(&self) -> Counts {
-        Counts::of(&self.core)
+    pub fn snapshot(&self) -> Stats {
+        Stats::of(&self.core)
     }
 }

@@ -51,7 +51,7 @@
 //!   be connections, so no number of clients stops the others. At a lower bound the pool ends waits early, those
 //!   between two messages first, and then the longest; none that has lasted less than
 //!   [`least_wait`](crate::Pool::least_wait) (1 s), unless others have been waiting that long.
-//!   [`Event::WaitsEnded`](crate::Event::WaitsEnded) and [`Counts::waits_ended`](crate::Counts::waits_ended) tell of
+//!   [`Event::WaitsEnded`](crate::Event::WaitsEnded) and [`Stats::waits_ended`](crate::Stats::waits_ended) tell of
 //!   it.
 //! - Under [`Sync`](crate::Sync) a read that blocks inside `handle` blocks every client. Use
 //!   [`line`](crate::Stream::line), [`buffered`](crate::Stream::buffered) or [`frames`](crate::frames) there;

@@ -28,7 +28,7 @@ use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 
 /// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see
-/// [`Request::mailbox`](crate::Request::mailbox).
+/// [`Request::mailbox`](crate::request::Request::mailbox).
 pub struct Mailbox {
     limit: usize,
     state: Mutex<State>,

@@ -256,7 +256,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     /// Calls `on_error` with each error of a step, and the peer where it is known.
     pub fn on_error<F>(self, on_error: F) -> Builder<T, D, OnError<H, F>>
     where
-        F: Fn(&crate::RequestError, Option<&<T::Request as crate::Request>::Addr>),
+        F: Fn(&crate::RequestError, Option<&<T::Request as crate::request::Request>::Addr>),
     {
         self.map(|factory| factory.on_error(on_error))
     }

@@ -29,9 +29,9 @@ use crate::engine::core::Shared;
 use crate::engine::job::Job;
 use crate::engine::listening::Listening;
 use crate::engine::listening::Reporter;
-use crate::engine::report::Counts;
 use crate::engine::report::Report;
 use crate::engine::report::Stats;
+use crate::engine::report::StatsHandle;
 use crate::engine::serve_loop::ServeLoop;
 use crate::error::BindError;
 use crate::error::ServeError;
@@ -179,13 +179,13 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
     }
 
     /// The counters now.
-    pub fn stats(&self) -> Counts {
-        Counts::of(&self.shared.core)
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.shared.core)
     }
 
     /// A handle to read the counters from anywhere, also while this server serves.
-    pub fn stats_handle(&self) -> Stats {
-        Stats { core: Arc::clone(&self.shared.core) }
+    pub fn stats_handle(&self) -> StatsHandle {
+        StatsHandle { core: Arc::clone(&self.shared.core) }
     }
 
     /// Serves until told to [stop](StopHandle), drains, and reports.
@@ -301,7 +301,7 @@ where
 pub struct BackgroundServer<A> {
     address: A,
     stop: StopHandle,
-    stats: Stats,
+    stats: StatsHandle,
     thread: Option<JoinHandle<Result<Report, ServeError>>>,
 }
 
@@ -317,12 +317,12 @@ impl<A: Clone> BackgroundServer<A> {
     }
 
     /// The counters now.
-    pub fn stats(&self) -> Counts {
+    pub fn stats(&self) -> Stats {
         self.stats.snapshot()
     }
 
     /// A handle to read the counters from anywhere.
-    pub fn stats_handle(&self) -> Stats {
+    pub fn stats_handle(&self) -> StatsHandle {
         self.stats.clone()
     }
 

@@ -72,7 +72,7 @@ pub use unix_stream::UnixStreamOptions;
 use crate::error::BindError;
 use crate::event::Refusal;
 use crate::request::Request;
-use crate::sys::Descriptor;
+pub use crate::sys::Descriptor;
 pub use crate::sys::Interest;
 pub(crate) use crate::sys::borrow;
 
@@ -88,7 +88,7 @@ pub(crate) use crate::sys::borrow;
 /// use std::net::{SocketAddr, TcpStream};
 /// use socketserver::handler::function;
 /// use socketserver::transport::{Advance, Bind, Establish, Immediate, Interest};
-/// use socketserver::{Descriptor, Flow, Request, Server, Socket, Stream, Sync, Tcp, Transport};
+/// use socketserver::{transport::Descriptor, Flow, request::Request, Server, Socket, Stream, Sync, Tcp, Transport};
 ///
 /// /// TCP for clients that know the password.
 /// struct Guarded(Tcp);

@@ -29,7 +29,7 @@ pub enum Source {
 ///
 /// ```
 /// use std::net::IpAddr;
-/// use socketserver::Descriptor;
+/// use socketserver::transport::Descriptor;
 /// use socketserver::transport::{Peer, Source};
 ///
 /// /// A subscriber of a telephone network.

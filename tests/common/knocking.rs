@@ -8,14 +8,14 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 
 use socketserver::BindError;
-use socketserver::Descriptor;
-use socketserver::Establish;
 use socketserver::Refusal;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::Transport;
 use socketserver::transport::Advance;
 use socketserver::transport::Bind;
+use socketserver::transport::Descriptor;
+use socketserver::transport::Establish;
 use socketserver::transport::InetAddress;
 use socketserver::transport::Interest;
 use socketserver::transport::TcpOptions;

@@ -8,12 +8,12 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 
 use socketserver::BindError;
-use socketserver::Descriptor;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::Transport;
 use socketserver::transport::Bind;
+use socketserver::transport::Descriptor;
 use socketserver::transport::Immediate;
 use socketserver::transport::InetAddress;
 use socketserver::transport::TcpOptions;
@@ -68,7 +68,7 @@ macro_rules! own_socket {
         impl socketserver::Socket for $socket {
             type Addr = std::net::SocketAddr;
 
-            fn descriptor(&self) -> socketserver::Descriptor<'_> {
+            fn descriptor(&self) -> socketserver::transport::Descriptor<'_> {
                 std::os::fd::AsFd::as_fd(&self.0)
             }
 

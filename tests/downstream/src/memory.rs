@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
-use socketserver::Descriptor;
+use socketserver::transport::Descriptor;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Transport;
