@@ -47,7 +47,7 @@ impl<O> ProxyOptions<O> {
         self
     }
 
-    /// Trusts peers without an IP address, as those of a Unix-domain socket are: whoever may connect to it, which its
+    /// Trusts peers without an IP address, as those of a Unix-domain socket are. Who can connect to it, its
     /// [`mode`](crate::Builder::mode) and its folder decide.
     #[must_use]
     pub fn trust_unix(mut self) -> Self {

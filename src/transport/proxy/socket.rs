@@ -155,7 +155,7 @@ impl<A> ProxiedAddr<A> {
 }
 
 impl ProxiedAddr<SocketAddr> {
-    /// The address, whoever has told it; `None` for a path.
+    /// The address, announced or not; `None` for a path.
     #[must_use]
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
