@@ -36,6 +36,7 @@ mod linux {
     use socketserver::handler::function;
     use socketserver::transport::Bind;
     use socketserver::transport::InetAddress;
+    use socketserver::transport::Many;
     use socketserver::transport::PerSource;
     use socketserver::transport::PerSourceOptions;
     use socketserver::transport::ProxyOptions;
@@ -68,6 +69,7 @@ mod linux {
                         once,
                     );
                 }
+                "many" => serve_many(),
                 other => panic!("--serve {other}"),
             };
         }
@@ -81,6 +83,8 @@ mod linux {
             one_that_waits_is_ended_by_its_timeout,
             stopped_while_one_waits,
             one_request_at_a_time,
+            several_listeners_are_one_server,
+            a_child_has_none_of_the_listeners,
         ])
     }
 
@@ -93,6 +97,14 @@ mod linux {
             "who" => {
                 let client = request.peer_addr().cloned();
                 writeln!(request, "{client:?}")?;
+            }
+            "pause" => {
+                request.stop_handle().expect("it is served").pause();
+                writeln!(request, "paused")?;
+            }
+            "resume" => {
+                request.stop_handle().expect("it is served").resume();
+                writeln!(request, "resumed")?;
             }
             line => writeln!(request, "{line}")?,
         }
@@ -126,6 +138,16 @@ mod linux {
         if once {
             println!("{:?}", server.handle_request().expect("handle_request"));
         }
+        eprintln!("{}", server.serve_forever().expect("serve"));
+    }
+
+    fn serve_many() {
+        let server = Builder::<Many<Tcp>, Fork, _>::new(function(answer::<TcpStream>))
+            .max_connections(3)
+            .bind(["127.0.0.1:0", "127.0.0.1:0"])
+            .expect("bind");
+        let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).expect("signals");
+        println!("listening on {}", server.local_addr());
         eprintln!("{}", server.serve_forever().expect("serve"));
     }
 
@@ -284,5 +306,52 @@ mod linux {
         drop(client);
         let (_, report) = server.stop();
         assert!(report.starts_with("2 accepted: 1 finished"), "{report}");
+    }
+
+    fn addresses(server: &Example) -> Vec<SocketAddr> {
+        server.address.split(", ").map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn several_listeners_are_one_server() {
+        let server = start(&["many"]);
+        let addresses = addresses(&server);
+        let clients: Vec<_> = addresses.iter().map(|address| connect(*address)).collect();
+        for client in &clients {
+            assert_eq!(ask(client, "hello"), "hello");
+        }
+        assert_eq!(ask(&clients[0], "pause"), "paused");
+        // The parent has been told before it forks again, which it does for neither of these.
+        let waiting: Vec<_> = addresses.iter().map(|address| connect(*address)).collect();
+        assert_eq!(children(server.pid()).len(), 2);
+        assert_eq!(ask(&clients[0], "resume"), "resumed");
+        // The limit is one for both: two wait for one place.
+        becomes("a third child", &3, || children(server.pid()).len());
+        drop(clients);
+        for client in &waiting {
+            assert_eq!(ask(client, "hello"), "hello");
+        }
+        let (status, report) = server.stop();
+        assert!(status.success() && report.starts_with("4 accepted: "), "{report}");
+        for address in addresses {
+            assert!(TcpStream::connect(address).is_err(), "{address} is closed");
+        }
+    }
+
+    /// Whose server is killed goes on with its client, and keeps no other waiting in a backlog that nobody looks at.
+    fn a_child_has_none_of_the_listeners() {
+        let server = start(&["many"]);
+        let addresses = addresses(&server);
+        let clients: Vec<_> = addresses.iter().map(|address| connect(*address)).collect();
+        for client in &clients {
+            assert_eq!(ask(client, "hello"), "hello");
+        }
+        // Dropping kills it.
+        drop(server);
+        for address in addresses {
+            becomes("refused", &true, || TcpStream::connect(address).is_err());
+        }
+        for client in &clients {
+            assert_eq!(ask(client, "still here"), "still here");
+        }
     }
 }

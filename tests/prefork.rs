@@ -52,6 +52,7 @@ mod linux {
     use socketserver::dispatch::StartError;
     use socketserver::dispatch::Task;
     use socketserver::handler::function;
+    use socketserver::transport::Many;
 
     const SERVER: &str = "--as-the-server";
 
@@ -63,6 +64,7 @@ mod linux {
         }
         cases::run(cases![
             all_serve_and_report_as_one,
+            several_listeners_are_shared,
             a_child_that_is_killed_is_replaced_and_its_connections_have_failed,
             a_stop_from_a_handler_stops_all,
             a_pause_from_a_handler_pauses_all,
@@ -131,17 +133,20 @@ mod linux {
             value.map(|(_, value)| value.parse::<u64>().unwrap())
         };
         macro_rules! serve_under {
-            ($dispatch:ty, $value:expr) => {{
+            ($dispatch:ty, $value:expr) => {
+                serve_under!($dispatch, $value, Tcp, "127.0.0.1:0")
+            };
+            ($dispatch:ty, $value:expr, $transport:ty, $listen:expr) => {{
                 let hang = option("hang").map(Duration::from_millis);
                 let prefork = PreFork::new(processes, $value).hang_timeout(hang);
-                let mut builder = Builder::<Tcp, PreFork<$dispatch>, _>::new(function(obey)).dispatch(prefork);
+                let mut builder = Builder::<$transport, PreFork<$dispatch>, _>::new(function(obey)).dispatch(prefork);
                 if let Some(most) = option("most") {
                     builder = builder.max_connections(most as usize);
                 }
                 if let Some(drain) = option("drain") {
                     builder = builder.drain_timeout(Duration::from_millis(drain));
                 }
-                let server = builder.on_event(tell).bind("127.0.0.1:0").unwrap();
+                let server = builder.on_event(tell).bind($listen).unwrap();
                 STATS.set(server.stats_handle()).unwrap();
                 let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).unwrap();
                 println!("listening on {}", server.local_addr());
@@ -156,6 +161,7 @@ mod linux {
             "threads" => serve_under!(ThreadPerRequest, ThreadPerRequest::default()),
             "pool" => serve_under!(Pool, Pool::new(2)),
             "fork" => serve_under!(Fork, Fork::default()),
+            "many" => serve_under!(Sync, Sync, Many<Tcp>, ["127.0.0.1:0", "127.0.0.1:0"]),
             "broken" => serve_under!(Broken, Broken),
             other => panic!("{other}"),
         }
@@ -252,6 +258,29 @@ mod linux {
             assert!(report(&errors).starts_with("4 accepted: "), "{dispatch}: {errors}");
             assert!(report(&errors).contains(" 0 forced (0 abandoned), 0 refused, 0 failed;"), "{dispatch}: {errors}");
             assert!(errors.matches("child: Some(0) None").count() >= 3, "{dispatch}: {errors}");
+        }
+    }
+
+    fn several_listeners_are_shared() {
+        let server = start(&["many", "2"]);
+        let members = members(&server, 2);
+        let addresses: Vec<SocketAddr> = server.address.split(", ").map(|text| text.parse().unwrap()).collect();
+        let clients: Vec<_> = addresses.iter().map(|address| one_each(*address, 2, "pid")).collect();
+        for clients in &clients {
+            assert_eq!(clients.iter().map(|(pid, _)| *pid).collect::<HashSet<_>>(), members);
+        }
+        // Out of the wait sets, and in again.
+        assert_eq!(ask(&clients[0][0].1, "pause"), "paused");
+        assert_eq!(ask(&clients[0][0].1, "resume"), "resumed");
+        for address in &addresses {
+            assert_eq!(ask(connect(*address), "hello"), "hello");
+        }
+        drop(clients);
+        let (status, errors) = server.stop();
+        assert!(status.success());
+        assert!(report(&errors).starts_with("6 accepted: "), "{errors}");
+        for address in addresses {
+            assert!(TcpStream::connect(address).is_err(), "{address} is closed");
         }
     }
 

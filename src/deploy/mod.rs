@@ -12,4 +12,5 @@ pub use restart::RestartError;
 pub use restart::RestartHandle;
 pub use sockets::PassedSocket;
 pub use sockets::PassedSocketError;
+pub use sockets::PassedSockets;
 pub use sockets::Sockets;

@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use self::launch::Recipe;
 use self::progress::Pending;
 use self::progress::Progress;
-use super::PassedSocket;
 use super::PassedSocketError;
+use super::PassedSockets;
 use super::Sockets;
 use crate::Builder;
 use crate::Server;
@@ -104,8 +104,8 @@ struct Served {
     stop: StopHandle,
     has_begun: bool,
     has_ended: bool,
-    /// A copy of its listener, while all are gathered.
-    listener: Option<OwnedFd>,
+    /// Copies of its listeners, while those of all servers are gathered.
+    listeners: Vec<OwnedFd>,
 }
 
 impl Restart {
@@ -151,7 +151,8 @@ impl Restart {
         *self.shared.timeout.lock() = timeout;
     }
 
-    /// Serves on the socket that the process before has left under this name; binds it to the address, if there was none.
+    /// Serves on the socket that the process before has left under this name, on each of them if the transport is
+    /// [`Many`](crate::transport::Many); binds it to the address, if there was no process before.
     ///
     /// # Errors
     ///
@@ -165,7 +166,7 @@ impl Restart {
         address: impl Into<T::Address>,
     ) -> Result<Server<T, D, H>, RestartError>
     where
-        T: Adopt<Socket: PassedSocket>,
+        T: Adopt<Socket: PassedSockets>,
         D: Process<Job<T, H>>,
         H: HandlerFactory<T::Request>,
     {
@@ -177,16 +178,17 @@ impl Restart {
         Ok(server)
     }
 
-    /// The socket that the process before has left under this name; `None` if there was no process before.
+    /// The socket that the process before has left under this name, or all of them as a `Vec`; `None` if there was no
+    /// process before.
     ///
     /// # Errors
     ///
     /// It has not left such a socket.
-    pub fn inherited<S: PassedSocket>(&mut self, name: &str) -> Result<Option<S>, RestartError> {
-        if self.is_restarted { Ok(Some(self.sockets.one(name)?)) } else { Ok(None) }
+    pub fn inherited<S: PassedSockets>(&mut self, name: &str) -> Result<Option<S>, RestartError> {
+        if self.is_restarted { Ok(Some(self.sockets.take_for(name)?)) } else { Ok(None) }
     }
 
-    /// A restart hands this server over, too: its listener goes to the new process under this name, and that is ready when
+    /// A restart hands this server over, too: its listeners go to the new process under this name, and that is ready when
     /// all of its servers serve. Called before any of them serves.
     ///
     /// # Errors
@@ -208,7 +210,7 @@ impl Restart {
             stop: server.stop_handle(),
             has_begun: false,
             has_ended: false,
-            listener: None,
+            listeners: Vec::new(),
         });
         server.core().errands.add(Arc::new(member));
         Ok(())
@@ -349,7 +351,7 @@ impl Errand for Member {
 }
 
 impl Member {
-    /// Adds the listener of this server to those of the others; the last one starts the program.
+    /// Adds the listeners of this server to those of the others; the last one starts the program.
     fn gather(&self, state: &mut State, scene: &Scene<'_>) {
         let refused = |why: String| {
             self.shared.asked.store(false, Ordering::SeqCst);
@@ -364,22 +366,22 @@ impl Member {
         if let Some(pending) = &state.pending {
             return refused(format!("another restart is under way: process {} does not serve yet", pending.pid));
         }
-        let copy = scene.listener.map(|listener| listener.try_clone_to_owned());
-        match copy {
-            Some(Ok(listener)) => state.servers[self.place].listener = Some(listener),
-            Some(Err(error)) => return refused(format!("no copy of a listener: {error}")),
-            None => return,
+        let copies = scene.listeners.iter().map(|listener| listener.try_clone_to_owned());
+        match copies.collect::<io::Result<Vec<_>>>() {
+            Ok(listeners) if listeners.is_empty() => return,
+            Ok(listeners) => state.servers[self.place].listeners = listeners,
+            Err(error) => return refused(format!("no copy of a listener: {error}")),
         }
-        if state.servers.iter().any(|server| !server.has_ended && server.listener.is_none()) {
+        if state.servers.iter().any(|server| !server.has_ended && server.listeners.is_empty()) {
             // Its loop has been woken, too.
             return;
         }
         self.shared.asked.store(false, Ordering::SeqCst);
-        let listeners: Vec<_> = state
-            .servers
-            .iter_mut()
-            .filter_map(|server| Some((server.name.clone(), server.listener.take()?)))
-            .collect();
+        let taken = |server: &mut Served| {
+            let name = server.name.clone();
+            std::mem::take(&mut server.listeners).into_iter().map(move |listener| (name.clone(), listener))
+        };
+        let listeners: Vec<_> = state.servers.iter_mut().flat_map(taken).collect();
         let timeout = *self.shared.timeout.lock();
         let outcome = self.shared.recipe.lock().start(&listeners);
         match outcome.and_then(|started| Pending::new(started, self.place, scene, timeout)) {

@@ -133,6 +133,11 @@ impl Sockets {
         }
     }
 
+    /// Takes out what a transport wants: the only one of this name, or all of them.
+    pub(super) fn take_for<S: PassedSockets>(&mut self, name: &str) -> Result<S, PassedSocketError> {
+        S::take(self, name)
+    }
+
     /// Takes out what has this name, whatever it is.
     pub(super) fn take_any(&mut self, name: &str) -> Option<OwnedFd> {
         let at = self.sockets.iter().position(|(_, other)| other == name)?;
@@ -159,6 +164,33 @@ pub trait PassedSocket: From<OwnedFd> + sealed::Sealed {
     const KIND: Kind;
 }
 
+/// What a transport can be made of that serves what was passed: a [`PassedSocket`], or a `Vec` of them, as
+/// [`Many`](crate::transport::Many) takes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be passed to a process",
+    note = "a `TcpListener`, `UdpSocket`, `UnixListener` or `UnixDatagram` of the standard library can, or a `Vec` of them"
+)]
+pub trait PassedSockets: Sized + sealed::Passed {
+    #[doc(hidden)]
+    fn take(sockets: &mut Sockets, name: &str) -> Result<Self, PassedSocketError>;
+}
+
+impl<S: PassedSocket> sealed::Passed for S {}
+
+impl<S: PassedSocket> PassedSockets for S {
+    fn take(sockets: &mut Sockets, name: &str) -> Result<Self, PassedSocketError> {
+        sockets.one(name)
+    }
+}
+
+impl<S: PassedSocket> sealed::Passed for Vec<S> {}
+
+impl<S: PassedSocket> PassedSockets for Vec<S> {
+    fn take(sockets: &mut Sockets, name: &str) -> Result<Self, PassedSocketError> {
+        sockets.all(name)
+    }
+}
+
 /// What a socket is, in words.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -166,6 +198,8 @@ pub struct Kind(&'static str);
 
 mod sealed {
     pub trait Sealed {}
+
+    pub trait Passed {}
 }
 
 macro_rules! passed {

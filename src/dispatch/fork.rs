@@ -230,9 +230,11 @@ impl<J: Task> Running<J> {
         }
         // What is buffered would be written twice, by each side.
         let _ = io::stdout().flush();
+        let mut withheld = vec![serve_loop.park.poller.descriptor()];
         let source = serve_loop.acceptor.as_ref().map(|acceptor| &acceptor.source);
-        let listener = source.filter(|source| !source.answers_itself()).map(Source::descriptor);
-        let withheld: Vec<_> = listener.into_iter().chain([serve_loop.park.poller.descriptor()]).collect();
+        if let Some(source) = source.filter(|source| !source.answers_itself()) {
+            source.descriptors(&mut |listener| withheld.push(listener));
+        }
         let place = self.outcomes.take();
         let tell = |outcome: &Outcome| _ = place.map(|place| self.outcomes.write(place, outcome));
         let mut job = Some(job);

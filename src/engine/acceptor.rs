@@ -1,6 +1,7 @@
 //! Accepting: bursts, the limit, back-off, pausing. The one place that decides whether the listener is in the wait set.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -21,10 +22,10 @@ use crate::limits::accept_policy::classify;
 use crate::limits::permit::Permit;
 use crate::options::AtLimit;
 use crate::park::ParkingPlace;
-use crate::sys::Interest;
+use crate::sys::Descriptor;
 use crate::sys::poller::Poller;
 use crate::sys::wait::Woken;
-use crate::sys::wait::wait;
+use crate::sys::wait::wait_any;
 
 /// The token of the listener in the poller.
 pub(crate) const LISTENER: u64 = u64::MAX - 2;
@@ -64,7 +65,9 @@ pub(crate) struct Acceptor<J: Task> {
     pub(crate) source: J::Source,
     reporter: J::Reporter,
     address: String,
-    /// Whether the listener is in the wait set.
+    /// Of each listener.
+    addresses: Vec<String>,
+    /// Whether the listeners are in the wait set.
     armed: bool,
     /// All permits were out at the last try.
     at_limit: bool,
@@ -81,11 +84,12 @@ pub(crate) struct Acceptor<J: Task> {
 impl<J: Task> Acceptor<J> {
     pub(crate) fn new(source: J::Source) -> Self {
         let reporter = source.reporter();
-        let address = source.address();
+        let (address, addresses) = (source.address(), source.addresses());
         Self {
             source,
             reporter,
             address,
+            addresses,
             armed: false,
             at_limit: false,
             shed_again: None,
@@ -108,13 +112,16 @@ impl<J: Task> Acceptor<J> {
 
     /// Tells that the server is ready to accept.
     pub(crate) fn announce(&self) {
-        self.reporter.observe(&Event::ListenStart { address: &self.address });
+        for address in &self.addresses {
+            self.reporter.observe(&Event::ListenStart { address });
+        }
     }
 
     /// Ends accepting before it has begun.
     pub(crate) fn give_back(self) -> J::Source {
-        self.reporter.observe(&Event::ListenStop { address: &self.address });
-        self.source
+        let Self { source, reporter, addresses, .. } = self;
+        tell_stopped(&reporter, &addresses);
+        source
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -136,15 +143,26 @@ impl<J: Task> Acceptor<J> {
         if wanted == self.armed {
             return Ok(());
         }
-        let descriptor = self.source.descriptor();
-        let outcome = match self.shared {
-            _ if !wanted => poller.delete(descriptor),
-            Sharing::Alone => poller.add_level(descriptor, LISTENER),
-            Sharing::Among | Sharing::Others => poller.add_exclusive(descriptor, LISTENER),
-        };
-        outcome.map_err(|source| ServeError::Wait { address: self.address.clone(), source })?;
-        self.armed = wanted;
-        Ok(())
+        let shared = self.shared;
+        let outcome = self.each_listener(|listener| match shared {
+            _ if !wanted => poller.delete(listener),
+            Sharing::Alone => poller.add_level(listener, LISTENER),
+            Sharing::Among | Sharing::Others => poller.add_exclusive(listener, LISTENER),
+        });
+        // Where one fails, those before it are in.
+        self.armed = wanted || outcome.is_err();
+        outcome
+    }
+
+    /// Does this with each listener, up to the first that fails.
+    fn each_listener(&self, mut act: impl FnMut(Descriptor<'_>) -> io::Result<()>) -> Result<(), ServeError> {
+        let mut outcome = Ok(());
+        self.source.descriptors(&mut |listener| {
+            if outcome.is_ok() {
+                outcome = act(listener);
+            }
+        });
+        outcome.map_err(|source| ServeError::Wait { address: self.address.clone(), source })
     }
 
     /// Something of ours was closed, or the state has changed: an end to waiting out a shortage.
@@ -169,9 +187,7 @@ impl<J: Task> Acceptor<J> {
         self.review(&park.poller, now)?;
         if self.armed {
             // Where registrations fire once.
-            park.poller
-                .rearm_level(self.source.descriptor(), LISTENER)
-                .map_err(|source| ServeError::Wait { address: self.address.clone(), source })?;
+            self.each_listener(|listener| park.poller.rearm_level(listener, LISTENER))?;
         }
         Ok(())
     }
@@ -288,8 +304,14 @@ impl<J: Task> Acceptor<J> {
 
     /// Whether there is something to accept.
     fn has_waiting(&self, now: Instant) -> bool {
-        self.source.has_buffered()
-            || matches!(wait(self.source.descriptor(), Interest::Read, &[], Some(now)), Ok(Woken::Ready))
+        self.source.has_buffered() || matches!(wait_any(&self.listeners(), &[], Some(now)), Ok(Woken::Ready))
+    }
+
+    /// What is readable while there is something to accept.
+    pub(crate) fn listeners(&self) -> Vec<Descriptor<'_>> {
+        let mut listeners = Vec::new();
+        self.source.descriptors(&mut |listener| listeners.push(listener));
+        listeners
     }
 
     /// Asks to be woken when a permit comes back; if one has meanwhile, the next turn finds it.
@@ -337,8 +359,10 @@ impl<J: Task> Acceptor<J> {
     /// Ends accepting for good: closes what is in the backlog gracefully, then the listener.
     pub(crate) fn close(mut self, poller: &Poller, now: Instant) {
         if self.armed {
-            // The descriptor is closed below in any case.
-            let _ = poller.delete(self.source.descriptor());
+            self.source.descriptors(&mut |listener| {
+                // It is closed below in any case.
+                let _ = poller.delete(listener);
+            });
         }
         if self.reporter.core().stop.state.hands_over() {
             // The next owner of the socket serves the backlog.
@@ -346,9 +370,15 @@ impl<J: Task> Acceptor<J> {
         } else {
             self.sweep(now);
         }
-        let Self { source, reporter, address, .. } = self;
+        let Self { source, reporter, addresses, .. } = self;
         drop(source);
-        reporter.observe(&Event::ListenStop { address: &address });
+        tell_stopped(&reporter, &addresses);
+    }
+}
+
+fn tell_stopped(reporter: &impl Report, addresses: &[String]) {
+    for address in addresses {
+        reporter.observe(&Event::ListenStop { address });
     }
 }
 

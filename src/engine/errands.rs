@@ -26,9 +26,9 @@ pub(crate) struct Scene<'a> {
     /// it has to rearm them each time.
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
     pub(crate) poller: &'a Poller,
-    /// What the server accepts from, if it still does.
+    /// What the server accepts from; none if it does not any more.
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
-    pub(crate) listener: Option<Descriptor<'a>>,
+    pub(crate) listeners: Vec<Descriptor<'a>>,
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by deployments"))]
     pub(crate) reporter: &'a dyn Report,
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by what has a deadline"))]

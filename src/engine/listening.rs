@@ -49,12 +49,18 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
         self.transport.has_buffered()
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.transport.descriptor()
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
+        self.transport.descriptors(show);
     }
 
     fn address(&self) -> String {
         self.transport.local_addr().to_string()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let mut addresses = Vec::new();
+        self.transport.addresses(&mut |address| addresses.push(address.to_owned()));
+        addresses
     }
 
     fn reporter(&self) -> Reporter<T, H> {

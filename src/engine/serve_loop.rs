@@ -10,7 +10,6 @@ use super::acceptor::LISTENER;
 use super::errands::Scene;
 use crate::engine::job::Job;
 use crate::engine::task::Report;
-use crate::engine::task::Source;
 use crate::engine::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;
@@ -190,8 +189,8 @@ impl Waiter {
             Attention::At(at) => news || at.is_some_and(|at| at <= now),
         };
         if due {
-            let listener = acceptor.map(|acceptor| acceptor.source.descriptor());
-            let scene = Scene { poller: &park.poller, listener, reporter, now };
+            let listeners = acceptor.map(Acceptor::listeners).unwrap_or_default();
+            let scene = Scene { poller: &park.poller, listeners, reporter, now };
             self.errands = Attention::At(reporter.core().errands.attend(&scene));
         }
     }
@@ -246,8 +245,8 @@ impl<J: Task> ServeLoop<J> {
 
     /// Tells the errands that the drain begins.
     pub(crate) fn tell_errands(&self) {
-        let listener = self.acceptor.as_ref().map(|acceptor| acceptor.source.descriptor());
-        let scene = Scene { poller: &self.park.poller, listener, reporter: &self.reporter, now: Instant::now() };
+        let listeners = self.acceptor.as_ref().map(Acceptor::listeners).unwrap_or_default();
+        let scene = Scene { poller: &self.park.poller, listeners, reporter: &self.reporter, now: Instant::now() };
         self.reporter.core().errands.stopping(&scene);
     }
 

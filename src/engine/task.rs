@@ -154,8 +154,11 @@ pub trait Source: Sealed {
     /// Takes the next request, without waiting.
     fn accept(&mut self, permit: Permit, now: Instant) -> io::Result<Box<Self::Task>>;
     fn has_buffered(&self) -> bool;
-    fn descriptor(&self) -> Descriptor<'_>;
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>));
+    /// Where it listens, for errors.
     fn address(&self) -> String;
+    /// Each place where it listens.
+    fn addresses(&self) -> Vec<String>;
     fn reporter(&self) -> <Self::Task as Task>::Reporter;
     fn answers_itself(&self) -> bool;
     fn hand_over(&mut self);

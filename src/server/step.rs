@@ -10,13 +10,11 @@ use crate::engine::acceptor::Accepted;
 use crate::engine::core::guarded;
 use crate::engine::job::Job;
 use crate::engine::task::Report;
-use crate::engine::task::Source;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
-use crate::sys::Interest;
 use crate::sys::wait::Woken;
-use crate::sys::wait::wait;
+use crate::sys::wait::wait_any;
 use crate::transport::Transport;
 
 /// What [`Server::handle_request`] did.
@@ -90,9 +88,8 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
         }
         Accepted::Lost => return Ok(None),
         Accepted::Nothing => {
-            let descriptor = acceptor.source.descriptor();
             let failed = |source| ServeError::Wait { address: acceptor.address().to_owned(), source };
-            match wait(descriptor, Interest::Read, &[Some(&stop.draining)], until).map_err(failed)? {
+            match wait_any(&acceptor.listeners(), &[Some(&stop.draining)], until).map_err(failed)? {
                 Woken::Ready => {}
                 Woken::Signal(_) => return Ok(Some(Handled::Stopping)),
                 Woken::TimedOut => return Ok(Some(Handled::TimedOut)),

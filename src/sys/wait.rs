@@ -49,14 +49,35 @@ pub(crate) fn wait(
             set[count] = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
         }
     }
-    let set = &mut set[..=count];
+    poll(&mut set[..=count], 1, &indices, deadline)
+}
+
+/// As [`wait`], for one of several descriptors to be readable.
+pub(crate) fn wait_any(
+    descriptors: &[Descriptor<'_>],
+    signals: &[Option<&Signal>],
+    deadline: Option<Instant>,
+) -> io::Result<Woken> {
+    let mut set: Vec<_> = descriptors.iter().map(|found| PollFd::from_borrowed_fd(*found, PollFlags::IN)).collect();
+    let mut indices = Vec::new();
+    for (index, signal) in signals.iter().enumerate() {
+        if let Some(signal) = signal {
+            indices.push(index);
+            set.push(PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN));
+        }
+    }
+    poll(&mut set, descriptors.len(), &indices, deadline)
+}
+
+/// Waits for the descriptors, and behind `signals_at` the signals, whose indices these are.
+fn poll(set: &mut [PollFd<'_>], signals_at: usize, indices: &[usize], deadline: Option<Instant>) -> io::Result<Woken> {
     loop {
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
         match rustix::event::poll(set, left.as_ref()) {
             Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(Woken::TimedOut),
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => {
-                return Ok(match set[1..].iter().position(|signal| !signal.revents().is_empty()) {
+                return Ok(match set[signals_at..].iter().position(|signal| !signal.revents().is_empty()) {
                     Some(at) => Woken::Signal(indices[at]),
                     None => Woken::Ready,
                 });

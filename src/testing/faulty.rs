@@ -133,6 +133,14 @@ impl<T: Transport> Transport for Faulty<T> {
         self.inner.descriptor()
     }
 
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
+        self.inner.descriptors(show);
+    }
+
+    fn addresses(&self, show: &mut dyn FnMut(&str)) {
+        self.inner.addresses(show);
+    }
+
     fn local_addr(&self) -> T::Addr {
         self.inner.local_addr()
     }

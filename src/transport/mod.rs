@@ -9,6 +9,7 @@ use std::io;
 #[cfg(unix)]
 mod folder_lock;
 mod listen;
+mod many;
 pub mod option;
 mod peer;
 mod per_source;
@@ -25,6 +26,8 @@ pub(crate) mod unix_path;
 mod unix_stream;
 
 pub use listen::InetAddress;
+pub use many::Addresses;
+pub use many::Many;
 pub use option::Offers;
 pub use peer::Peer;
 pub use peer::Source;
@@ -191,8 +194,20 @@ pub trait Transport: Sized + 'static {
     /// off, or stop serving.
     fn accept(&mut self) -> io::Result<Self::Pending>;
 
-    /// Readable while [`accept`](Self::accept) has something to give: Python's `fileno`.
+    /// Readable while [`accept`](Self::accept) has something to give: Python's `fileno`. Of several, the first.
     fn descriptor(&self) -> Descriptor<'_>;
+
+    /// Shows each descriptor that is readable while there is something to accept. A transport that wraps another passes
+    /// this on: that may have [several](Many).
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
+        show(self.descriptor());
+    }
+
+    /// Shows where each listener listens, as [events](crate::Event::ListenStart) name it. A transport that wraps another
+    /// passes this on.
+    fn addresses(&self, show: &mut dyn FnMut(&str)) {
+        show(&self.local_addr().to_string());
+    }
 
     /// The real address: a free port where port 0 was asked for.
     fn local_addr(&self) -> Self::Addr;

@@ -24,15 +24,15 @@ use crate::sys::Descriptor;
 
 type AddrOf<P> = <<P as Establish>::Request as Request>::Addr;
 
-/// A transport that serves so many connections of one source at a time, and refuses more.
+/// A transport that serves a number of connections of one source at a time, and refuses more.
 ///
 /// What a source is, the peer's address says: an IPv4 address, the /64 network of an IPv6 address, the user at the
 /// other end of a Unix-domain socket, or what [`Peer`] says of a custom address. Where a peer is not known, it counts
 /// with all others that are not.
 ///
-/// A place is taken as soon as the source is known, which is before any handshake, and given back when the connection is
-/// over, however it ends; one that is [detached](crate::Flow::Detach) is over for the server. A connection that finds no
-/// place is closed at once, without a word and unread: [`Event::Refused`](crate::Event::Refused) says
+/// A place is taken as soon as the source is known, which is before any handshake, and given back when the connection
+/// is over, however it ends; one that is [detached](crate::Flow::Detach) is over for the server. A connection that finds
+/// no place is closed at once, without a word and unread: [`Event::Refused`](crate::Event::Refused) says
 /// [`Refusal::PerSource`], it is counted among the [`refused`](crate::Report::refused), and no handler hears of it. It
 /// has a place among the builder's [`max_connections`](crate::Builder::max_connections) for that moment only.
 ///
@@ -90,6 +90,14 @@ where
 
     fn descriptor(&self) -> Descriptor<'_> {
         self.inner.descriptor()
+    }
+
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
+        self.inner.descriptors(show);
+    }
+
+    fn addresses(&self, show: &mut dyn FnMut(&str)) {
+        self.inner.addresses(show);
     }
 
     fn local_addr(&self) -> T::Addr {

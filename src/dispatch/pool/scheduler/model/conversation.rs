@@ -320,12 +320,16 @@ impl Source for Arc<Listener> {
         false
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.signal.descriptor()
+    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
+        show(self.signal.descriptor());
     }
 
     fn address(&self) -> String {
         "model".to_owned()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        vec![self.address()]
     }
 
     fn reporter(&self) -> Reporter {
