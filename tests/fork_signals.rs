@@ -21,6 +21,7 @@ mod linux {
     use crate::common::connect;
     use crate::common::eventually;
     use crate::common::example::Example;
+    use crate::common::example::with_default_signals;
     use crate::common::read_rest;
     use rustix::process::Pid;
     use rustix::process::Signal;
@@ -35,7 +36,6 @@ mod linux {
     use std::io::Write;
     use std::net::TcpStream;
     use std::os::unix::process::CommandExt;
-    use std::process::Command;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -92,9 +92,7 @@ mod linux {
     impl Group {
         fn start(how: &str, ignored: Option<&str>) -> Self {
             let program = std::env::current_exe().expect("current_exe");
-            // This test may have been started with some of them ignored, as in the background of a shell script.
-            let mut command = Command::new("env");
-            command.arg("--default-signal");
+            let mut command = with_default_signals("env");
             command.args(ignored.map(|signals| format!("--ignore-signal={signals}")));
             let server = Example::spawn(command.arg(program).args(["--serve", how]).process_group(0));
             let client = connect(server.socket_address());

@@ -25,6 +25,7 @@ use common::TempDir;
 use common::example::finish;
 use common::example::program;
 use common::example::wait;
+use common::example::with_default_signals;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
@@ -58,7 +59,7 @@ const SERVERS: &[Server] = &[
 
 impl Server {
     fn command(&self, program: &Path, flags: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = with_default_signals(program);
         command.args(flags).args(self.needs).stdin(Stdio::null());
         command
     }
@@ -313,7 +314,7 @@ fn catches(pid: u32, signal: Signal) -> bool {
 fn a_second_signal_does_not_wait_for_the_drain() {
     let program = program("exec");
     for (first, second) in [(Signal::TERM, Signal::INT), (Signal::INT, Signal::TERM)] {
-        let mut command = Command::new(&program);
+        let mut command = with_default_signals(&program);
         command.args(["--listen", "127.0.0.1:0", "--run", "sh", "-c", "echo busy; exec sleep 60"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let line = first_line(&mut child);

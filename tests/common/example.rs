@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test target uses what it needs")]
 
+use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -36,6 +37,17 @@ pub fn program(name: &str) -> PathBuf {
     }
     assert!(build.status().expect("cargo").success(), "the example {name} does not compile");
     profile.join("examples").join(name)
+}
+
+/// The command of a program that ignores no signal. This test may have been started with some of them ignored, as in
+/// the background of a shell script, and what it starts would be, too.
+pub fn with_default_signals(program: impl AsRef<OsStr>) -> Command {
+    if cfg!(not(target_os = "linux")) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(program);
+    command
 }
 
 /// How a program ended, and what it said.
@@ -91,7 +103,7 @@ impl Example {
     /// As [`start`](Self::start), by a shell that first does what `preamble` says.
     pub fn start_after(preamble: &str, program: &Path, flags: &[&str]) -> Self {
         let script = format!("{preamble}; exec \"$0\" \"$@\"");
-        Self::spawn(Command::new("sh").arg("-c").arg(script).arg(program).args(flags))
+        Self::spawn(with_default_signals("sh").arg("-c").arg(script).arg(program).args(flags))
     }
 
     /// As [`start`](Self::start), by a user whom the limits on processes hold: those of the superuser hold nobody.
