@@ -77,8 +77,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-pub mod adapters;
 #[cfg(all(unix, feature = "systemd"))]
 pub mod deploy;
 pub mod dispatch;

@@ -1,5 +1,7 @@
 //! What is done with requests: handlers, and the factory that makes them and carries the hooks.
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub mod adapters;
 pub mod frames;
 mod function;
 pub(crate) mod wrappers;

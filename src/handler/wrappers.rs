@@ -76,8 +76,8 @@ pub trait HandlerFactoryExt: Sized {
     /// | `draining` | INFO | `active` |
     /// | `the drain's deadline has passed` | WARN | `active` |
     #[cfg(feature = "tracing")]
-    fn traced(self, server: impl Into<String>) -> crate::adapters::Traced<Self> {
-        crate::adapters::Traced::new(self, server.into())
+    fn traced(self, server: impl Into<String>) -> crate::handler::adapters::Traced<Self> {
+        crate::handler::adapters::Traced::new(self, server.into())
     }
 
     /// Counts what happens with the `metrics` crate; `server` is the value of the label `server` of everything. Feature
@@ -106,8 +106,8 @@ pub trait HandlerFactoryExt: Sized {
     /// | `socketserver_draining` | gauge | | 1 from the stop on |
     /// | `socketserver_drains_forced_total` | counter | | drains whose deadline has passed |
     #[cfg(feature = "metrics")]
-    fn measured(self, server: impl Into<String>) -> Observed<Self, crate::adapters::Measurements> {
-        self.observed(crate::adapters::Measurements::new(server))
+    fn measured(self, server: impl Into<String>) -> Observed<Self, crate::handler::adapters::Measurements> {
+        self.observed(crate::handler::adapters::Measurements::new(server))
     }
 
     /// Sets handlers up, and lets them speak, before the client has sent anything.

@@ -297,13 +297,16 @@ impl<T: Bind, D, H> Builder<T, D, H> {
 
     /// Tells the `tracing` crate of what happens: [`HandlerFactoryExt::traced`] has the names. Feature `tracing`.
     #[cfg(feature = "tracing")]
-    pub fn traced(self, server: impl Into<String>) -> Builder<T, D, crate::adapters::Traced<H>> {
+    pub fn traced(self, server: impl Into<String>) -> Builder<T, D, crate::handler::adapters::Traced<H>> {
         self.map(|factory| factory.traced(server))
     }
 
     /// Counts what happens with the `metrics` crate: [`HandlerFactoryExt::measured`] has the names. Feature `metrics`.
     #[cfg(feature = "metrics")]
-    pub fn measured(self, server: impl Into<String>) -> Builder<T, D, Observed<H, crate::adapters::Measurements>> {
+    pub fn measured(
+        self,
+        server: impl Into<String>,
+    ) -> Builder<T, D, Observed<H, crate::handler::adapters::Measurements>> {
         self.map(|factory| factory.measured(server))
     }
 
