@@ -47,7 +47,7 @@ use socketserver::frames::Replies;
 
 const USAGE: &str =
     "usage: chat [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
-            [--timeout SECONDS]";
+            [--timeout SECONDS] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// The longest line, in bytes.
 const LONGEST: usize = 1000;
@@ -245,9 +245,10 @@ fn serve() -> common::Outcome {
         ));
     }
     match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(
+        "tcp" => serve_streams_with!(
             Tcp,
             flags,
+            &[],
             "pool",
             flags.listen_or("127.0.0.1:9990"),
             Room::default(),
@@ -256,9 +257,10 @@ fn serve() -> common::Outcome {
             idle_timeout(IDLE),
             write_timeout(stalled)
         ),
-        "unix" => serve_with!(
+        "unix" => serve_streams_with!(
             UnixStream,
             flags,
+            &[],
             "pool",
             flags.listen_or("chat.sock"),
             Room::default(),

@@ -131,6 +131,9 @@ fn serve() -> common::Outcome {
     if let Some(transport) = flags.transport {
         return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
     }
+    flags
+        .tls
+        .refuse("what is too long for UDP is asked for by TCP on the same port, and those clients speak no TLS")?;
     zones.complete();
     let zones = Arc::new(zones);
     let listen = flags.listen_or("127.0.0.1:5300");

@@ -29,7 +29,8 @@ use socketserver::UnixDatagram;
 use socketserver::UnixStream;
 
 const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
-            [--dispatch sync|threads|fork|pool] [--workers N] [--loop]";
+            [--dispatch sync|threads|fork|pool] [--workers N] [--loop]
+            [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// What has arrived goes back; then the connection waits for more without a thread (under `sync` and `pool`).
 struct Echo;
@@ -89,12 +90,18 @@ fn serve() -> common::Outcome {
     let inet = || flags.listen_or("127.0.0.1:7007");
     let path = || flags.listen_or("echo.sock");
     match (flags.transport.as_deref().unwrap_or("tcp"), in_a_loop) {
-        ("tcp", false) => serve_with!(Tcp, flags, "pool", inet(), || Echo),
-        ("tcp", true) => serve_with!(Tcp, flags, "pool", inet(), || EchoInALoop),
-        ("udp", false) => serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once)),
-        ("unix-stream", false) => serve_with!(UnixStream, flags, "pool", path(), || Echo),
-        ("unix-stream", true) => serve_with!(UnixStream, flags, "pool", path(), || EchoInALoop),
-        ("unix-datagram", false) => serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once)),
+        ("tcp", false) => serve_streams_with!(Tcp, flags, &[], "pool", inet(), || Echo),
+        ("tcp", true) => serve_streams_with!(Tcp, flags, &[], "pool", inet(), || EchoInALoop),
+        ("udp", false) => {
+            flags.tls.refuse(common::tls::MESSAGES)?;
+            serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once))
+        }
+        ("unix-stream", false) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || Echo),
+        ("unix-stream", true) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || EchoInALoop),
+        ("unix-datagram", false) => {
+            flags.tls.refuse(common::tls::MESSAGES)?;
+            serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once))
+        }
         ("udp" | "unix-datagram", true) => Err(common::wrong_usage("--loop: a message has no other behind it")),
         (other, _) => {
             Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))

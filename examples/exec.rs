@@ -96,6 +96,7 @@ fn serve() -> common::Outcome {
             "--dispatch {other}: a process becomes the program, so there has to be one: fork"
         )));
     }
+    flags.tls.refuse("the program is given the socket itself, and would have to speak TLS on it")?;
     let run = Run(program.into());
     let dispatch = Fork::default().max_children(flags.workers.unwrap_or(40));
     // At once: the program may be the one that speaks first, and it reads what the client has sent.

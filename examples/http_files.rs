@@ -6,6 +6,9 @@
 //!
 //! cargo run --release --example http_files -- --hello
 //! wrk -t1 -c64 http://127.0.0.1:8000/
+//!
+//! cargo run --release --example http_files -- --tls-cert cert.pem --tls-key key.pem
+//! curl -i https://localhost:8000/Cargo.toml --cacert ca.pem
 //! ```
 //!
 //! Keep-alive, pipelining, HEAD, single ranges, conditional requests, directory pages; nothing outside the directory is
@@ -67,7 +70,8 @@ use socketserver::Tcp;
 use socketserver::UnixStream;
 
 const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [--hello] [--timeout SECONDS]
-                  [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N]";
+                  [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N]
+                  [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;
@@ -219,9 +223,10 @@ fn serve() -> common::Outcome {
     let factory = Factory { content: Arc::new(content) };
     let timeout = Duration::from_secs(timeout);
     match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(
+        "tcp" => serve_streams_with!(
             Tcp,
             flags,
+            &["http/1.1"],
             "pool",
             flags.listen_or("127.0.0.1:8000"),
             factory,
@@ -229,9 +234,10 @@ fn serve() -> common::Outcome {
             write_buffer(GATHERED),
             max_pending_output(HELD)
         ),
-        "unix" => serve_with!(
+        "unix" => serve_streams_with!(
             UnixStream,
             flags,
+            &["http/1.1"],
             "pool",
             flags.listen_or("http.sock"),
             factory,

@@ -55,8 +55,8 @@ use socketserver::UnixStream;
 use socketserver::frames::Frames;
 use store::Store;
 
-const USAGE: &str =
-    "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]";
+const USAGE: &str = "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
+          [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// Answers for a client that does not read are held up to here; then its worker waits for it.
 const HELD_ANSWERS: usize = 16 * 1024 * 1024;
@@ -97,9 +97,10 @@ fn serve() -> common::Outcome {
     let clients = Clients { store: Arc::new(Store::new()) };
     let often = Duration::from_millis(100);
     match flags.transport.as_deref().unwrap_or("tcp") {
-        "tcp" => serve_with!(
+        "tcp" => serve_streams_with!(
             Tcp,
             flags,
+            &[],
             "pool",
             flags.listen_or("127.0.0.1:6380"),
             clients,
@@ -108,9 +109,10 @@ fn serve() -> common::Outcome {
             keepalive(ASKED_AFTER),
             max_pending_output(HELD_ANSWERS)
         ),
-        "unix" => serve_with!(
+        "unix" => serve_streams_with!(
             UnixStream,
             flags,
+            &[],
             "pool",
             flags.listen_or("kv.sock"),
             clients,

@@ -44,7 +44,8 @@ use socketserver::UnixStream;
 use socketserver::frames::Frames;
 
 const USAGE: &str = "usage: smtp [--listen ADDR|PATH] [--folder DIR] [--transport tcp|unix]
-            [--dispatch sync|threads|fork|pool] [--workers N]";
+            [--dispatch sync|threads|fork|pool] [--workers N]
+            [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// RFC 5321, 4.5.3.2.7.
 const IDLE: Duration = Duration::from_secs(300);
@@ -80,11 +81,11 @@ fn serve() -> common::Outcome {
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => {
             let listen = flags.listen_or("127.0.0.1:2525");
-            serve_with!(Tcp, flags, "pool", listen, sessions, idle_timeout(IDLE))
+            serve_streams_with!(Tcp, flags, &[], "pool", listen, sessions, idle_timeout(IDLE))
         }
         "unix" => {
             let listen = flags.listen_or("smtp.sock");
-            serve_with!(UnixStream, flags, "pool", listen, sessions, idle_timeout(IDLE))
+            serve_streams_with!(UnixStream, flags, &[], "pool", listen, sessions, idle_timeout(IDLE))
         }
         other => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }

@@ -92,6 +92,7 @@ fn main() -> ExitCode {
 
 fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    flags.tls.refuse(common::tls::MESSAGES)?;
     match flags.transport.as_deref().unwrap_or("udp") {
         "udp" => {
             let listen = flags.listen_or("127.0.0.1:5514");

@@ -21,7 +21,7 @@ use socketserver::UnixStream;
 
 const USAGE: &str =
     "usage: upper [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N]
-             [--loop]";
+             [--loop] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// A line that has not arrived whole is waited for without a thread (under `sync` and `pool`).
 struct Upper;
@@ -60,10 +60,10 @@ fn serve() -> common::Outcome {
     })?;
     let (inet, path) = (|| flags.listen_or("127.0.0.1:9999"), || flags.listen_or("upper.sock"));
     match (flags.transport.as_deref().unwrap_or("tcp"), in_a_loop) {
-        ("tcp", false) => serve_with!(Tcp, flags, "pool", inet(), || Upper, write_buffer(4096)),
-        ("tcp", true) => serve_with!(Tcp, flags, "pool", inet(), || UpperInALoop),
-        ("unix", false) => serve_with!(UnixStream, flags, "pool", path(), || Upper, write_buffer(4096)),
-        ("unix", true) => serve_with!(UnixStream, flags, "pool", path(), || UpperInALoop),
+        ("tcp", false) => serve_streams_with!(Tcp, flags, &[], "pool", inet(), || Upper, write_buffer(4096)),
+        ("tcp", true) => serve_streams_with!(Tcp, flags, &[], "pool", inet(), || UpperInALoop),
+        ("unix", false) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || Upper, write_buffer(4096)),
+        ("unix", true) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || UpperInALoop),
         (other, _) => Err(common::wrong_usage(format!("--transport {other}: choose tcp or unix"))),
     }
 }

@@ -9,6 +9,7 @@ use lexopt::ValueExt;
 use super::outcome::Outcome;
 use super::outcome::print;
 use super::outcome::wrong_usage;
+use super::tls::TlsFlags;
 
 /// The flags every server example has.
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ pub struct Flags {
     pub transport: Option<String>,
     /// Threads of the pool; the other dispatches have as many as there are requests.
     pub workers: Option<usize>,
+    pub tls: TlsFlags,
 }
 
 impl Flags {
@@ -53,6 +55,7 @@ impl Flags {
             "dispatch" => self.dispatch = Some(parser.value()?.string()?),
             "transport" => self.transport = Some(parser.value()?.string()?),
             "workers" => self.workers = Some(parser.value()?.parse()?),
+            name if self.tls.take(name, parser)? => {}
             name => return own(name, parser),
         }
         Ok(true)

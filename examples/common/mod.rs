@@ -5,6 +5,7 @@
 pub mod deployed;
 mod flags;
 mod outcome;
+pub mod tls;
 
 pub use flags::Flags;
 pub use outcome::Outcome;
@@ -47,7 +48,11 @@ where
 {
     // Before anybody can know that the server is there: a signal finds it ready.
     #[cfg(unix)]
-    let _signals = (socketserver::signals::stop_on_signals(server.stop_handle())?, restart.on_signal()?);
+    let _signals = (
+        socketserver::signals::stop_on_signals(server.stop_handle())?,
+        restart.on_signal()?,
+        tls::reload_on_signal(server.stop_handle())?,
+    );
     print(format_args!("listening on {}", server.local_addr()))?;
     Manager::new().watch(&server);
     let report = server.serve_forever()?;

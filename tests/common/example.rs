@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test target uses what it needs")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -14,6 +15,8 @@ use std::process::ChildStdout;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,6 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program of an example, up to date with its sources, also where only one test target was asked for.
 pub fn program(name: &str) -> PathBuf {
+    /// To ask cargo once is enough, and it takes its time.
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.to_owned()).or_insert_with(|| build(name)).clone()
+}
+
+fn build(name: &str) -> PathBuf {
     // .../PROFILE/deps/test-1234
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("the folder of the profile");
