@@ -62,7 +62,7 @@ const LONGEST_NOTICE: usize = 64;
 /// not read.
 const HELD_BY_KERNEL: usize = 64 * 1024;
 
-/// Who says nothing for so long has gone away.
+/// A guest who says nothing for this long has gone away.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// All who have said their names, by these. One lock for each line said, so that all hear the lines in the same order.
@@ -109,7 +109,7 @@ impl Room {
     }
 }
 
-/// So many names fit into a line, and so many are read.
+/// This many names fit into a line, and are read.
 const NAMED: usize = 40;
 
 /// The first of these names, and how many there are beside them.

@@ -81,7 +81,7 @@ const GATHERED: usize = 64 * 1024;
 /// drawn, and the next request is not answered.
 const HELD: usize = 256 * 1024;
 
-/// So many bytes of empty lines before a request are nothing: clients of old sent one behind the body of a POST.
+/// This many bytes of empty lines before a request are ignored: clients of old sent one behind the body of a POST.
 const BLANK: usize = 16;
 
 /// What is served.

@@ -7,7 +7,7 @@
 //! python3 -c "import smtplib; smtplib.SMTP('127.0.0.1', 2525).sendmail('me@example.test', 'you@example.test', 'Subject: hi')"
 //! ```
 //!
-//! Whoever connects can send to any address: it is for tests and for behind other servers, not for the Internet. A message
+//! Every client can send to any address: it is for tests and for behind other servers, not for the Internet. A message
 //! is on the disk before the client is told that it is accepted. In front of its header are `Return-Path`, `Delivered-To`
 //! for each recipient, and `Received`. A message of which something is wrong is refused as a whole.
 //!

@@ -52,7 +52,7 @@ impl<A: Clone + Debug + Send + Sync + 'static> Handler<Datagram<A>> for Collect 
             ("data", message.data),
         ];
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
-            // Quoted and escaped: nobody writes a second line into the log, or a field that is not his.
+            // Quoted and escaped: no sender writes a second line into the log, or a field that is not its own.
             write!(line, " {name}={value:?}")?;
         }
         writeln!(line, " text={:?}", message.text)?;

@@ -45,7 +45,7 @@ const CLIENTS: usize = 3;
 /// How many messages each client sends.
 const ROUNDS: usize = 2;
 
-/// Nothing here takes long: who waits for so long has been forgotten.
+/// Nothing here takes long: a client that waits for this long has been forgotten.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The one handler of all flavours: what comes goes back in upper case.

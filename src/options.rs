@@ -256,7 +256,11 @@ impl ServerOptions {
                 reason: format!("{what}; it must be at least 1"),
             })
         };
-        positive("max_connections", self.max_connections.unwrap_or(1), "a server for no connections serves nobody")?;
+        positive(
+            "max_connections",
+            self.max_connections.unwrap_or(1),
+            "a server without connections serves no request",
+        )?;
         positive("max_buffered", self.max_buffered, "a connection without a buffer cannot be read")?;
         positive("max_line", self.line_limit(), "no line is that short; `None` allows any")?;
         let not_zero = |option, timeout: Option<Duration>, reason: &str| {

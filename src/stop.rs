@@ -105,7 +105,7 @@ impl StopHandle {
 pub(crate) const FORCED: usize = 0;
 /// [`StopState::wait`] was ended by the begin of the drain.
 pub(crate) const DRAINING: usize = 1;
-/// [`StopState::wait`] was ended by its bell: somebody has sent a message to the connection that is waited for.
+/// [`StopState::wait`] was ended by its bell: a message was sent to the connection that is waited for.
 pub(crate) const MAIL: usize = 2;
 
 /// [`StopState::wait`] was ended by the pool whose thread waited: all of its threads do, and there is work.

@@ -446,7 +446,7 @@ mod linux {
         }
         assert_eq!(
             refusal(&PreFork::new(0, Sync)),
-            "option processes = 0: a server without processes serves nobody; it must be at least 1"
+            "option processes = 0: a server without processes serves no request; it must be at least 1"
         );
         assert!(refusal(&PreFork::new(1, Sync).hang_timeout(Duration::ZERO)).starts_with("option hang_timeout = 0: "));
         assert!(

@@ -78,7 +78,7 @@ impl Zones {
     /// Makes zones of the records: each must have an SOA, and there are no gaps between its names.
     ///
     /// A record that is in no zone yet gets one of the last two labels of its name: `www.example.test` makes the zone
-    /// `example.test`, with an SOA as RFC 6303 has it for zones that nobody cares for.
+    /// `example.test`, with an SOA as RFC 6303 has it for zones that are not delegated.
     pub fn complete(&mut self) {
         let mut names: Vec<Name> = self.0.keys().cloned().collect();
         // Those above first: a zone that is made up for one of them is there for the names below it.

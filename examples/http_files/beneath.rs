@@ -79,7 +79,7 @@ impl Root {
         }
     }
 
-    /// Where the path leads, to be looked at or opened if it is no link: safe as long as nobody else writes to the
+    /// Where the path leads, to be looked at or opened if it is no link: safe as long as no other program writes to the
     /// directory.
     fn step_by_step(&self, path: &Path) -> io::Result<PathBuf> {
         let path = self.path.join(path).canonicalize()?;

@@ -68,7 +68,7 @@ impl<'a> Iterator for Args<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         self.left = self.left.checked_sub(1)?;
-        // The codec has checked the frame: a `$`, a length, and so many bytes.
+        // The codec has checked the frame: a `$`, a length, and as many bytes.
         let mut length = 0;
         let mut at = 1;
         while let digit @ b'0'..=b'9' = self.frame[at] {

@@ -16,7 +16,7 @@ use parking_lot::MutexGuard;
 /// More than there are workers, so that two of them seldom meet.
 const SHARDS: usize = 16;
 
-/// A shard removes at most so many expired keys at a time.
+/// A shard removes at most this many expired keys at a time.
 const SWEPT_AT_ONCE: usize = 1000;
 
 /// Milliseconds between two sweeps.
@@ -70,7 +70,7 @@ impl Store {
         self.shards[self.index(key)].lock()
     }
 
-    /// All shards, locked in their order: for commands on several keys, which nobody may see half done.
+    /// All shards, locked in their order: for commands on several keys, which no client may see half done.
     pub fn all(&self) -> Shards<'_> {
         Shards { store: self, guards: self.shards.each_ref().map(Mutex::lock) }
     }

@@ -34,7 +34,7 @@ impl Spool {
         Ok(Self { folder })
     }
 
-    /// Makes a file that nobody takes for a message yet. It goes when it is dropped.
+    /// Makes a file that is not taken for a message yet. It goes when it is dropped.
     fn begin(&self) -> io::Result<NamedTempFile> {
         let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir);
         tempfile::Builder::new().prefix(".incoming-").tempfile_in(folder)

@@ -23,7 +23,7 @@ use crate::path;
 /// RFC 5321, 4.5.3.1.8.
 const MOST_RECIPIENTS: usize = 100;
 
-/// So many mistakes are nobody's who speaks SMTP.
+/// A client that speaks SMTP does not make this many mistakes.
 const MOST_ERRORS: usize = 10;
 
 const NO_PATH: &str = "501 it is MAIL FROM:<address> or RCPT TO:<address>";
@@ -199,7 +199,7 @@ impl Session {
     fn data(&mut self) -> &'static str {
         let Stage::Envelope { from, to } = &self.stage else { return OUT_OF_ORDER };
         if to.is_empty() {
-            return "554 nobody is to get it";
+            return "554 no valid recipients";
         }
         let (protocol, name) = self.greeted.as_ref().map_or(("SMTP", ""), |(protocol, name)| (*protocol, name));
         let date = httpdate::fmt_http_date(SystemTime::now()).replace("GMT", "+0000");

@@ -10,7 +10,7 @@ use crate::engine::task::Report;
 use crate::engine::task::Task;
 use crate::event::Event;
 
-/// After the deadline, interrupted handlers have so long to return. With what dispatches then wait for their threads,
+/// After the deadline, interrupted handlers have this long to return. With what dispatches then wait for their threads,
 /// less than the 100 ms that are promised.
 const GRACE: Duration = Duration::from_millis(60);
 

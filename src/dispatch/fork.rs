@@ -112,7 +112,7 @@ impl Dispatch for Fork {
 
     fn check(&self) -> Result<(), BindError> {
         let (option, reason) = if self.max_children == 0 {
-            ("max_children", "a server without children serves nobody; it must be at least 1")
+            ("max_children", "a server without children serves no request; it must be at least 1")
         } else if self.child_timeout == Some(Duration::ZERO) {
             ("child_timeout", "every child would be killed at once; `None` kills none")
         } else {
@@ -198,7 +198,7 @@ impl<J: Task> Process<J> for Fork {
     }
 
     fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
-        /// The handlers' reads have been interrupted; then each signal has so long to work.
+        /// The handlers' reads have been interrupted; then each signal has this long to work.
         const STEP: Duration = Duration::from_millis(25);
         /// A process that has got SIGKILL ends at once, on a machine that has time for it.
         const KILLED: Duration = Duration::from_secs(1);
@@ -346,7 +346,7 @@ impl<J: Task> Running<J> {
 }
 
 impl<J> Drop for Running<J> {
-    /// Whoever is left at the end of a drain has been killed: it is collected, so that no zombie stays.
+    /// A child that is left at the end of a drain has been killed: it is collected, so that no zombie stays.
     fn drop(&mut self) {
         for Child { process, .. } in self.children.values() {
             let _ = process.kill(true);

@@ -120,7 +120,7 @@ impl<D: Dispatch> Dispatch for PreFork<D> {
             );
         }
         if self.processes == 0 {
-            return failed("processes", "0", "a server without processes serves nobody; it must be at least 1");
+            return failed("processes", "0", "a server without processes serves no request; it must be at least 1");
         }
         if self.hang_timeout == Some(Duration::ZERO) {
             return failed("hang_timeout", "0", "every child would be killed at once; `None` kills none");

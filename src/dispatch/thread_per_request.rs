@@ -86,7 +86,7 @@ impl Dispatch for ThreadPerRequest {
         Err(BindError::Option {
             option: "max_threads",
             value: "0".to_owned(),
-            reason: "a server without threads serves nobody; it must be at least 1".to_owned(),
+            reason: "a server without threads serves no request; it must be at least 1".to_owned(),
         })
     }
 }
@@ -126,7 +126,7 @@ struct Shared<J> {
 struct State<J> {
     /// Threads without work; the one that was used last is used next, so that the others may end.
     idle: Vec<Arc<Seat<J>>>,
-    /// Handles by number; those that have ended are joined by whoever comes next.
+    /// Handles by number; those that have ended are joined by the next one.
     handles: HashMap<u64, JoinHandle<()>>,
     ended: Vec<JoinHandle<()>>,
     next_number: u64,

@@ -142,7 +142,7 @@ impl Counters {
         self.children.get().is_some()
     }
 
-    /// Whoever knows of an end knows of the accept before it, too.
+    /// A thread that sees an end sees the accept before it, too.
     pub(crate) fn get(&self, counter: Counter) -> u64 {
         let children = self.children.get().into_iter().flat_map(|words| words.chunks(COUNTERS));
         let counts = children.chain([&*self.words]).map(|words| words[counter as usize].load(Ordering::Acquire));
@@ -225,7 +225,7 @@ impl<H> Shared<H> {
                 }
             }
         }
-        // A failing hook ends nothing: there is nobody left to tell.
+        // A failing hook ends nothing: there is no hook left to tell.
         let _ = catch(|| self.factory.handle_error(error, peer));
     }
 }

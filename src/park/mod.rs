@@ -1,7 +1,7 @@
 //! Where idle connections wait: a poller, a table with a state machine for each connection, and timers.
 //!
 //! `Sync` and `Pool` use the same place. A connection is in one of three states (see [`table`]): vacant, parked (the
-//! table owns its job) or running (a worker does). Whoever takes a job out of the table must park or remove it again;
+//! table owns its job) or running (a worker does). A thread that takes a job out of the table must park or remove it again;
 //! there is no other way in or out:
 //!
 //! - [`insert`](ParkingPlace::insert) registers a connection; it is running until parked.
@@ -66,7 +66,7 @@ pub(crate) struct ParkingPlace<J> {
     timers: Timers,
     /// Candidates for shedding from the last look at the table, the longest idle last.
     sheddable: Mutex<Vec<(u64, Token)>>,
-    /// Until when somebody waits in the poller, on the timers' clock; 0 while nobody does.
+    /// Until when a thread waits in the poller, on the timers' clock; 0 while none does.
     waits_until: AtomicU64,
     /// How many connections are slow.
     slow: AtomicUsize,
@@ -233,7 +233,7 @@ impl<J: Waits> ParkingPlace<J> {
 
     /// Takes out the job that has waited longest for its next message.
     pub(crate) fn take_longest_idle(&self) -> Option<(Token, J)> {
-        /// One look at the table serves so many.
+        /// One look at the table serves this many.
         const LOOK: usize = 64;
         let mut candidates = self.sheddable.lock();
         for fresh in [false, true] {

@@ -60,7 +60,7 @@ pub(crate) enum Found<J> {
     Job(J),
     /// It runs, and has been told that there is news.
     Told,
-    /// Nobody is there any more.
+    /// The place is empty.
     Gone,
 }
 
@@ -172,7 +172,7 @@ impl<J> Table<J> {
         was_slow
     }
 
-    /// The timer queued for the time `entry` has come to the slot of `token`, whoever has it now.
+    /// The timer queued for the time `entry` has come to the slot of `token`, whatever is in it now.
     pub(crate) fn expire(&self, token: Token, entry: u64, now: u64) -> Expiry<J> {
         let mut slot = self.slot(token.index()).lock();
         if slot.entry != entry {

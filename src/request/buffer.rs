@@ -73,7 +73,7 @@ impl Buffer {
         Some(std::mem::replace(&mut self.data, kept))
     }
 
-    /// Room for at least a byte behind what is unread, up to `limit` bytes in all; empty if so many are unread.
+    /// Room for at least a byte behind what is unread, up to `limit` bytes in all; empty if that many are unread.
     #[inline]
     pub(crate) fn room(&mut self, limit: usize) -> &mut [u8] {
         if self.end == self.data.len() {

@@ -14,7 +14,7 @@ pub(super) struct Inbox(pub(super) Arc<Mailbox>);
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.0.end();
-        // A sender that somebody keeps holds no messages.
+        // A sender that outlives the connection holds no messages.
         drop(self.0.take());
         self.0.set_unsent(0);
     }
@@ -48,7 +48,7 @@ impl<S: Socket> Writer<S> {
         Ok(())
     }
 
-    /// Makes what others have sent the output, of which there must be none. False if nobody has.
+    /// Makes what others have sent the output, of which there must be none. False if they have sent nothing.
     fn take_mail(&mut self) -> bool {
         let Some(mail) = self.inbox.as_ref().and_then(|inbox| inbox.0.take()) else { return false };
         self.output = mail;

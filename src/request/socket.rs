@@ -51,7 +51,7 @@ pub trait Socket: Read + Write {
     }
 
     /// Whether the input has ended, by an `Ok(0)` of `read`, without the word that the peer ends its side with (TLS:
-    /// `close_notify`). Then somebody else may have cut short what the peer had to say, and a message that is not
+    /// `close_notify`). Then an attacker may have cut short what the peer had to say, and a message that is not
     /// complete is an error: see [`Stream::is_truncated`](super::Stream::is_truncated).
     fn is_truncated(&self) -> bool {
         false

@@ -162,7 +162,7 @@ impl<S: Socket> Stream<S> {
     }
 
     /// Whether the peer's side has ended without the word that its protocol has for that, as TLS has `close_notify`:
-    /// somebody else may have cut the connection to have less arrive than was sent. Never on a plain socket, which knows
+    /// an attacker may have cut the connection to have less arrive than was sent. Never on a plain socket, which knows
     /// no such word.
     ///
     /// In the middle of a message such an end is an error, [`UnexpectedEof`](ErrorKind::UnexpectedEof): with unread bytes
@@ -239,7 +239,9 @@ impl<S: Socket> Stream<S> {
     pub fn sender(&mut self) -> io::Result<Sender> {
         let unsupported = |why| Err(io::Error::new(ErrorKind::Unsupported, why));
         let Some(session) = &self.writer.session else {
-            return unsupported("no server serves this connection, so nobody would send for a sender: write to it");
+            return unsupported(
+                "no server serves this connection, so nothing would send for a sender: write to the stream",
+            );
         };
         if session.in_child.load(Ordering::Relaxed) {
             return unsupported(
@@ -312,7 +314,7 @@ impl<S: Socket> Stream<S> {
     /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still
     /// [pending](Writer::pending) and has no room in the kernel is lost: `flush` a detached connection first.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
-        // Whoever takes the socket sends on it himself; what the kernel has no room for now is lost with the rest.
+        // The one who takes the socket sends on it; what the kernel has no room for now is lost with the rest.
         let _ = self.writer.send_output();
         (self.writer.socket, self.buffer.unread().to_vec())
     }

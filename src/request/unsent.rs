@@ -8,7 +8,7 @@ use crate::sys::bytes::Bytes;
 pub(crate) struct Unsent {
     /// Where bytes are that have not waited yet: none, if there are settled ones.
     fresh: Vec<u8>,
-    /// Of these, so many have been sent.
+    /// How many of these have been sent.
     sent: usize,
     settled: Option<Box<Settled>>,
 }

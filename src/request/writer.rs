@@ -82,7 +82,7 @@ impl<S: Socket> Writer<S> {
         self.output.is_empty() && self.file.is_none() && self.inbox.is_none() && self.socket.is_plain()
     }
 
-    /// Whether what there is to send is less than is to be gathered, and nobody has begun to send it.
+    /// Whether less than `write_buffer` is pending, and none of it has been sent.
     #[inline]
     pub(super) fn is_gathering(&self) -> bool {
         !self.output.is_empty()

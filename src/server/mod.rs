@@ -361,7 +361,7 @@ impl<A> Drop for BackgroundServer<A> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.stop.shutdown();
-            // Its report is nobody's; a panic of it has been printed.
+            // Nothing is left to take its report; a panic of it has been printed.
             let _ = thread.join().map_err(Thrown::new);
         }
     }

@@ -26,7 +26,7 @@ unsafe impl Send for Bytes {}
 unsafe impl Sync for Bytes {}
 
 impl Bytes {
-    /// So many zeros.
+    /// This many zeros.
     pub(crate) fn zeroed(length: usize) -> Self {
         map(length).unwrap_or_else(|| vec![0; length].into_boxed_slice().into())
     }
@@ -104,7 +104,7 @@ impl Deref for Bytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: so many bytes are there, and were initialized, until `self` is dropped.
+        // SAFETY: this many bytes are there, and were initialized, until `self` is dropped.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }

@@ -54,7 +54,7 @@ impl Child {
         self.exit.is_some()
     }
 
-    /// Collects the child if it has ended. One that somebody else has collected counts as ended, how is unknown.
+    /// Collects the child if it has ended. One that other code has collected counts as ended, in an unknown way.
     pub(crate) fn try_wait(&self) -> Option<Exit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         loop {

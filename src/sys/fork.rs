@@ -17,7 +17,7 @@ const OF_THE_GROUP: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUI
 const OF_THE_SERVER: [libc::c_int; 7] =
     [libc::SIGALRM, libc::SIGCHLD, libc::SIGCONT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
-/// What a child of its own kind is told by its parent, whoever else gets it: a process manager sends SIGTERM to all.
+/// What a child of its own kind is told by its parent, even where others get it, too: a process manager sends SIGTERM to all.
 const OF_THE_PARENT: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGUSR2];
 
 /// What a child is for.
@@ -41,7 +41,7 @@ pub(crate) enum ForkError {
 /// Forks; the process ID of the child.
 ///
 /// The child runs `child` and ends with the exit code that this returns. Nothing of the caller's is run or dropped
-/// there, and instead of each descriptor in `withheld` it has that of `idle`, which nobody raises. It has none of the
+/// there, and instead of each descriptor in `withheld` it has that of `idle`, which is never raised. It has none of the
 /// parent's handlers for the usual signals, and as all are blocked over the fork, none of them runs there.
 pub(crate) fn fork(
     purpose: Purpose,

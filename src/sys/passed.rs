@@ -19,7 +19,7 @@ pub(crate) fn take_once<T, L: IntoIterator<Item = (RawFd, T)>>(
         return None;
     }
     let own = |(descriptor, belongings)| {
-        // SAFETY: it is open, and whoever started this process has made it over to it; nothing else in this process owns
+        // SAFETY: it is open, and the process that started this one has handed it over; nothing else in this process owns
         // it, as this happens once.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
         (descriptor, belongings)

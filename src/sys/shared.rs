@@ -56,7 +56,7 @@ mod imp {
         }
 
         pub(super) fn words(&self) -> &[AtomicU64] {
-            // SAFETY: the mapping begins with a page, has room for so many, and is zero at first, which is a value of
+            // SAFETY: the mapping begins with a page, has room for this many, and is zero at first, which is a value of
             // theirs; it is there until `self` is dropped.
             unsafe { std::slice::from_raw_parts(self.words.as_ptr(), self.count) }
         }
@@ -75,7 +75,7 @@ mod imp {
     }
 }
 
-/// Without fork(2) there is nobody to share with.
+/// Without fork(2) there is no process to share with.
 #[cfg(not(unix))]
 mod imp {
     use std::io;

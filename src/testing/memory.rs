@@ -166,7 +166,7 @@ pub struct MemorySocket {
     /// Between two pieces there is nothing to read, once.
     pause: bool,
     output: Arc<Mutex<Vec<u8>>>,
-    /// Always raised: nobody waits long for what is in memory.
+    /// Always raised: what is in memory is ready at once.
     ready: Signal,
 }
 

@@ -53,7 +53,7 @@ impl<T> Many<T> {
     pub fn of(listeners: impl IntoIterator<Item = T>) -> Result<Self, BindError> {
         let listeners: Vec<T> = listeners.into_iter().collect();
         if listeners.is_empty() {
-            let reason = "a server without listeners serves nobody; it needs at least one".to_owned();
+            let reason = "a server without listeners serves no request; it needs at least one".to_owned();
             return Err(BindError::Option { option: "listeners", value: "0".to_owned(), reason });
         }
         Ok(Self { listeners, turn: 0, left: TURN })

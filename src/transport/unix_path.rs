@@ -220,7 +220,7 @@ impl Drop for OwnedPath {
         }
         // Without the lock: as long as the socket is open, no other server takes the path for left over.
         if FileId::of(&self.path).is_ok_and(|(file, _)| file == self.file) {
-            // Nobody to tell; a file that stays is replaced by the next server.
+            // No one to tell; a file that stays is replaced by the next server.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -295,7 +295,7 @@ fn check_mode(mode: u32, address: &UnixAddress) -> Result<(), BindError> {
     Err(BindError::Option { option: "mode", value: format!("0o{mode:o}"), reason })
 }
 
-/// A socket file that nobody answers at is left over from a server that was killed: it is replaced. A live one never
+/// A socket file at which no process answers is left over from a server that was killed: it is replaced. A live one never
 /// is.
 fn bind_replacing_stale(
     socket: &Socket,
@@ -321,7 +321,7 @@ fn bind_replacing_stale(
     probe.set_nonblocking(true).map_err(failed)?;
     match probe.connect(target) {
         Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
-        // Connected, a full backlog, a socket of another type: somebody lives there.
+        // Connected, a full backlog, a socket of another type: a process has it.
         _ => return Err(BindError::UnixPathInUse { path: path_text() }),
     }
     if FileId::of(path).map_err(failed)?.0 != before {

@@ -301,7 +301,7 @@ impl<J> Supervisor<J> {
 }
 
 impl<J> Drop for Supervisor<J> {
-    /// Whoever is left at the end of a drain has been killed: it is collected, so that no zombie stays.
+    /// A child that is left at the end of a drain has been killed: it is collected, so that no zombie stays.
     fn drop(&mut self) {
         for member in self.places.iter().filter_map(|place| place.child.as_ref()) {
             let _ = member.process.kill(true);

@@ -43,7 +43,7 @@ pub(super) struct Linger {
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
     ///
-    /// Without the reading, input that nobody has read would make the kernel reset the connection, and the reset could
+    /// Without the reading, unread input would make the kernel reset the connection, and the reset could
     /// overtake the answer (RFC 1122, 4.2.2.13; RFC 9112, 9.6).
     pub(super) fn close(&mut self, worker: &mut Worker) -> Turn {
         let Phase::Closing(request, closing) = &mut self.phase else { return Turn::Done };

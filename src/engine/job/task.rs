@@ -58,7 +58,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     }
 
     fn turn(&mut self, worker: &mut Worker) -> Turn {
-        // Steps catch the panics of handlers and hooks. What is left are sockets and requests of somebody's own: theirs
+        // Steps catch the panics of handlers and hooks. What is left are custom sockets and requests: theirs
         // cost one request, too.
         guarded(Stage::Handle, || self.converse(worker)).unwrap_or_else(|error| self.broken(error))
     }
@@ -149,7 +149,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn refuse(&mut self) {
         self.finish(End::Refused);
-        // Gracefully as far as that needs no waiting: nobody is there to wait.
+        // Gracefully as far as that needs no waiting: no thread is there to wait.
         Worker::with_local(|worker| self.close(worker));
     }
 

@@ -123,7 +123,7 @@ struct Spans {
 }
 
 impl Spans {
-    /// The span of a connection; none if nobody is interested in it.
+    /// The span of a connection; none if no subscriber is interested in it.
     fn of(&self, id: RequestId) -> Span {
         self.open.lock().get(&id).cloned().unwrap_or_else(Span::none)
     }

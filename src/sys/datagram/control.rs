@@ -61,13 +61,13 @@ impl Control {
     }
 }
 
-/// What a control message with so many bytes of data takes, without the padding behind them.
+/// What a control message with this many bytes of data takes, without the padding behind them.
 const fn length(data: usize) -> usize {
     // SAFETY: arithmetic only.
     unsafe { libc::CMSG_LEN(data as u32) as usize }
 }
 
-/// What a control message with so many bytes of data takes.
+/// What a control message with this many bytes of data takes.
 const fn space(data: usize) -> usize {
     // SAFETY: arithmetic only.
     unsafe { libc::CMSG_SPACE(data as u32) as usize }

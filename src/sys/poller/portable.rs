@@ -62,7 +62,7 @@ impl Poller {
     }
 
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
-        // SAFETY: whoever registers a descriptor calls `delete` or `forget` before it is closed.
+        // SAFETY: the one who registers a descriptor calls `delete` or `forget` before it is closed.
         unsafe { self.0.add_with_mode(&descriptor, polling::Event::readable(key(token)), PollMode::Oneshot) }
     }
 
@@ -125,7 +125,7 @@ impl Poller {
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.events.clear();
         let count = self.0.wait(&mut events.events, timeout)?;
-        // Nothing ready before the timeout: somebody has notified, or the timeout has passed; both are worth a look.
+        // Nothing ready before the timeout: a thread has notified, or the timeout has passed; both are worth a look.
         events.notified = count == 0;
         Ok(())
     }

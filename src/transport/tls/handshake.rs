@@ -92,7 +92,7 @@ impl<P: Establish<Request = Stream<S>>, S: Socket> Handshake<P, S> {
         }
         match outcome {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(Advance::Idle),
-            // A connection that ends before it has said anything concerns nobody.
+            // A connection that ends before it has sent anything is no error.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Advance::Closed),
             Err(error) => Err(error),
             Ok(()) => Ok(Advance::Idle),

@@ -165,7 +165,7 @@ impl Session {
         match self.send(socket) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
                 // A client may close when it has sent all that it had to say, which is not lost for an answer to its
-                // handshake that nobody takes. The next write finds out for itself.
+                // handshake that is never read. The next write finds out for itself.
                 (self.outgoing, self.sent) = (Vec::new(), 0);
             }
             Ok(()) | Err(_) => {}

@@ -32,7 +32,7 @@ impl Dispatch for Crew {
         if self.0 > 0 {
             return Ok(());
         }
-        let reason = "a crew of nobody serves nobody".to_owned();
+        let reason = "a crew without members serves no request".to_owned();
         Err(BindError::Option { option: "Crew", value: self.0.to_string(), reason })
     }
 }

@@ -87,7 +87,7 @@ fn a_crew_serves_tcp() {
 #[test]
 fn a_setting_that_cannot_work_is_refused_by_name() {
     let error = Builder::<Tcp, Crew, _>::new(Shouting::default()).dispatch(Crew(0)).bind("127.0.0.1:0").unwrap_err();
-    assert_eq!(error.to_string(), "option Crew = 0: a crew of nobody serves nobody");
+    assert_eq!(error.to_string(), "option Crew = 0: a crew without members serves no request");
 }
 
 #[test]
