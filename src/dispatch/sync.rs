@@ -1,6 +1,7 @@
 //! One thread for everything: the classic multiplexing server.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::Dispatch;
@@ -26,7 +27,7 @@ use crate::park::token::Token;
 ///
 /// Connections whose handlers return [`Flow::Continue`](crate::Flow::Continue) wait in the poller between messages, so
 /// one thread serves thousands. A handler that blocks or loops inside `handle` keeps all others waiting. Nothing has to
-/// be `Send`.
+/// be `Send`. Handshakes ([`Establish`](crate::transport::Establish)) take turns with the messages of established connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sync;
 
@@ -40,6 +41,8 @@ impl ServesInBackground for Sync {}
 pub struct Running<J> {
     worker: Answering<J>,
     again: VecDeque<(Token, Box<J>)>,
+    /// Those that can go on with their handshake, the longest waiting first.
+    establishing: VecDeque<(Token, Box<J>)>,
     ready: Vec<Ready<J>>,
     /// All parked connections have been told of a drain in which they may stay.
     swept: bool,
@@ -56,7 +59,13 @@ impl<J: Task> Process<J> for Sync {
 
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
         serve_loop.reporter.core().session.set_one_thread();
-        Ok(Running { worker: Answering::new(), again: VecDeque::new(), ready: Vec::new(), swept: false })
+        Ok(Running {
+            worker: Answering::new(),
+            again: VecDeque::new(),
+            establishing: VecDeque::new(),
+            ready: Vec::new(),
+            swept: false,
+        })
     }
 
     /// Runs the request to its end: `handle_request` returns when it has been served, as in Python. What is left to do
@@ -102,7 +111,7 @@ impl<J: Task> Process<J> for Sync {
             running.flush(serve_loop);
         }
         while serve_loop.in_use() > 0 && Instant::now() < until {
-            let wait = until.min(Instant::now() + std::time::Duration::from_millis(10));
+            let wait = until.min(Instant::now() + Duration::from_millis(10));
             if running.turn_until(serve_loop, wait).is_err() {
                 return;
             }
@@ -111,17 +120,22 @@ impl<J: Task> Process<J> for Sync {
 
     fn force(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
         let parked: Vec<_> = serve_loop.park.take_all().collect();
-        for (token, mut job) in parked.into_iter().chain(running.again.drain(..)) {
+        let Running { again, establishing, .. } = running;
+        for (token, mut job) in parked.into_iter().chain(again.drain(..)).chain(establishing.drain(..)) {
             job.cut(End::Forced);
             serve_loop.park.remove(token, &job);
         }
     }
 }
 
+/// Handshakes have this long in a turn of the loop, and there is always time for one: it may have much to compute (that
+/// of TLS has), and between two turns established connections are served.
+const HANDSHAKES_PER_TURN: Duration = Duration::from_millis(1);
+
 impl<J: Task> Running<J> {
     /// One turn of the loop with everything it brings; false once the server has been told to stop.
     fn turn(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
-        let busy = !self.again.is_empty();
+        let busy = self.has_more();
         self.turn_with(serve_loop, busy)
     }
 
@@ -142,12 +156,41 @@ impl<J: Task> Running<J> {
             self.process(&serve_loop.park, event);
         }
         self.ready = ready;
+        self.establish(&serve_loop.park);
         self.flush(serve_loop);
         outcome
     }
 
+    /// Whether the next turn has something to do already.
+    fn has_more(&self) -> bool {
+        !self.again.is_empty() || !self.establishing.is_empty()
+    }
+
+    /// Goes on with handshakes.
+    fn establish(&mut self, park: &ParkingPlace<Box<J>>) {
+        let mut until = None;
+        while let Some((token, job)) = self.establishing.pop_front() {
+            let now = Instant::now();
+            self.worker.set_now(now);
+            let until = *until.get_or_insert(now + HANDSHAKES_PER_TURN);
+            self.run(park, token, job);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+    }
+
+    /// Runs a connection's turn, or lets it wait for that if it is in its handshake.
+    fn run_or_wait(&mut self, park: &ParkingPlace<Box<J>>, token: Token, job: Box<J>) {
+        if job.is_establishing() {
+            self.establishing.push_back((token, job));
+        } else {
+            self.run(park, token, job);
+        }
+    }
+
     fn turn_until(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) -> Result<(), StartError> {
-        if self.again.is_empty() {
+        if !self.has_more() {
             serve_loop.wait_ready(until);
         }
         self.turn(serve_loop).map(drop)
@@ -160,7 +203,7 @@ impl<J: Task> Running<J> {
                     if hangup {
                         job.set_hangup();
                     }
-                    self.run(park, token, job);
+                    self.run_or_wait(park, token, job);
                 }
             }
             Ready::New(job) => self.begin(park, job),
@@ -197,7 +240,7 @@ impl<J: Task> Running<J> {
         }
         match start(park, job, self.worker.now()) {
             Ok(Started::Waits) => {}
-            Ok(Started::Runs(token, job)) => self.run(park, token, job),
+            Ok(Started::Runs(token, job)) => self.run_or_wait(park, token, job),
             Err(rejected) => rejected.close(),
         }
     }

@@ -57,6 +57,12 @@ pub trait Task: Sealed + Sized {
     #[doc(hidden)]
     fn is_over(&self) -> bool;
 
+    /// Whether the second phase of its transport is not over yet.
+    #[doc(hidden)]
+    fn is_establishing(&self) -> bool {
+        false
+    }
+
     /// Whether it can wait in a poller at all.
     #[doc(hidden)]
     fn parks(&self) -> bool;

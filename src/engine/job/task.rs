@@ -77,6 +77,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         matches!(self.phase, Phase::Over(_))
     }
 
+    fn is_establishing(&self) -> bool {
+        matches!(self.phase, Phase::Pending(_))
+    }
+
     fn parks(&self) -> bool {
         self.descriptor().is_some()
     }
