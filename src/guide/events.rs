@@ -89,6 +89,6 @@
 //!
 //! # Counters
 //!
-//! [`Server::stats`](crate::Server::stats), and a [`StatsHandle`](crate::StatsHandle) handle from anywhere, give a snapshot of the
+//! [`Server::stats`](crate::Server::stats), and a [`StatsHandle`](crate::StatsHandle) from anywhere, give a snapshot of the
 //! counters at the price of a few atomic loads: accepted, active, finished (and how many of them were detached), idle
 //! closed, forced, refused, failed. The [`Report`](crate::Report) has the same at the end.

@@ -68,6 +68,7 @@
 //! - A connection that is kept alive is closed right behind its next answer instead of at once, or at the deadline.
 //!   Handlers see [`is_stopping`](crate::Stream::is_stopping), so that a protocol that can announce the close does
 //!   (`Connection: close`).
+//!   The closing lingers: a request that crosses it meets the end of the stream, and no reset.
 //!
 //! A `shutdown` afterwards ends what is idle, as it always does. Here the second server of one process takes the part
 //! of the new process:
