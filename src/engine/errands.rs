@@ -27,7 +27,7 @@ pub(crate) struct Scene<'a> {
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
     pub(crate) poller: &'a Poller,
     /// What the server accepts from; none if it does not any more.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "used by a restart"))]
+    #[cfg_attr(not(all(unix, feature = "systemd")), allow(dead_code, reason = "used by a restart"))]
     pub(crate) listeners: Vec<Descriptor<'a>>,
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by deployments"))]
     pub(crate) reporter: &'a dyn Report,
@@ -41,7 +41,7 @@ pub(crate) struct Errands(Mutex<Vec<Arc<dyn Errand>>>);
 
 impl Errands {
     /// From the next wake-up of the serve loop on.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "called by deployments"))]
+    #[cfg_attr(not(all(unix, feature = "systemd")), allow(dead_code, reason = "called by deployments"))]
     pub(crate) fn add(&self, errand: Arc<dyn Errand>) {
         self.0.lock().push(errand);
     }
