@@ -321,7 +321,7 @@ under_each_dispatch! {
 
     fn the_rest_of_the_header_is_there<D>() {
         let server = Builder::<ProxyProtocol<Tcp>, D, _>::new(function(|request: &mut Relayed| {
-            let header: &Header = request.get_ref().header();
+            let header: &Header = request.get_ref().header().unwrap();
             let name = header.authority().unwrap_or_default().escape_ascii().to_string();
             writeln!(request, "{name}")?;
             Ok(Flow::Close)
@@ -378,6 +378,25 @@ under_each_dispatch! {
         drop(first);
         let report = server.stop();
         assert_eq!((report.seen.refused(Refusal::PerSource), report.refused), (1, 1), "{report}");
+    }
+
+    fn where_there_are_no_headers_it_is_as_if_it_was_not_there<D>() {
+        type Front = PerSource<ProxyProtocol<Tcp>>;
+        let proxies = ProxyOptions::new().without_headers();
+        let server = Builder::<Front, D, _>::new(function(answer as fn(&mut Relayed) -> HandlerResult))
+            .transport_options(PerSourceOptions::new().most(usize::MAX).max_sources(1).inner(proxies))
+            .start();
+        let client = connect(server.local_addr());
+        let own = client.local_addr().unwrap();
+        assert_eq!(ask(&client, "who"), format!("Some(Own({own})) None"));
+        // What could be a header is a message.
+        assert_eq!(ask(&client, "PROXY TCP4 192.0.2.1 192.0.2.9 7 8"), "PROXY TCP4 192.0.2.1 192.0.2.9 7 8");
+        // Nothing is counted.
+        let other = connect_from("127.0.0.2", server.local_addr());
+        assert_eq!(ask(&other, "hello"), "hello");
+        drop((client, other));
+        let report = server.stop();
+        assert_eq!((report.accepted, report.refused), (2, 0), "{report}");
     }
 
     fn or_the_proxy_is<D>() {
@@ -475,6 +494,7 @@ fn a_proxy_protocol_that_trusts_nobody_is_refused() {
     let new = || trusting("10.0.0.0/8");
     for (error, expected) in [
         (bind(ProxyOptions::new()), "option trust = nobody: every connection would be refused; name the networks"),
+        (bind(new().without_headers()), "option trust = given: without_headers was called, too: "),
         (bind(new().max_header(231)), "option max_header = 231: addresses take up to 232 bytes"),
         (bind(new().max_header(65552)), "option max_header = 65552: "),
     ] {

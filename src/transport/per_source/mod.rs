@@ -82,6 +82,9 @@ where
 
     fn accept(&mut self) -> io::Result<Self::Pending> {
         let inner = self.inner.accept()?;
+        if self.table.is_unlimited() {
+            return Ok(Counted { inner, place: Counting::Over, ends_at_once: false });
+        }
         let mut pending = Counted { inner, place: Counting::Ahead(Arc::clone(&self.table)), ends_at_once: false };
         pending.count();
         pending.ends_at_once = matches!(pending.place, Counting::Refused(_));
@@ -159,7 +162,7 @@ enum Counting {
     Ahead(Arc<Table>),
     Has(Place),
     Refused(Refusal),
-    /// The place has been handed on.
+    /// The place has been handed on, or there is none to take.
     Over,
 }
 

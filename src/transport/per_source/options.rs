@@ -27,7 +27,8 @@ impl<O: Default> Default for PerSourceOptions<O> {
 }
 
 impl<O> PerSourceOptions<O> {
-    /// At most this many connections of one source at a time, exactly. Default 64.
+    /// At most this many connections of one source at a time, exactly. Default 64. `usize::MAX` is no limit: nothing is
+    /// counted then, for programs whose configuration says whether there is one.
     #[must_use]
     pub fn most(mut self, connections: usize) -> Self {
         self.limits.most = connections;

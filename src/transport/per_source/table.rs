@@ -37,6 +37,11 @@ impl Table {
         Arc::new(Self { limits, counts: Mutex::new(HashMap::new()) })
     }
 
+    /// Whether there is nothing to count.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.limits.most == usize::MAX
+    }
+
     /// A place for a connection from `source`, or why there is none.
     pub(super) fn take(self: &Arc<Self>, source: Source) -> Result<Place, Refusal> {
         let source = self.limits.group(source);

@@ -38,7 +38,7 @@ use crate::sys::Descriptor;
 /// finds the [rest of the header](Proxied::header) and the [proxy's own address](Proxied::proxy_addr) at the socket.
 /// Nothing behind the header is touched: TLS may follow.
 ///
-/// - A header is never guessed: every connection must have one, and only those that [are trusted](ProxyOptions::trust)
+/// - A header is never guessed: every connection must have one (or [none has](ProxyOptions::without_headers)), and only those that [are trusted](ProxyOptions::trust)
 ///   may send it. Others could announce whom they like. They are closed unread, and count as refused
 ///   ([`Refusal::Untrusted`](crate::Refusal::Untrusted)).
 /// - A connection that a proxy opens for itself (`LOCAL`), or of which it does not know more (`UNKNOWN`, `UNSPEC`), is

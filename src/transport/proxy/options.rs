@@ -20,6 +20,8 @@ pub struct ProxyOptions<O> {
 pub(super) struct Rules {
     networks: Networks,
     trusts_unix: bool,
+    /// Whether connections begin with a header.
+    pub(super) has_headers: bool,
     pub(super) max_header: usize,
 }
 
@@ -33,7 +35,7 @@ impl<O: Default> ProxyOptions<O> {
 
 impl<O: Default> Default for ProxyOptions<O> {
     fn default() -> Self {
-        let rules = Rules { networks: Networks::default(), trusts_unix: false, max_header: 4096 };
+        let rules = Rules { networks: Networks::default(), trusts_unix: false, has_headers: true, max_header: 4096 };
         Self { inner: O::default(), rules }
     }
 }
@@ -52,6 +54,14 @@ impl<O> ProxyOptions<O> {
     #[must_use]
     pub fn trust_unix(mut self) -> Self {
         self.rules.trusts_unix = true;
+        self
+    }
+
+    /// No connection has a header, and all are served as if there was no [`ProxyProtocol`](super::ProxyProtocol): for
+    /// programs whose configuration says whether there are proxies. Nobody may be trusted then.
+    #[must_use]
+    pub fn without_headers(mut self) -> Self {
+        self.rules.has_headers = false;
         self
     }
 
@@ -75,11 +85,16 @@ impl<O> ProxyOptions<O> {
         /// Those of Unix-domain sockets are the longest.
         const WITH_ADDRESSES: usize = 232;
         let wrong = |option, value: String, reason: String| Err(BindError::Option { option, value, reason });
-        let Rules { networks, trusts_unix, max_header } = &self.rules;
-        if networks.is_empty() && !trusts_unix {
+        let Rules { networks, trusts_unix, has_headers, max_header } = &self.rules;
+        let trusts_nobody = networks.is_empty() && !trusts_unix;
+        if trusts_nobody && *has_headers {
             let reason = "every connection would be refused; name the networks that proxies connect from, such as \
                           10.0.0.0/8, or trust the peers of a Unix-domain socket with trust_unix";
             return wrong("trust", "nobody".to_owned(), reason.to_owned());
+        }
+        if !trusts_nobody && !has_headers {
+            let reason = "without_headers was called, too: trust the proxies, or expect no header";
+            return wrong("trust", "given".to_owned(), reason.to_owned());
         }
         if !(WITH_ADDRESSES..=LONGEST).contains(max_header) {
             let reason = format!("addresses take up to {WITH_ADDRESSES} bytes, and no header has more than {LONGEST}");
@@ -90,9 +105,10 @@ impl<O> ProxyOptions<O> {
 }
 
 impl Rules {
-    /// Whether this peer may announce others.
-    pub(super) fn trust<A: Peer>(&self, peer: Option<&A>) -> bool {
-        peer.is_some_and(|peer| peer.ip().map_or(self.trusts_unix, |address| self.networks.contains(address)))
+    /// Whether this peer is served: all are where nobody announces others, and else those that may.
+    pub(super) fn admit<A: Peer>(&self, peer: Option<&A>) -> bool {
+        !self.has_headers
+            || peer.is_some_and(|peer| peer.ip().map_or(self.trusts_unix, |address| self.networks.contains(address)))
     }
 }
 

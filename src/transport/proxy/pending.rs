@@ -36,14 +36,15 @@ enum State<P, S: Socket> {
     /// The transport inside is not done with it.
     Inner(P),
     Header(Stream<S>, Receiving),
-    Done(Stream<S>, Header),
+    /// With its header, if it has one.
+    Done(Stream<S>, Option<Header>),
     /// Between two of them.
     Moved,
 }
 
 impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> ProxyPending<P, S> {
     pub(super) fn new(inner: P, rules: &Arc<Rules>) -> Self {
-        let ends_at_once = inner.knows_client() && !rules.trust(inner.client_address());
+        let ends_at_once = inner.knows_client() && !rules.admit(inner.client_address());
         let client = inner.client_address().cloned().map(ProxiedAddr::Own);
         Self { state: State::Inner(inner), rules: Arc::clone(rules), client, claim: None, ends_at_once }
     }
@@ -52,7 +53,7 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> ProxyPending<P, S
     fn advance_inner(&mut self) -> io::Result<Option<Advance>> {
         let State::Inner(inner) = &mut self.state else { return Ok(None) };
         let outcome = inner.advance()?;
-        if inner.knows_client() && !self.rules.trust(inner.client_address()) {
+        if inner.knows_client() && !self.rules.admit(inner.client_address()) {
             return Ok(Some(Advance::Refused(Refusal::Untrusted)));
         }
         if outcome != Advance::Done {
@@ -62,7 +63,11 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> ProxyPending<P, S
             self.claim = inner.take_claim();
             let stream = inner.into_request();
             self.client = stream.peer_addr().cloned().map(ProxiedAddr::Own);
-            self.state = State::Header(stream, Receiving::default());
+            self.state = if self.rules.has_headers {
+                State::Header(stream, Receiving::default())
+            } else {
+                State::Done(stream, None)
+            };
         }
         Ok(None)
     }
@@ -76,7 +81,11 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> Establish for Pro
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
-        if self.ends_at_once { None } else { self.connection() }
+        match &self.state {
+            _ if self.ends_at_once => None,
+            State::Inner(inner) if !self.rules.has_headers => inner.descriptor(),
+            _ => self.connection(),
+        }
     }
 
     fn connection(&self) -> Option<Descriptor<'_>> {
@@ -88,7 +97,11 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> Establish for Pro
     }
 
     fn knows_client(&self) -> bool {
-        matches!(self.state, State::Done(..))
+        match &self.state {
+            State::Done(..) => true,
+            State::Inner(inner) => !self.rules.has_headers && inner.knows_client(),
+            State::Header(..) | State::Moved => false,
+        }
     }
 
     fn stays(&self) -> bool {
@@ -112,7 +125,7 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> Establish for Pro
                 Received::Whole(header) => {
                     self.client = ProxiedAddr::of(&header, stream.peer_addr());
                     if let State::Header(stream, _) = std::mem::replace(&mut self.state, State::Moved) {
-                        self.state = State::Done(stream, header);
+                        self.state = State::Done(stream, Some(header));
                     }
                 }
             }
@@ -124,7 +137,11 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> Establish for Pro
         let State::Done(stream, header) = self.state else { unreachable!("called after Advance::Done") };
         let proxy = stream.peer_addr().cloned();
         let (socket, unread) = stream.into_parts();
-        Stream::from_parts(Proxied::new(socket, header, proxy), self.client, unread)
+        let socket = match header {
+            Some(header) => Proxied::new(socket, header, proxy),
+            None => Proxied::direct(socket),
+        };
+        Stream::from_parts(socket, self.client, unread)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::transport::Source;
 #[derive(Debug)]
 pub struct Proxied<S: Socket> {
     socket: S,
-    said: Box<Said<S::Addr>>,
+    said: Option<Box<Said<S::Addr>>>,
 }
 
 /// A handler asks for it rarely.
@@ -34,17 +34,22 @@ struct Said<A> {
 
 impl<S: Socket> Proxied<S> {
     pub(super) fn new(socket: S, header: Header, proxy: Option<S::Addr>) -> Self {
-        Self { socket, said: Box::new(Said { header, proxy }) }
+        Self { socket, said: Some(Box::new(Said { header, proxy })) }
     }
 
-    /// What the proxy has said.
-    pub fn header(&self) -> &Header {
-        &self.said.header
+    /// Of a client that has connected itself.
+    pub(super) fn direct(socket: S) -> Self {
+        Self { socket, said: None }
     }
 
-    /// The other end of this very connection: the proxy.
+    /// What the proxy has said; `None` where [no header is expected](super::ProxyOptions::without_headers).
+    pub fn header(&self) -> Option<&Header> {
+        self.said.as_ref().map(|said| &said.header)
+    }
+
+    /// The other end of this very connection: the proxy. `None` where no header is expected.
     pub fn proxy_addr(&self) -> Option<&S::Addr> {
-        self.said.proxy.as_ref()
+        self.said.as_ref()?.proxy.as_ref()
     }
 
     /// The socket inside.
