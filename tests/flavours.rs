@@ -87,6 +87,10 @@ impl<T: common::echo::Wire> common::echo::Wire for Through<T> {
         T::place(dir)
     }
 
+    fn options() -> T::Options {
+        T::options()
+    }
+
     fn bound_name(socket: std::os::fd::OwnedFd) -> String {
         T::bound_name(socket)
     }
@@ -173,6 +177,10 @@ fn every_legal_combination() -> Result<(), BindError> {
         ThreadingUnixDatagramServer at "/nowhere", message!();
         ForkingUnixDatagramServer at "/nowhere", message!();
         PoolUnixDatagramServer at "/nowhere", message!();
+        TlsServer at "127.0.0.1:0", line!();
+        ThreadingTlsServer at "127.0.0.1:0", line!();
+        ForkingTlsServer at "127.0.0.1:0", line!();
+        PoolTlsServer at "127.0.0.1:0", line!();
     }
     type Own<T, D, H> = Server<Through<T>, D, H>;
     macro_rules! own {
@@ -190,6 +198,9 @@ fn every_legal_combination() -> Result<(), BindError> {
         Udp, "127.0.0.1:0";
         UnixStream, "/nowhere";
         UnixDatagram, "/nowhere";
+        Tls<Tcp>, "127.0.0.1:0";
+        Tls<UnixStream>, "/nowhere";
+        Tls<Through<Tcp>>, "127.0.0.1:0";
     }
     // What is not `Send` is at home where handlers stay on the serving thread.
     let shared = Rc::new(());
@@ -254,8 +265,17 @@ echoes! {
     unix_datagram_sync: UnixDatagram, Sync;
     unix_datagram_threads: UnixDatagram, ThreadPerRequest::default();
     unix_datagram_pool: UnixDatagram, Pool::default();
+    tls_sync: Tls<Tcp>, Sync;
+    tls_threads: Tls<Tcp>, ThreadPerRequest::default();
+    tls_fresh_threads: Tls<Tcp>, ThreadPerRequest::default().fresh_threads();
+    tls_pool: Tls<Tcp>, Pool::default();
+    tls_over_unix_sync: Tls<UnixStream>, Sync;
+    tls_over_unix_threads: Tls<UnixStream>, ThreadPerRequest::default();
+    tls_over_unix_pool: Tls<UnixStream>, Pool::default();
     own_transport_stream: Through<UnixStream>, Pool::default();
     own_transport_datagram: Through<Udp>, ThreadPerRequest::default();
+    own_transport_of_tls: Through<Tls<Tcp>>, Sync;
     own_dispatch_stream: Tcp, InPlace;
+    own_dispatch_tls: Tls<Tcp>, InPlace;
     own_dispatch_datagram: UnixDatagram, InPlace;
 }

@@ -16,6 +16,7 @@ use socketserver::Tcp;
 use socketserver::TcpServer;
 use socketserver::ThreadPerRequest;
 use socketserver::ThreadingTcpServer;
+use socketserver::Tls;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 use socketserver::UnixStream;
@@ -92,6 +93,10 @@ fn main() {
         unix_datagram_sync: || scenario::<UnixDatagram, _, _>(Sync, || Echo);
         unix_datagram_threads: || scenario::<UnixDatagram, _, _>(ThreadPerRequest::default(), || Echo);
         unix_datagram_pool: || scenario::<UnixDatagram, _, _>(Pool::default(), || Echo);
+        tls_sync: || scenario::<Tls<Tcp>, _, _>(Sync, || Echo);
+        tls_threads: || scenario::<Tls<Tcp>, _, _>(ThreadPerRequest::default(), || Echo);
+        tls_pool: || scenario::<Tls<Tcp>, _, _>(Pool::default(), || Echo);
+        tls_over_unix: || scenario::<Tls<UnixStream>, _, _>(Sync, || Echo);
         bound_and_dropped: bound_and_dropped;
         a_thousand_binds_that_fail: a_thousand_binds_that_fail;
         dropped_while_it_serves: dropped_while_it_serves;

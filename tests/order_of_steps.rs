@@ -1,4 +1,4 @@
-//! The steps of a request come in one order under every dispatch, and `finish` learns how it ended.
+//! The steps of a request come in one order under every dispatch, over TLS as over TCP, and `finish` learns how it ended.
 
 #[macro_use]
 mod common;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use common::Log;
 use common::Running;
 use common::Start;
+use common::streams::Streams;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Event;
@@ -24,12 +25,10 @@ use socketserver::HandlerFactoryExt;
 use socketserver::HandlerResult;
 use socketserver::Observer;
 use socketserver::RequestError;
+use socketserver::Socket;
 use socketserver::Stage;
 use socketserver::Stream;
-use socketserver::Tcp;
 use socketserver::TcpServer;
-
-type Connection = Stream<TcpStream>;
 
 /// Where the steps go wrong on purpose; what `handle` does, the client says.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,10 +56,10 @@ struct Steps {
     greets: bool,
 }
 
-impl HandlerFactory<Connection> for Steps {
+impl<S: Socket> HandlerFactory<Stream<S>> for Steps {
     type Handler = Conversation;
 
-    fn make(&self, _: &Connection) -> Conversation {
+    fn make(&self, _: &Stream<S>) -> Conversation {
         self.log.push("make");
         if self.mishap == Mishap::MakePanics {
             panic_quietly();
@@ -68,12 +67,12 @@ impl HandlerFactory<Connection> for Steps {
         Conversation(self.clone())
     }
 
-    fn verify_request(&self, _: &Connection) -> bool {
+    fn verify_request(&self, _: &Stream<S>) -> bool {
         self.log.push("verify");
         self.mishap != Mishap::NotVerified
     }
 
-    fn handle_error(&self, error: RequestError, _: Option<&SocketAddr>) {
+    fn handle_error(&self, error: RequestError, _: Option<&S::Addr>) {
         self.errors.push(error.stage());
     }
 
@@ -98,8 +97,8 @@ impl Observer for Steps {
 
 struct Conversation(Steps);
 
-impl Handler<Connection> for Conversation {
-    fn setup(&mut self, request: &mut Connection) -> HandlerResult<()> {
+impl<S: Socket> Handler<Stream<S>> for Conversation {
+    fn setup(&mut self, request: &mut Stream<S>) -> HandlerResult<()> {
         self.0.log.push("setup");
         match self.0.mishap {
             Mishap::SetupFails => return Err("on purpose".into()),
@@ -112,7 +111,7 @@ impl Handler<Connection> for Conversation {
         Ok(())
     }
 
-    fn handle(&mut self, request: &mut Connection) -> HandlerResult {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
         // On a thread of its own it is called before there is anything.
         if request.fill_buf()?.is_empty() {
             return Ok(Flow::Continue);
@@ -132,12 +131,17 @@ impl Handler<Connection> for Conversation {
             "detach" => return Ok(Flow::Detach),
             "fail" => return Err("on purpose".into()),
             "panic" => panic_quietly(),
+            // From here on, and not before: however long a client took to say so.
+            "hurry" => {
+                request.set_idle_timeout(Duration::from_millis(50));
+                request.write_all(line.as_bytes())?;
+            }
             _ => request.write_all(line.as_bytes())?,
         }
         Ok(Flow::Continue)
     }
 
-    fn finish(&mut self, request: &mut Connection, end: End) -> HandlerResult<()> {
+    fn finish(&mut self, request: &mut Stream<S>, end: End) -> HandlerResult<()> {
         self.0.log.push(format!("finish {end:?}"));
         match self.0.mishap {
             Mishap::FinishFails => return Err("on purpose".into()),
@@ -150,11 +154,12 @@ impl Handler<Connection> for Conversation {
         Ok(())
     }
 
-    fn detached(self, request: Connection) {
+    fn detached(self, request: Stream<S>) {
         self.0.log.push("detached");
         let (mut socket, rest) = request.into_parts();
         assert_eq!(rest, b"");
         socket.write_all(b"mine now\n").unwrap();
+        socket.shutdown_write().unwrap();
     }
 }
 
@@ -165,38 +170,42 @@ impl Drop for Conversation {
 }
 
 /// A server whose deadlines are short enough to wait for.
-fn serve<D: Default>(steps: &Steps) -> Running<Tcp>
+fn serve<T: Streams, D: Default>(steps: &Steps) -> Running<T>
 where
-    Builder<Tcp, D, Steps>: Start<Transport = Tcp>,
+    Builder<T, D, Steps>: Start<Transport = T>,
 {
-    Builder::<Tcp, D, Steps>::new(steps.clone()).start()
+    builder::<T, D>(steps).start_at(T::place())
+}
+
+fn builder<T: Streams, D: Default>(steps: &Steps) -> Builder<T, D, Steps> {
+    Builder::new(steps.clone()).transport_options(T::options()).establish_timeout(common::PATIENCE)
 }
 
 /// Talks to a server until it closes; the steps, which must come in this order and no others.
-fn expect<D: Default>(mishap: Mishap, says: &str, hears: &str, steps: &[&str], errors: &[Stage])
+fn expect<T: Streams, D: Default>(mishap: Mishap, says: &str, hears: &str, steps: &[&str], errors: &[Stage])
 where
-    Builder<Tcp, D, Steps>: Start<Transport = Tcp>,
+    Builder<T, D, Steps>: Start<Transport = T>,
 {
     let wrote = Steps { mishap, ..Steps::default() };
-    let server = serve::<D>(&wrote);
-    let mut client = common::connect(server.local_addr());
+    let server = serve::<T, D>(&wrote);
+    let mut client = T::connect(&server.local_addr());
     client.write_all(says.as_bytes()).unwrap();
-    let heard = common::read_rest(client);
+    let heard = common::read_rest(&mut client);
     assert_eq!(String::from_utf8(heard).unwrap(), hears);
     server.stop();
     assert_eq!(wrote.log.entries(), steps);
     assert_eq!(wrote.errors.entries(), errors);
 }
 
-under_each_dispatch! {
-    fn a_conversation_from_start_to_stop<D>() {
+over_each_stream! {
+    fn a_conversation_from_start_to_stop<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::ask(&client, "one"), "one");
-        assert_eq!(common::ask(&client, "two"), "two");
-        assert_eq!(common::ask(&client, "close"), "farewell");
-        assert_eq!(common::read_rest(client), b"");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::ask(&mut client, "one"), "one");
+        assert_eq!(common::ask(&mut client, "two"), "two");
+        assert_eq!(common::ask(&mut client, "close"), "farewell");
+        assert_eq!(common::read_rest(&mut client), b"");
         let report = server.stop();
         let expected = [
             "start", "verify", "make", "setup", "handle", "handle", "handle", "finish HandlerClosed", "drop",
@@ -206,56 +215,56 @@ under_each_dispatch! {
         assert_eq!((report.accepted, report.finished), (1, 1));
     }
 
-    fn nothing_but_the_end_comes_after_a_refusal<D>() {
-        expect::<D>(Mishap::NotVerified, "hello\n", "", &["start", "verify", "stop Refused"], &[]);
+    fn nothing_but_the_end_comes_after_a_refusal<T, D>() {
+        expect::<T, D>(Mishap::NotVerified, "hello\n", "", &["start", "verify", "stop Refused"], &[]);
     }
 
-    fn a_factory_that_panics_has_nothing_to_finish<D>() {
+    fn a_factory_that_panics_has_nothing_to_finish<T, D>() {
         let steps = ["start", "verify", "make", "stop Panicked"];
-        expect::<D>(Mishap::MakePanics, "hello\n", "", &steps, &[Stage::Setup]);
+        expect::<T, D>(Mishap::MakePanics, "hello\n", "", &steps, &[Stage::Setup]);
     }
 
-    fn a_setup_that_fails_is_not_finished<D>() {
+    fn a_setup_that_fails_is_not_finished<T, D>() {
         let steps = ["start", "verify", "make", "setup", "drop", "stop Failed"];
-        expect::<D>(Mishap::SetupFails, "hello\n", "", &steps, &[Stage::Setup]);
+        expect::<T, D>(Mishap::SetupFails, "hello\n", "", &steps, &[Stage::Setup]);
     }
 
-    fn a_setup_that_panics_is_not_finished<D>() {
+    fn a_setup_that_panics_is_not_finished<T, D>() {
         let steps = ["start", "verify", "make", "setup", "drop", "stop Panicked"];
-        expect::<D>(Mishap::SetupPanics, "hello\n", "", &steps, &[Stage::Setup]);
+        expect::<T, D>(Mishap::SetupPanics, "hello\n", "", &steps, &[Stage::Setup]);
     }
 
-    fn a_handle_that_fails_is_finished<D>() {
+    fn a_handle_that_fails_is_finished<T, D>() {
         let steps = ["start", "verify", "make", "setup", "handle", "finish Failed", "drop", "stop Failed"];
-        expect::<D>(Mishap::None, "fail\n", "", &steps, &[Stage::Handle]);
+        expect::<T, D>(Mishap::None, "fail\n", "", &steps, &[Stage::Handle]);
     }
 
-    fn a_handle_that_panics_is_finished<D>() {
+    fn a_handle_that_panics_is_finished<T, D>() {
         let steps = ["start", "verify", "make", "setup", "handle", "finish Panicked", "drop", "stop Panicked"];
-        expect::<D>(Mishap::None, "panic\n", "", &steps, &[Stage::Handle]);
+        expect::<T, D>(Mishap::None, "panic\n", "", &steps, &[Stage::Handle]);
     }
 
-    fn an_error_keeps_its_own_finish_error_apart<D>() {
+    fn an_error_keeps_its_own_finish_error_apart<T, D>() {
         let steps = ["start", "verify", "make", "setup", "handle", "finish Failed", "drop", "stop Failed"];
-        expect::<D>(Mishap::FinishFails, "fail\n", "", &steps, &[Stage::Handle, Stage::Finish]);
+        expect::<T, D>(Mishap::FinishFails, "fail\n", "", &steps, &[Stage::Handle, Stage::Finish]);
     }
 
-    fn a_finish_that_fails_does_not_change_the_end<D>() {
+    fn a_finish_that_fails_does_not_change_the_end<T, D>() {
         let steps = ["start", "verify", "make", "setup", "handle", "finish HandlerClosed", "drop", "stop HandlerClosed"];
-        expect::<D>(Mishap::FinishFails, "close\n", "", &steps, &[Stage::Finish]);
-        expect::<D>(Mishap::FinishPanics, "close\n", "", &steps, &[Stage::Finish]);
+        expect::<T, D>(Mishap::FinishFails, "close\n", "", &steps, &[Stage::Finish]);
+        expect::<T, D>(Mishap::FinishPanics, "close\n", "", &steps, &[Stage::Finish]);
     }
 
-    fn a_detached_connection_is_stopped_and_not_finished<D>() {
+    fn a_detached_connection_is_stopped_and_not_finished<T, D>() {
         let steps = ["start", "verify", "make", "setup", "handle", "stop Detached", "detached", "drop"];
-        expect::<D>(Mishap::None, "detach\n", "mine now\n", &steps, &[]);
+        expect::<T, D>(Mishap::None, "detach\n", "mine now\n", &steps, &[]);
     }
 
-    fn a_client_that_leaves_is_finished<D>() {
+    fn a_client_that_leaves_is_finished<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::ask(&client, "one"), "one");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::ask(&mut client, "one"), "one");
         drop(client);
         assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
         let report = server.stop();
@@ -264,10 +273,13 @@ under_each_dispatch! {
         assert_eq!(report.finished, 1);
     }
 
-    fn a_client_that_says_nothing_is_never_handled<D>() {
+    fn a_client_that_says_nothing_is_never_handled<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        drop(common::connect(server.local_addr()));
+        let server = serve::<T, D>(&steps);
+        // In order: what the server has said in its handshake and nobody has read would make the end a reset.
+        let mut client = T::connect(&server.local_addr());
+        T::half_close(&mut client);
+        assert_eq!(common::read_rest(&mut client), b"");
         assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
         server.stop();
         let mut entries = steps.log.entries();
@@ -276,57 +288,57 @@ under_each_dispatch! {
         assert_eq!(entries, ["start", "verify", "stop PeerClosed"]);
     }
 
-    fn a_handler_that_speaks_first_is_set_up_before_any_input<D>() {
+    fn a_handler_that_speaks_first_is_set_up_before_any_input<T, D>() {
         let steps = Steps { greets: true, ..Steps::default() };
-        let server = serve::<D>(&steps);
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::read_line(&client), "welcome");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::read_line(&mut client), "welcome");
         assert_eq!(&steps.log.entries()[..4], ["start", "verify", "make", "setup"]);
-        assert_eq!(common::ask(&client, "one"), "one");
+        assert_eq!(common::ask(&mut client, "one"), "one");
         server.stop();
     }
 
-    fn finish_learns_of_an_idle_timeout<D>() {
+    fn finish_learns_of_an_idle_timeout<T, D>() {
         let steps = Steps::default();
-        let server = Builder::<Tcp, D, _>::new(steps.clone()).idle_timeout(Duration::from_millis(50)).start();
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::ask(&client, "one"), "one");
-        assert_eq!(common::read_rest(client), b"");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::ask(&mut client, "hurry"), "hurry");
+        assert_eq!(common::read_rest(&mut client), b"");
         let report = server.stop();
         let expected = ["start", "verify", "make", "setup", "handle", "finish IdleTimeout", "drop", "stop IdleTimeout"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!((report.idle_closed, steps.errors.entries()), (1, vec![]));
     }
 
-    fn finish_learns_of_a_message_that_never_ends<D>() {
+    fn finish_learns_of_a_message_that_never_ends<T, D>() {
         let steps = Steps::default();
-        let server = Builder::<Tcp, D, _>::new(steps.clone()).read_timeout(Duration::from_millis(50)).start();
-        let mut client = common::connect(server.local_addr());
+        let server = builder::<T, D>(&steps).read_timeout(Duration::from_millis(50)).start_at(T::place());
+        let mut client = T::connect(&server.local_addr());
         client.write_all(b"half a li").unwrap();
-        assert_eq!(common::read_rest(client), b"");
+        assert_eq!(common::read_rest(&mut client), b"");
         let report = server.stop();
         let expected = ["start", "verify", "make", "setup", "handle", "finish TimedOut", "drop", "stop TimedOut"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!((report.failed, steps.errors.entries()), (1, vec![Stage::Handle]));
     }
 
-    fn finish_learns_of_a_drain<D>() {
+    fn finish_learns_of_a_drain<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::ask(&client, "one"), "one");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::ask(&mut client, "one"), "one");
         let report = server.stop();
-        assert_eq!(common::read_rest(client), b"");
+        assert_eq!(common::read_rest(&mut client), b"");
         let expected = ["start", "verify", "make", "setup", "handle", "finish Drained", "drop", "stop Drained"];
         assert_eq!(steps.log.entries(), expected);
         assert_eq!(report.idle_closed, 1);
     }
 
-    fn finish_learns_of_a_forced_end<D>() {
+    fn finish_learns_of_a_forced_end<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        let client = common::connect(server.local_addr());
-        assert_eq!(common::ask(&client, "block"), "blocked");
+        let server = serve::<T, D>(&steps);
+        let mut client = T::connect(&server.local_addr());
+        assert_eq!(common::ask(&mut client, "block"), "blocked");
         server.stop_handle().shutdown_now();
         let report = server.join();
         let expected = ["start", "verify", "make", "setup", "handle", "finish Forced", "drop", "stop Forced"];
@@ -334,17 +346,17 @@ under_each_dispatch! {
         assert_eq!((report.forced, report.abandoned), (1, 0));
     }
 
-    fn many_at_once_each_start_once_and_stop_once<D>() {
+    fn many_at_once_each_start_once_and_stop_once<T, D>() {
         let steps = Steps::default();
-        let server = serve::<D>(&steps);
-        let address = server.local_addr();
+        let server = serve::<T, D>(&steps);
+        let address = &server.local_addr();
         std::thread::scope(|scope| {
             for words in [["close", "one"], ["fail", "two"], ["panic", "three"], ["four", "five"]] {
                 scope.spawn(move || {
                     for word in words.iter().cycle().take(50) {
-                        let mut client = common::connect(address);
+                        let mut client = T::connect(address);
                         client.write_all(format!("{word}\n").as_bytes()).unwrap();
-                        common::read_line(&client);
+                        common::read_line(&mut client);
                     }
                 });
             }
@@ -364,7 +376,7 @@ fn wrappers_are_asked_from_the_outside_in() {
     let log = Log::<String>::default();
     let hook = |name: &'static str, answer: bool| {
         let log = log.clone();
-        move |_: &Connection| {
+        move |_: &Stream<TcpStream>| {
             log.push(name);
             answer
         }
@@ -375,7 +387,7 @@ fn wrappers_are_asked_from_the_outside_in() {
     };
     let (ended, on_end) = mpsc::channel();
     let ended = Mutex::new(ended);
-    let factory = socketserver::handler::function(|_: &mut Connection| Err("on purpose".into()))
+    let factory = socketserver::handler::function(|_: &mut Stream<TcpStream>| Err("on purpose".into()))
         .verify(hook("verify inside", true))
         .on_error(error_hook("error inside"))
         .verify(hook("verify outside", true))

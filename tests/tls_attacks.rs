@@ -11,7 +11,6 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::Running;
@@ -326,9 +325,7 @@ under_each_dispatch! {
         let server = builder(LONG).start();
         let deaf = self::deaf(server.local_addr());
         eventually("they are accepted", || server.stats().accepted == 40);
-        let mut client = Client::default();
-        client.config.dangerous().set_certificate_verifier(Arc::new(trusting::Anything));
-        let mut client = client.connect(server.local_addr());
+        let mut client = Client::careless().connect(server.local_addr());
         assert_eq!(ask(&mut client, "hello"), "hello");
         drop(client);
         server.seen.wait_for_ends(1);
@@ -389,56 +386,5 @@ impl socketserver::Socket for Small {
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
-    }
-}
-
-/// A client for which a chain of a thousand certificates is as good as another.
-mod trusting {
-    use rustls::DigitallySignedStruct;
-    use rustls::Error;
-    use rustls::SignatureScheme;
-    use rustls::client::danger::HandshakeSignatureValid;
-    use rustls::client::danger::ServerCertVerified;
-    use rustls::client::danger::ServerCertVerifier;
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::ServerName;
-    use rustls::pki_types::UnixTime;
-
-    #[derive(Debug)]
-    pub(super) struct Anything;
-
-    impl ServerCertVerifier for Anything {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::BufRead;
+use std::io::Read;
 use std::io::Write;
 use std::net;
 use std::os::fd::AsFd;
@@ -20,6 +21,7 @@ use socketserver::Server;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
+use socketserver::Tls;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 use socketserver::UnixStream;
@@ -27,10 +29,13 @@ use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
 use socketserver::dispatch::ServesInBackground;
 use socketserver::transport::Bind;
+use socketserver::transport::TlsOptions;
 
 use super::Listen;
 use super::Recorder;
 use super::TempDir;
+use super::tls::Client;
+use super::tls::server_config;
 
 /// Sends lines and datagrams back.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,9 @@ pub fn echo_message<A: Clone + Debug + Send + Sync + 'static>(request: &mut Data
 /// What the scenario needs to know of a transport: where to bind, the bound name as the system tells it, and a client.
 pub trait Wire: Bind + Send {
     fn place(dir: &TempDir) -> Self::Address;
+    fn options() -> Self::Options {
+        Self::Options::default()
+    }
     fn bound_name(socket: OwnedFd) -> String;
     /// Sends the message and returns what comes back: up to a newline on a stream, one datagram otherwise.
     fn exchange(address: &Self::Addr, dir: &TempDir, message: &[u8]) -> Vec<u8>;
@@ -146,6 +154,48 @@ impl Wire for UnixDatagram {
     }
 }
 
+impl Wire for Tls<Tcp> {
+    fn place(dir: &TempDir) -> Self::Address {
+        Tcp::place(dir)
+    }
+
+    fn options() -> Self::Options {
+        TlsOptions::new(server_config())
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        Tcp::bound_name(socket)
+    }
+
+    fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
+        exchange_over_tls(super::connect(*address), message)
+    }
+}
+
+impl Wire for Tls<UnixStream> {
+    fn place(dir: &TempDir) -> Self::Address {
+        UnixStream::place(dir)
+    }
+
+    fn options() -> Self::Options {
+        TlsOptions::new(server_config())
+    }
+
+    fn bound_name(socket: OwnedFd) -> String {
+        UnixStream::bound_name(socket)
+    }
+
+    fn exchange(address: &Self::Addr, _: &TempDir, message: &[u8]) -> Vec<u8> {
+        exchange_over_tls(super::connect_unix(address.as_path().unwrap()), message)
+    }
+}
+
+fn exchange_over_tls(socket: impl Read + Write, message: &[u8]) -> Vec<u8> {
+    let mut client = Client::default().over(socket);
+    client.write_all(message).unwrap();
+    format!("{}\n", super::read_line(&mut client)).into_bytes()
+}
+
 /// The scenario, with the address checked against the listener's.
 pub fn scenario<T: Wire, D, H>(dispatch: D, factory: H)
 where
@@ -154,7 +204,8 @@ where
     Server<T, D, Watched<H>>: AsFd + Send,
 {
     let dir = TempDir::new();
-    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).listen_at(T::place(&dir));
+    let builder = Builder::<T, D, H>::new(factory).dispatch(dispatch).transport_options(T::options());
+    let server = builder.listen_at(T::place(&dir));
     let address = server.local_addr();
     assert_eq!(address.to_string(), T::bound_name(server.as_fd().try_clone_to_owned().unwrap()));
 

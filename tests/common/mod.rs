@@ -22,6 +22,8 @@ mod server;
 #[cfg(unix)]
 pub mod site;
 mod slow;
+#[cfg(target_os = "linux")]
+pub mod streams;
 pub mod tls;
 mod wait;
 
