@@ -6,14 +6,15 @@
 //!               Done               finish                   End
 //! Pending(P) ---------> Open(R, K) ----------> Closing(R) ---------> Over(socket)
 //!     |                     |                      |                    ^
-//!     +---------------------+----------------------+--------------------+
+//!     +-> Parting(P) -------+----------------------+--------------------+
 //!         an error, a timeout, a peer that has gone, the deadline of a drain
 //! ```
 //!
 //! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in
-//! [`timeouts`]; how it is closed, in [`closing`].
+//! [`timeouts`]; how it is closed, in [`closing`], and in [`parting`] where it was never open.
 
 mod closing;
+mod parting;
 mod task;
 mod timeouts;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use self::closing::Closing;
+use self::parting::Parting;
 use super::core::Shared;
 use super::core::guarded;
 use super::task::Turn;
@@ -71,6 +73,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
 enum Phase<P, R, K> {
     /// Accepted, not established yet.
     Pending(P),
+    /// It could not be established; what is left is to send what there is to be said about it, and to close.
+    Parting(P, Parting),
     /// Established; the handler is made when there is something to handle.
     Open(R, Conversation<K>),
     /// Ended; what is left is to send the rest and to close.
@@ -197,7 +201,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 let error = std::io::Error::other("a handshake waits for its peer and has no descriptor to wait on");
                 self.fail_to_establish(RequestError::failed(Stage::Establish, error));
             }
-            Ok(Err(error)) => self.fail_to_establish(RequestError::failed(Stage::Establish, error)),
+            Ok(Err(error)) => self.part_with(RequestError::failed(Stage::Establish, error)),
             Err(error) => self.fail_to_establish(error),
         }
         Step::Next
@@ -249,7 +253,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             self.account.transferred = request.progress().transferred;
         }
         self.phase = Phase::Over(match phase {
-            Phase::Pending(pending) => Remains::Pending(pending),
+            Phase::Pending(pending) | Phase::Parting(pending, _) => Remains::Pending(pending),
             Phase::Open(request, _) | Phase::Closing(request, _) => Remains::Request(request),
             Phase::Over(remains) => remains,
         });
@@ -290,6 +294,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.lend_buffer(worker);
                 step
             }
+            Phase::Parting(..) => Step::Turn(self.part(worker)),
             Phase::Open(request, conversation) => {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
                 if !std::mem::take(&mut conversation.gathering) {
@@ -534,7 +539,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
 
     fn client_address(&self) -> Option<&<T::Request as Request>::Addr> {
         match &self.phase {
-            Phase::Pending(pending) | Phase::Over(Remains::Pending(pending)) => pending.client_address(),
+            Phase::Pending(pending) | Phase::Parting(pending, _) | Phase::Over(Remains::Pending(pending)) => {
+                pending.client_address()
+            }
             Phase::Open(request, _) | Phase::Closing(request, _) | Phase::Over(Remains::Request(request)) => {
                 request.client_address()
             }

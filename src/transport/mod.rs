@@ -283,6 +283,21 @@ pub trait Establish: Sized {
     /// What is not worth an error has an [`Advance`] of its own.
     fn advance(&mut self) -> io::Result<Advance>;
 
+    /// Ends a connection on which [`advance`](Self::advance) has failed, as far as that goes without waiting: sends what is
+    /// still to be said about it, as TLS does with an alert, and shuts down the sending side.
+    ///
+    /// After [`Advance::Done`] the server reads on for a while, and discards what it reads: input that nobody has read would
+    /// make the kernel reset the connection, and the reset could overtake the last word. After [`Advance::Wait`] it is
+    /// called again. Both within the builder's [`linger`](crate::Builder::linger). After anything else the connection is
+    /// closed at once, which is the default.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong: the connection is closed, and nobody is told.
+    fn close(&mut self) -> io::Result<Advance> {
+        Ok(Advance::Closed)
+    }
+
     /// Makes the request; called once, after [`Advance::Done`]. Bytes that were read ahead belong into it: see
     /// [`Stream::from_parts`](crate::Stream::from_parts).
     fn into_request(self) -> Self::Request;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Job;
 use super::Phase;
 use crate::end::End;
+use crate::engine::core::Core;
 use crate::engine::task::Task;
 use crate::engine::task::Turn;
 use crate::engine::task::Worker;
@@ -40,6 +41,32 @@ pub(super) struct Linger {
     pub(super) stopping: bool,
 }
 
+impl Linger {
+    pub(super) fn new(since: Instant) -> Self {
+        Self { since, discarded: 0, heard: None, stopping: false }
+    }
+
+    /// The peer has sent this much more, which nobody reads.
+    pub(super) fn discard(&mut self, bytes: usize, now: Instant) {
+        if bytes > 0 {
+            self.discarded += bytes;
+            self.heard = Some(now);
+        }
+    }
+
+    /// Whether the peer has had its time, or more than its bytes.
+    pub(super) fn is_over(&mut self, core: &Core, now: Instant) -> bool {
+        let silence = |heard| now.saturating_duration_since(heard);
+        let quiet = self.heard.is_none_or(|heard| silence(heard) >= STOPPING_LINGER);
+        // A stopping server owes patience only to those who are still sending; one that hands over owes it to those,
+        // too, whose next request is on its way.
+        self.stopping = core.stop.is_stopping() && !core.stop.state.hands_over();
+        self.discarded > core.options.linger_bytes
+            || silence(self.since) >= core.options.linger_timeout
+            || (self.stopping && quiet)
+    }
+}
+
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
     ///
@@ -48,7 +75,6 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     pub(super) fn close(&mut self, worker: &mut Worker) -> Turn {
         let Phase::Closing(request, closing) = &mut self.phase else { return Turn::Done };
         request.take_replies(&mut worker.outbox);
-        let options = &self.shared.core.options;
         if let Closing::Flush = closing {
             match request.flush_output() {
                 Ok(false) => return self.wait_for_room(worker),
@@ -77,26 +103,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             // Handlers before this one may have taken their time; the linger begins now.
             worker.set_now(Instant::now());
-            *closing = Closing::Linger(Linger { since: worker.now(), discarded: 0, heard: None, stopping: false });
+            *closing = Closing::Linger(Linger::new(worker.now()));
         }
         let Closing::Linger(linger) = closing else { return Turn::Done };
         match request.discard_input() {
             Discard::End => return Turn::Done,
-            Discard::More { discarded: 0 } => {}
-            Discard::More { discarded } => {
-                linger.discarded += discarded;
-                linger.heard = Some(worker.now());
-            }
+            Discard::More { discarded } => linger.discard(discarded, worker.now()),
         }
-        let silence = |heard| worker.now().saturating_duration_since(heard);
-        let quiet = linger.heard.is_none_or(|heard| silence(heard) >= STOPPING_LINGER);
-        // A stopping server owes patience only to those who are still sending; one that hands over owes it to those,
-        // too, whose next request is on its way.
-        linger.stopping = self.shared.core.stop.is_stopping() && !self.shared.core.stop.state.hands_over();
-        if linger.discarded > options.linger_bytes
-            || silence(linger.since) >= options.linger_timeout
-            || (linger.stopping && quiet)
-        {
+        if linger.is_over(&self.shared.core, worker.now()) {
             return Turn::Done;
         }
         Turn::Park(self.wait_for(Class::Linger, worker.now()))

@@ -65,7 +65,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         match &self.phase {
-            Phase::Pending(pending) | Phase::Over(Remains::Pending(pending)) => pending.descriptor(),
+            Phase::Pending(pending) | Phase::Parting(pending, _) | Phase::Over(Remains::Pending(pending)) => {
+                pending.descriptor()
+            }
             Phase::Open(request, _) | Phase::Closing(request, _) | Phase::Over(Remains::Request(request)) => {
                 request.descriptor()
             }
@@ -88,7 +90,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
     fn mailbox(&self) -> Option<&Mailbox> {
         match &self.phase {
             Phase::Open(request, _) => request.mailbox(),
-            Phase::Pending(_) | Phase::Closing(..) | Phase::Over(_) => None,
+            Phase::Pending(_) | Phase::Parting(..) | Phase::Closing(..) | Phase::Over(_) => None,
         }
     }
 
@@ -269,6 +271,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             (Class::Idle | Class::Message, _) => true,
             (Class::Establish, _) => self.silent,
             (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => !linger.stopping,
+            (Class::Linger, Phase::Parting(_, parting)) => !parting.linger.stopping,
             _ => false,
         };
         let until = crate::request::deadline(park.timeout);

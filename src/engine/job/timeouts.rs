@@ -8,6 +8,7 @@ use super::Job;
 use super::Phase;
 use super::closing::Closing;
 use super::closing::STOPPING_LINGER;
+use super::parting::Parting;
 use crate::end::End;
 use crate::engine::task::Turn;
 use crate::engine::task::Worker;
@@ -91,7 +92,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             (Class::Write, _) => {
                 self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(self.timeout(class), rate))
             }
-            (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => {
+            (Class::Linger, Phase::Closing(_, Closing::Linger(linger)) | Phase::Parting(_, Parting { linger, .. })) => {
                 let silence = linger.heard.filter(|_| linger.stopping);
                 let silent = silence.and_then(|heard| after(heard, Some(STOPPING_LINGER)));
                 Due::first(after(linger.since, Some(options.linger_timeout)).into_iter().chain(silent).min(), None)
@@ -136,7 +137,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match &self.phase {
             Phase::Open(..) => self.fail(RequestError::failed(Stage::Handle, error)),
             Phase::Pending(_) => self.fail_to_establish(RequestError::failed(Stage::Establish, error)),
-            Phase::Closing(..) | Phase::Over(_) => self.give_connection_up(),
+            Phase::Parting(..) | Phase::Closing(..) | Phase::Over(_) => self.give_connection_up(),
         }
     }
 

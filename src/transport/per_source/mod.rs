@@ -228,6 +228,10 @@ where
         }
     }
 
+    fn close(&mut self) -> io::Result<Advance> {
+        self.inner.close()
+    }
+
     fn into_request(self) -> P::Request {
         self.inner.into_request()
     }

@@ -133,6 +133,11 @@ impl<P: Establish<Request = Stream<S>>, S: Socket<Addr: Peer>> Establish for Pro
         Ok(Advance::Done)
     }
 
+    /// A header that cannot be read is answered by nothing.
+    fn close(&mut self) -> io::Result<Advance> {
+        if let State::Inner(inner) = &mut self.state { inner.close() } else { Ok(Advance::Closed) }
+    }
+
     fn into_request(self) -> Self::Request {
         let State::Done(stream, header) = self.state else { unreachable!("called after Advance::Done") };
         let proxy = stream.peer_addr().cloned();

@@ -161,6 +161,20 @@ impl<P: Establish<Request = Stream<S>>, S: Socket> Establish for Handshake<P, S>
         }
     }
 
+    fn close(&mut self) -> io::Result<Advance> {
+        let socket = match &mut self.stage {
+            Stage::Inside(pending) => return pending.close(),
+            Stage::Speaking(socket, _) => socket,
+            Stage::Settled(_) | Stage::Silent(..) | Stage::Moved => return Ok(Advance::Closed),
+        };
+        // The alert, which is the last record of a session that has failed.
+        match socket.shutdown_write() {
+            Ok(()) => Ok(Advance::Done),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Advance::Wait(socket.write_interest())),
+            Err(error) => Err(error),
+        }
+    }
+
     fn into_request(self) -> Stream<TlsSocket<S>> {
         match self.stage {
             Stage::Speaking(mut socket, peer) => {
