@@ -227,7 +227,7 @@ impl Kind {
     fn ask(socket: &socket2::Socket) -> io::Result<Self> {
         let (address, kind) = (socket.local_addr()?, socket.r#type()?);
         // One that does not listen can be meant for its one client.
-        let listens = kind == Type::STREAM && socket.is_listener()?;
+        let listens = kind == Type::STREAM && is_listener(socket)?;
         let is_inet = address.is_ipv4() || address.is_ipv6();
         Ok(match kind {
             Type::STREAM if is_inet && listens => TcpListener::KIND,
@@ -239,6 +239,18 @@ impl Kind {
             _ => Self("a socket of another kind"),
         })
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn is_listener(socket: &socket2::Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// macOS has `SO_ACCEPTCONN` by name only, so that a socket without a peer is taken for one that listens.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[allow(clippy::unnecessary_wraps, reason = "as where the system is asked")]
+fn is_listener(socket: &socket2::Socket) -> io::Result<bool> {
+    Ok(socket.peer_addr().is_err())
 }
 
 /// Why a socket that was asked for is not there.
