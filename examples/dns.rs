@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use answer::Carrier;
+use common::front::Front;
 use lexopt::ValueExt;
 use socketserver::Builder;
 use socketserver::Datagram;
@@ -47,13 +48,16 @@ use socketserver::frames;
 use socketserver::frames::LengthDelimitedCodec;
 use socketserver::frames::LengthField;
 use socketserver::handler::function;
+use socketserver::transport::Addresses;
+use socketserver::transport::InetAddress;
+use socketserver::transport::Many;
 use zone::Zones;
 
 const USAGE: &str = "usage: dns [--listen ADDR] [--dispatch sync|threads|pool] [--workers N] [--record 'NAME A|AAAA|TXT|SOA VALUE' ...]";
 
 /// Serves UDP on this thread until a signal comes, and TCP on the same port beside it.
 macro_rules! serve_both {
-    ($dispatch:ty, $value:expr, $listen:expr, $zones:expr) => {{
+    ($dispatch:ty, $value:expr, $flags:expr, $listen:expr, $zones:expr) => {{
         let mut restart = Restart::new(Sockets::take()?);
         let mut bind = || -> common::Outcome<_> {
             let (udp_zones, tcp_zones): (Arc<Zones>, Arc<Zones>) = (Arc::clone(&$zones), Arc::clone(&$zones));
@@ -72,25 +76,29 @@ macro_rules! serve_both {
                 Ok(Flow::Continue)
             });
             let tell = common::deployed::tell;
-            let udp = Builder::<Udp, $dispatch, _>::new(messages).dispatch($value).on_event(tell);
-            let tcp = Builder::<Tcp, $dispatch, _>::new(connections).dispatch($value).on_event(tell);
+            let mut udp = Builder::<Many<Udp>, $dispatch, _>::new(messages).dispatch($value).on_event(tell);
+            let mut tcp = Builder::<Front<Tcp>, $dispatch, _>::new(connections).dispatch($value).on_event(tell);
+            tcp = tcp.transport_options($flags.front()?);
+            if let Some(most) = $listen.max_connections {
+                (udp, tcp) = (udp.max_connections(most), tcp.max_connections(most));
+            }
             if let (Some(messages), Some(clients)) = (restart.inherited("udp")?, restart.inherited("tcp")?) {
                 return Ok((udp.adopt(messages)?, tcp.adopt(clients)?));
             }
-            if let Some(name) = common::deployed::passed_name(&$listen) {
+            if let Some(names) = common::deployed::passed_names(&$listen)? {
                 let sockets = restart.sockets();
-                let (messages, clients) =
-                    (common::deployed::take_one(sockets, name)?, common::deployed::take_one(sockets, name)?);
+                let messages = common::deployed::take_passed(sockets, &names)?;
+                let clients = common::deployed::take_passed(sockets, &names)?;
                 sockets.finish()?;
                 return Ok((udp.adopt(messages)?, tcp.adopt(clients)?));
             }
-            let udp = udp.bind($listen.as_str())?;
-            let tcp = tcp.bind(udp.local_addr())?;
+            let udp = udp.bind(common::deployed::addresses::<Addresses<InetAddress>>(&$listen))?;
+            let tcp = tcp.bind(&*udp.local_addr())?;
             Ok((udp, tcp))
         };
         let mut bound = bind();
         for _ in 0..10 {
-            if bound.is_ok() || !$listen.ends_with(":0") {
+            if bound.is_ok() || !$listen.addresses.iter().any(|address| address.ends_with(":0")) {
                 break;
             }
             // A port that is free for UDP may be taken for TCP.
@@ -128,21 +136,22 @@ fn serve() -> common::Outcome {
             zones.add(record)?;
         }
     }
-    if let Some(transport) = flags.transport {
+    if let Some(transport) = &flags.transport {
         return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
     }
     flags
         .tls
         .refuse("what is too long for UDP is asked for by TCP on the same port, and those clients speak no TLS")?;
+    let why = "the UDP server on the same port hears the clients themselves, and is not behind the proxy";
+    flags.front.refuse_proxies(why)?;
     zones.complete();
     let zones = Arc::new(zones);
     let listen = flags.listen_or("127.0.0.1:5300");
-    match flags.dispatch.as_deref().unwrap_or("sync") {
-        "sync" => serve_both!(Sync, Sync, listen, zones),
-        "threads" => serve_both!(ThreadPerRequest, ThreadPerRequest::default(), listen, zones),
+    match flags.dispatch_or("sync")? {
+        "sync" => serve_both!(Sync, Sync, flags, listen, zones),
+        "threads" => serve_both!(ThreadPerRequest, ThreadPerRequest::default(), flags, listen, zones),
         "pool" => {
-            let pool = flags.workers.map_or_else(Pool::default, Pool::new);
-            serve_both!(Pool, pool.clone(), listen, zones)
+            serve_both!(Pool, flags.pool(), flags, listen, zones)
         }
         "fork" => Err(common::wrong_usage(
             "--dispatch fork: the two servers are threads of one process, and such a process must not fork",

@@ -27,6 +27,7 @@ use socketserver::Tcp;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 use socketserver::UnixStream;
+use socketserver::transport::Many;
 
 const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
             [--dispatch sync|threads|fork|pool] [--workers N] [--loop]
@@ -94,13 +95,15 @@ fn serve() -> common::Outcome {
         ("tcp", true) => serve_streams_with!(Tcp, flags, &[], "pool", inet(), || EchoInALoop),
         ("udp", false) => {
             flags.tls.refuse(common::tls::MESSAGES)?;
-            serve_with!(Udp, flags, "sync", inet(), || Echo, on_error(say_once))
+            flags.front.refuse(common::front::MESSAGES)?;
+            serve_with!(Many<Udp>, flags, "sync", inet(), || Echo, on_error(say_once))
         }
         ("unix-stream", false) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || Echo),
         ("unix-stream", true) => serve_streams_with!(UnixStream, flags, &[], "pool", path(), || EchoInALoop),
         ("unix-datagram", false) => {
             flags.tls.refuse(common::tls::MESSAGES)?;
-            serve_with!(UnixDatagram, flags, "sync", path(), || Echo, on_error(say_once))
+            flags.front.refuse(common::front::MESSAGES)?;
+            serve_with!(Many<UnixDatagram>, flags, "sync", path(), || Echo, on_error(say_once))
         }
         ("udp" | "unix-datagram", true) => Err(common::wrong_usage("--loop: a message has no other behind it")),
         (other, _) => {

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use common::front::Front;
 use socketserver::Builder;
 use socketserver::Fork;
 use socketserver::Handler;
@@ -31,6 +32,8 @@ use socketserver::RequestError;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::UnixStream;
+use socketserver::transport::Proxied;
+use socketserver::transport::ProxiedAddr;
 
 const USAGE: &str = "usage: exec [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch fork] [--workers N] --run PROGRAM [ARGUMENT ...]";
 
@@ -48,10 +51,13 @@ impl Run {
     }
 }
 
-impl Handler<Stream<TcpStream>> for Run {
-    fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
-        let socket = request.get_ref().try_clone()?;
-        let (local, remote) = (socket.local_addr()?, socket.peer_addr()?);
+impl Handler<Stream<Proxied<TcpStream>>> for Run {
+    fn handle(&mut self, request: &mut Stream<Proxied<TcpStream>>) -> HandlerResult {
+        let socket = request.get_ref().get_ref().try_clone()?;
+        let local = socket.local_addr()?;
+        // A client on a socket of the proxy's machine has no address.
+        let announced = request.peer_addr().and_then(ProxiedAddr::socket_addr);
+        let remote = announced.map_or_else(|| socket.peer_addr(), Ok)?;
         // Programs expect a standard input that waits.
         socket.set_nonblocking(false)?;
         let environment = [
@@ -65,9 +71,9 @@ impl Handler<Stream<TcpStream>> for Run {
     }
 }
 
-impl Handler<Stream<UnixSocket>> for Run {
-    fn handle(&mut self, request: &mut Stream<UnixSocket>) -> HandlerResult {
-        let socket = request.get_ref().try_clone()?;
+impl Handler<Stream<Proxied<UnixSocket>>> for Run {
+    fn handle(&mut self, request: &mut Stream<Proxied<UnixSocket>>) -> HandlerResult {
+        let socket = request.get_ref().get_ref().try_clone()?;
         let local = socket.local_addr()?;
         socket.set_nonblocking(false)?;
         let path = local.as_pathname().map(|path| path.display().to_string()).unwrap_or_default();
@@ -91,7 +97,7 @@ fn serve() -> common::Outcome {
     if program.is_empty() {
         return Err(common::wrong_usage("--run is missing: which program is to be run?"));
     }
-    if let Some(other) = flags.dispatch.as_deref().filter(|dispatch| *dispatch != "fork") {
+    if let Some(other) = Some(flags.dispatch_or("fork")?).filter(|dispatch| *dispatch != "fork") {
         return Err(common::wrong_usage(format!(
             "--dispatch {other}: a process becomes the program, so there has to be one: fork"
         )));
@@ -102,14 +108,20 @@ fn serve() -> common::Outcome {
     // At once: the program may be the one that speaks first, and it reads what the client has sent.
     match flags.transport.as_deref().unwrap_or("tcp") {
         "tcp" => {
-            let server = Builder::<Tcp, Fork, _>::new(move || run.clone()).dispatch(dispatch).speaking_first();
+            let server = Builder::<Front<Tcp>, Fork, _>::new(move || run.clone())
+                .transport_options(flags.front()?)
+                .dispatch(dispatch)
+                .speaking_first();
             common::serve(
                 server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("127.0.0.1:7000"),
             )
         }
         "unix" => {
-            let server = Builder::<UnixStream, Fork, _>::new(move || run.clone()).dispatch(dispatch).speaking_first();
+            let server = Builder::<Front<UnixStream>, Fork, _>::new(move || run.clone())
+                .transport_options(flags.front()?)
+                .dispatch(dispatch)
+                .speaking_first();
             common::serve(
                 server.on_error(|error: &RequestError, _| common::complain(error)),
                 &flags.listen_or("exec.sock"),

@@ -31,6 +31,7 @@ use socketserver::HandlerResult;
 use socketserver::StopHandle;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
+use socketserver::transport::Many;
 
 const USAGE: &str =
     "usage: syslog [--listen ADDR|PATH] [--transport udp|unix] [--dispatch sync|threads|fork|pool] [--workers N]";
@@ -93,14 +94,15 @@ fn main() -> ExitCode {
 fn serve() -> common::Outcome {
     let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
     flags.tls.refuse(common::tls::MESSAGES)?;
+    flags.front.refuse(common::front::MESSAGES)?;
     match flags.transport.as_deref().unwrap_or("udp") {
         "udp" => {
             let listen = flags.listen_or("127.0.0.1:5514");
-            serve_with!(Udp, flags, "sync", listen, || Collect, on_event(count_lost))
+            serve_with!(Many<Udp>, flags, "sync", listen, || Collect, on_event(count_lost))
         }
         "unix" => {
             let listen = flags.listen_or("syslog.sock");
-            serve_with!(UnixDatagram, flags, "sync", listen, || Collect, on_event(count_lost))
+            serve_with!(Many<UnixDatagram>, flags, "sync", listen, || Collect, on_event(count_lost))
         }
         other => Err(common::wrong_usage(format!("--transport {other}: choose udp or unix"))),
     }?;

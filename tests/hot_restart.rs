@@ -171,6 +171,32 @@ fn the_file_of_a_unix_socket_is_the_new_ones() {
 }
 
 #[test]
+fn each_listener_is_passed_on() {
+    let folder = TempDir::new();
+    let paths = ["one", "two"].map(|name| folder.join(name));
+    for dispatch in ["sync", "threads", "pool", "fork"] {
+        let [one, two] = paths.each_ref().map(|path| path.to_str().unwrap());
+        let flags = ["--transport", "unix-stream", "--dispatch", dispatch, "--listen", one, "--listen", two];
+        let mut server = Restarted::start("echo", &flags);
+        for round in ["one", "two"] {
+            let kept: Vec<_> = paths.iter().map(|path| connect_unix(path)).collect();
+            for client in &kept {
+                assert_eq!(ask(client, "before"), "before");
+            }
+            let old = server.restart();
+            for (client, path) in kept.iter().zip(&paths) {
+                assert_eq!(ask(client, "once more"), "once more");
+                assert_eq!(ask(connect_unix(path), round), round, "{dispatch}: {}", server.errors());
+            }
+            drop(kept);
+            eventually("the old process has gone", || !is_there(old));
+        }
+        server.stop();
+        assert!(!paths.iter().any(|path| path.exists()), "{dispatch}: the last one removes them");
+    }
+}
+
+#[test]
 fn messages_are_answered_by_one_of_the_two() {
     let folder = TempDir::new();
     let path = folder.join("socket");

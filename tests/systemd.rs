@@ -57,7 +57,7 @@ mod linux {
             a_restart_by_the_manager_refuses_nobody,
             what_was_not_passed_is_an_error,
             the_wrong_kind_is_an_error,
-            of_several_one_has_to_be_named,
+            several_are_served_together,
             two_kinds_of_one_name_are_told_apart,
             what_is_left_is_an_error,
             sockets_are_taken_once,
@@ -217,10 +217,30 @@ mod linux {
         assert!(said.contains("is a TCP socket that does not listen, where"), "{said}");
     }
 
-    fn of_several_one_has_to_be_named() {
+    fn several_are_served_together() {
         let (one, other) = (listener(), listener());
-        let mut unnamed = activated(&program("echo"), &["--listen", "systemd"], "a:a", [copy(&one), copy(&other)]);
-        assert_eq!(unnamed.stdout(Stdio::null()).status().unwrap().code(), Some(1));
+        for listen in ["systemd", "systemd:a"] {
+            let mut server = Example::spawn_with(&mut activated(
+                &program("echo"),
+                &["--listen", listen],
+                "a:a",
+                [copy(&one), copy(&other)],
+            ));
+            let addresses = [&one, &other].map(|listener| listener.local_addr().unwrap());
+            assert_eq!(server.socket_address(), addresses[0]);
+            assert_eq!(server.line(), format!("listening on {}\n", addresses[1]));
+            for address in addresses {
+                assert_eq!(ask(connect(address), "hello"), "hello");
+            }
+            server.stop();
+        }
+        // Each by its name, in the order of the flags.
+        let flags = ["--listen", "systemd:b", "--listen", "systemd:a"];
+        let mut server =
+            Example::spawn_with(&mut activated(&program("echo"), &flags, "a:b", [copy(&one), copy(&other)]));
+        assert_eq!(server.socket_address(), other.local_addr().unwrap());
+        assert_eq!(server.line(), format!("listening on {}\n", one.local_addr().unwrap()));
+        server.stop();
     }
 
     fn two_kinds_of_one_name_are_told_apart() {

@@ -13,8 +13,10 @@ use socketserver::dispatch::Process;
 use socketserver::handler::Observed;
 use socketserver::transport::Adopt;
 
+use super::Listen;
 use super::Outcome;
 use super::complain;
+use super::wrong_usage;
 
 /// What the factory is when hot restarts are told of.
 pub type Told<H> = Observed<H, fn(&Event<'_>)>;
@@ -22,32 +24,37 @@ pub type Told<H> = Observed<H, fn(&Event<'_>)>;
 /// A server that can be restarted.
 pub type Deployed<T, D, H> = (Server<T, D, Told<H>>, Restart);
 
-/// A server at the address; for `systemd` on the one socket that was passed, for `systemd:NAME` on the one of that name. A
-/// process that a hot restart has started goes on with the socket of the one before.
-pub fn bind<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome<Deployed<T, D, H>>
+/// A server at the addresses; for `systemd` on the sockets that were passed, for `systemd:NAME` on those of that name. A
+/// process that a hot restart has started goes on with the sockets of the one before.
+pub fn bind<T, S, D, H>(builder: Builder<T, D, H>, listen: &Listen) -> Outcome<Deployed<T, D, H>>
 where
-    T: Adopt<Socket: PassedSocket>,
-    T::Address: for<'a> From<&'a str>,
+    T: Adopt<Socket = Vec<S>>,
+    T::Address: for<'a> From<Vec<&'a str>>,
+    S: PassedSocket,
     D: Process<Job<T, Told<H>>>,
     H: HandlerFactory<T::Request>,
 {
     const NAME: &str = "listen";
-    let builder = builder.observed(tell as fn(&Event<'_>));
+    let mut builder = builder.observed(tell as fn(&Event<'_>));
+    if let Some(most) = listen.max_connections {
+        builder = builder.max_connections(most);
+    }
     let mut restart = Restart::new(Sockets::take()?);
-    let server = match passed_name(listen) {
-        Some(name) if !restart.is_restarted() => {
-            let socket = take_one(restart.sockets(), name)?;
-            let server = builder.adopt(socket)?;
+    let server = match passed_names(listen)? {
+        Some(names) if !restart.is_restarted() => {
+            let server = builder.adopt(take_passed(restart.sockets(), &names)?)?;
             restart.serve(NAME, &server)?;
             server
         }
         // What is wrong with an address or an option is told as it is without restarts.
-        _ => restart.bind(NAME, builder, listen).map_err(|error| -> Box<dyn std::error::Error> {
-            match error {
-                RestartError::Bind(error) => error.into(),
-                error => error.into(),
-            }
-        })?,
+        _ => restart.bind(NAME, builder, addresses::<T::Address>(listen)).map_err(
+            |error| -> Box<dyn std::error::Error> {
+                match error {
+                    RestartError::Bind(error) => error.into(),
+                    error => error.into(),
+                }
+            },
+        )?,
     };
     restart.sockets().finish()?;
     Ok((server, restart))
@@ -63,26 +70,39 @@ pub fn tell(event: &Event<'_>) {
     }
 }
 
-/// Of `--listen systemd:NAME` the name; any will do where there is none. `None` for an address.
-pub fn passed_name(listen: &str) -> Option<Option<&str>> {
-    match listen.strip_prefix("systemd")? {
-        "" => Some(None),
-        name => name.strip_prefix(':').map(Some),
+/// Where a transport is to listen.
+pub fn addresses<A>(listen: &Listen) -> A
+where
+    A: for<'a> From<Vec<&'a str>>,
+{
+    listen.addresses.iter().map(String::as_str).collect::<Vec<_>>().into()
+}
+
+/// Of each `--listen systemd:NAME` the name; any will do where there is none. `None` for addresses.
+pub fn passed_names(listen: &Listen) -> Outcome<Option<Vec<Option<&str>>>> {
+    let mut names = Vec::new();
+    for given in &listen.addresses {
+        match given.strip_prefix("systemd") {
+            Some("") => names.push(None),
+            Some(rest) if rest.starts_with(':') => names.push(Some(&rest[1..])),
+            _ => {}
+        }
+    }
+    match names.len() {
+        0 => Ok(None),
+        count if count == listen.addresses.len() => Ok(Some(names)),
+        _ => Err(wrong_usage("--listen: either addresses, or sockets that systemd has passed, not both")),
     }
 }
 
-/// The only socket of this name, or the first of all.
-pub fn take_one<S: PassedSocket>(sockets: &mut Sockets, name: Option<&str>) -> Outcome<S> {
-    match name {
-        Some(name) => Ok(sockets.one(name)?),
-        None => {
-            let mut found = sockets.any()?;
-            match (found.pop(), found.len()) {
-                (Some(socket), 0) => Ok(socket),
-                (_, more) => {
-                    Err(format!("{} sockets were passed: name one of them, --listen systemd:NAME", more + 1).into())
-                }
-            }
-        }
+/// The sockets of these names, in order.
+pub fn take_passed<S: PassedSocket>(sockets: &mut Sockets, names: &[Option<&str>]) -> Outcome<Vec<S>> {
+    let mut taken = Vec::new();
+    for name in names {
+        taken.extend(match name {
+            Some(name) => sockets.all(name)?,
+            None => sockets.any()?,
+        });
     }
+    Ok(taken)
 }

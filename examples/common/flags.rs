@@ -6,6 +6,10 @@ use lexopt::Arg;
 use lexopt::Parser;
 use lexopt::ValueExt;
 
+use socketserver::Pool;
+
+use super::front::FrontFlags;
+use super::front::FrontOptions;
 use super::outcome::Outcome;
 use super::outcome::print;
 use super::outcome::wrong_usage;
@@ -14,13 +18,29 @@ use super::tls::TlsFlags;
 /// The flags every server example has.
 #[derive(Debug, Default)]
 pub struct Flags {
-    pub listen: Option<String>,
+    pub listen: Vec<String>,
     pub dispatch: Option<String>,
     pub transport: Option<String>,
     /// Threads of the pool; the other dispatches have as many as there are requests.
     pub workers: Option<usize>,
+    /// Threads of the pool while others wait for their clients, and those are counted, too.
+    pub max_threads: Option<usize>,
+    pub max_connections: Option<usize>,
+    pub front: FrontFlags,
     pub tls: TlsFlags,
 }
+
+/// Where a server listens, and how much it serves at a time.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub addresses: Vec<String>,
+    pub max_connections: Option<usize>,
+}
+
+/// The flags that all examples have, or all of one kind.
+pub const MORE: &str = "on every server: --listen again for each further address; --max-connections N
+on streams: --proxy-from CIDR[,CIDR] (unix on a Unix-domain socket), --max-per-source N
+under pool: --max-threads N";
 
 impl Flags {
     /// Reads the command line; `own` takes the flags that only this example has, and says whether it knew one.
@@ -33,7 +53,7 @@ impl Flags {
                 other => return Err(wrong_usage(other.unexpected().to_string())),
             };
             if name == "help" {
-                print(usage)?;
+                print(format_args!("{usage}\n{MORE}"))?;
                 std::process::exit(0);
             }
             let is_known = flags.take(&name, &mut parser, &mut own);
@@ -51,19 +71,45 @@ impl Flags {
         own: impl FnOnce(&str, &mut Parser) -> Outcome<bool>,
     ) -> Outcome<bool> {
         match name {
-            "listen" => self.listen = Some(parser.value()?.string()?),
+            "listen" => self.listen.push(parser.value()?.string()?),
             "dispatch" => self.dispatch = Some(parser.value()?.string()?),
             "transport" => self.transport = Some(parser.value()?.string()?),
             "workers" => self.workers = Some(parser.value()?.parse()?),
+            "max-threads" => self.max_threads = Some(parser.value()?.parse()?),
+            "max-connections" => self.max_connections = Some(parser.value()?.parse()?),
+            name if self.front.take(name, parser)? => {}
             name if self.tls.take(name, parser)? => {}
             name => return own(name, parser),
         }
         Ok(true)
     }
 
-    /// The address to listen on: what was given, or a default for the transport.
-    pub fn listen_or(&self, default: &str) -> String {
-        self.listen.clone().unwrap_or_else(|| default.to_owned())
+    /// Where to listen: on what was given, or a default for the transport.
+    pub fn listen_or(&self, default: &str) -> Listen {
+        let addresses = if self.listen.is_empty() { vec![default.to_owned()] } else { self.listen.clone() };
+        Listen { addresses, max_connections: self.max_connections }
+    }
+
+    /// The dispatch that was asked for, or a default.
+    pub fn dispatch_or<'a>(&'a self, default: &'a str) -> Outcome<&'a str> {
+        let dispatch = self.dispatch.as_deref().unwrap_or(default);
+        match self.max_threads {
+            Some(most) if dispatch != "pool" => {
+                Err(wrong_usage(format!("--max-threads {most}: these are the pool's, and the dispatch is {dispatch}")))
+            }
+            _ => Ok(dispatch),
+        }
+    }
+
+    /// The pool that was asked for.
+    pub fn pool(&self) -> Pool {
+        let pool = self.workers.map_or_else(Pool::default, Pool::new);
+        self.max_threads.into_iter().fold(pool, Pool::max_threads)
+    }
+
+    /// The options of a transport of streams.
+    pub fn front<O: Default>(&self) -> Outcome<FrontOptions<O>> {
+        self.front.options(self.transport.as_deref().is_some_and(|transport| transport.starts_with("unix")))
     }
 }
 

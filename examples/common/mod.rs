@@ -4,15 +4,19 @@
 
 pub mod deployed;
 mod flags;
+pub mod front;
 mod outcome;
 pub mod tls;
 
 pub use flags::Flags;
+pub use flags::Listen;
 pub use outcome::Outcome;
 pub use outcome::complain;
 pub use outcome::print;
 pub use outcome::run;
 pub use outcome::wrong_usage;
+
+use std::fmt::Display;
 
 use socketserver::Builder;
 use socketserver::HandlerFactory;
@@ -23,15 +27,18 @@ use socketserver::deploy::Restart;
 use socketserver::deploy::systemd::Manager;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
+use socketserver::transport::Addresses;
 use socketserver::transport::Adopt;
 
 use deployed::Told;
 
 /// Binds, says where, serves until SIGINT or SIGTERM, and reports. SIGUSR2 restarts the program.
-pub fn serve<T, D, H>(builder: Builder<T, D, H>, listen: &str) -> Outcome
+pub fn serve<T, A, S, D, H>(builder: Builder<T, D, H>, listen: &Listen) -> Outcome
 where
-    T: Adopt<Socket: PassedSocket>,
-    T::Address: for<'a> From<&'a str>,
+    T: Adopt<Socket = Vec<S>, Addr = Addresses<A>>,
+    T::Address: for<'a> From<Vec<&'a str>>,
+    A: Clone + Display,
+    S: PassedSocket,
     D: Process<Job<T, Told<H>>>,
     H: HandlerFactory<T::Request>,
 {
@@ -40,9 +47,10 @@ where
 }
 
 /// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report. SIGUSR2 restarts the program.
-pub fn serve_until_signal<T, D, H>(server: Server<T, D, H>, restart: &Restart) -> Outcome
+pub fn serve_until_signal<T, A, D, H>(server: Server<T, D, H>, restart: &Restart) -> Outcome
 where
-    T: Transport,
+    T: Transport<Addr = Addresses<A>>,
+    A: Clone + Display,
     D: Process<Job<T, H>>,
     H: HandlerFactory<T::Request>,
 {
@@ -53,7 +61,9 @@ where
         restart.on_signal()?,
         tls::reload_on_signal(server.stop_handle())?,
     );
-    print(format_args!("listening on {}", server.local_addr()))?;
+    for address in server.local_addr().iter() {
+        print(format_args!("listening on {address}"))?;
+    }
     Manager::new().watch(&server);
     let report = server.serve_forever()?;
     complain(report);
@@ -66,8 +76,8 @@ macro_rules! serve_with {
     ($transport:ty, $flags:expr, $default:literal, $listen:expr, $factory:expr $(, $option:ident($($value:expr),*))*) => {{
         use socketserver::{Builder, Fork, Pool, Sync, ThreadPerRequest};
         let flags = &$flags;
-        let listen: String = $listen;
-        match flags.dispatch.as_deref().unwrap_or($default) {
+        let listen: common::Listen = $listen;
+        match flags.dispatch_or($default)? {
             "sync" => common::serve(
                 Builder::<$transport, Sync, _>::new($factory)$(.$option($($value),*))*, &listen),
             "threads" => common::serve(
@@ -81,12 +91,8 @@ macro_rules! serve_with {
                 &listen,
             ),
             "pool" => {
-                let mut dispatch = Pool::default();
-                if let Some(workers) = flags.workers {
-                    dispatch = dispatch.workers(workers);
-                }
                 common::serve(
-                    Builder::<$transport, Pool, _>::new($factory).dispatch(dispatch)$(.$option($($value),*))*, &listen)
+                    Builder::<$transport, Pool, _>::new($factory).dispatch(flags.pool())$(.$option($($value),*))*, &listen)
             }
             other => Err(common::wrong_usage(format!("--dispatch {other}: choose sync, threads, fork or pool"))),
         }

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use socketserver::BindError;
 
+use super::flags::MORE;
+
 /// What the parts of an example return.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -21,7 +23,7 @@ pub fn run(usage: &str, example: impl FnOnce() -> Outcome) -> ExitCode {
     let program = std::env::args_os().next().map(PathBuf::from);
     let name = program.as_deref().and_then(|path| path.file_name()).unwrap_or_default().display();
     if is_wrong_usage(&*error) {
-        complain(format_args!("{name}: {error}\n{usage}"));
+        complain(format_args!("{name}: {error}\n{usage}\n{MORE}"));
         return ExitCode::from(2);
     }
     complain(format_args!("{name}: {error}"));

@@ -98,11 +98,15 @@ macro_rules! serve_streams_with {
             Some(config) => {
                 let handle = config.clone();
                 $crate::serve_with!(
-                    socketserver::Tls<$transport>, $flags, $default, $listen, $factory, tls(config),
+                    socketserver::Tls<common::front::Front<$transport>>, $flags, $default, $listen, $factory,
+                    transport_options(socketserver::transport::TlsOptions::new(config).inner($flags.front()?)),
                     on_service(move || common::tls::reload(&handle)) $(, $option($($value),*))*
                 )
             }
-            None => $crate::serve_with!($transport, $flags, $default, $listen, $factory $(, $option($($value),*))*),
+            None => $crate::serve_with!(
+                common::front::Front<$transport>, $flags, $default, $listen, $factory,
+                transport_options($flags.front()?) $(, $option($($value),*))*
+            ),
         }
     };
 }
