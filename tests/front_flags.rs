@@ -25,6 +25,8 @@ use common::proxy_headers::v1;
 use common::read_line;
 use common::read_rest;
 use common::receive;
+use common::tls::Client;
+use common::tls::localhost;
 
 /// An example with streams.
 struct Served {
@@ -193,6 +195,48 @@ fn behind_proxies_each_connection_begins_with_a_header() {
     client.write_all(&v1("192.0.2.1", 7)).unwrap();
     assert_eq!(read_line(&client), "192.0.2.1 7");
     server.stop();
+}
+
+#[test]
+fn the_header_comes_before_tls() {
+    let folder = TempDir::new();
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, &localhost().certificate).unwrap();
+    std::fs::write(&key, &localhost().key).unwrap();
+    for dispatch in ALL {
+        let server = Example::start(
+            "echo",
+            &[
+                "--listen",
+                "127.0.0.1:0",
+                "--dispatch",
+                dispatch,
+                "--tls-cert",
+                certificate.to_str().unwrap(),
+                "--tls-key",
+                key.to_str().unwrap(),
+                "--proxy-from",
+                "127.0.0.1",
+                "--max-per-source",
+                "1",
+            ],
+        );
+        let from = |source: &str| {
+            let mut client = connect(server.socket_address());
+            client.write_all(&v1(source, 7)).unwrap();
+            Client::default().over(client)
+        };
+        let mut first = from("192.0.2.1");
+        first.shake_hands().unwrap();
+        assert_eq!(ask(&mut first, "hello"), "hello");
+        assert!(from("192.0.2.1").shake_hands().is_err(), "{dispatch}: its source has a connection already");
+        let mut other = from("192.0.2.2");
+        other.shake_hands().unwrap();
+        assert_eq!(ask(&mut other, "hello"), "hello");
+        drop((first, other));
+        let (status, report) = server.stop();
+        assert!(status.success() && report.contains(" 1 refused, "), "{dispatch}: {report}");
+    }
 }
 
 #[test]
