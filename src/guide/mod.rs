@@ -9,10 +9,13 @@
 //! - [`events`]: how to see what a server does, and what went wrong.
 //! - [`other_connections`]: how to write to the clients of other handlers, and how to take a connection out of the
 //!   server.
+//! - [`wrapping_transports`]: several listeners, proxies, limits by source, TLS, and what each order of them means.
+//! - [`custom_transport`]: how to write a transport, or one that wraps others.
 //! - [`platforms`]: platform support, and the features of the crate.
 
 pub mod coming_from_python;
 pub mod cookbook;
+pub mod custom_transport;
 pub mod events;
 pub mod limits;
 pub mod other_connections;
@@ -20,3 +23,4 @@ pub mod platforms;
 pub mod programs_that_everybody_begins_with;
 pub mod stopping;
 pub mod what_one_client_can_hold;
+pub mod wrapping_transports;

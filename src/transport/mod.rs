@@ -13,6 +13,7 @@ mod many;
 pub mod option;
 mod peer;
 mod per_source;
+mod preamble;
 pub mod proxy;
 mod tcp;
 #[cfg(feature = "tls")]
@@ -34,6 +35,8 @@ pub use peer::Source;
 pub use per_source::Counted;
 pub use per_source::PerSource;
 pub use per_source::PerSourceOptions;
+pub use preamble::Preamble;
+pub use preamble::PreamblePending;
 pub use proxy::Networks;
 pub use proxy::Proxied;
 pub use proxy::ProxiedAddr;
@@ -84,7 +87,8 @@ pub(crate) use crate::sys::borrow;
 /// Dropping it closes the listener; connections live on.
 ///
 /// A custom transport often wraps another. This one admits clients that send a password first. That means waiting for
-/// the client, so it happens in the second phase:
+/// the client, so it happens in the second phase. ([The guide](crate::guide::custom_transport) has it over any transport,
+/// in fewer lines.)
 ///
 /// ```
 /// use std::io::{self, ErrorKind, Read, Write};
