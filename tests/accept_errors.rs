@@ -7,13 +7,13 @@ mod common;
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::Mutex;
-use std::sync::mpsc;
 
 use common::Listen;
+use common::Log;
 use common::PATIENCE;
 use common::Start;
 use common::ask;
+use common::channel;
 use common::connect;
 use common::echo::echo_line;
 use common::eventually;
@@ -35,11 +35,13 @@ under_each_dispatch! {
     fn out_of_descriptors_is_waited_out_and_told_once<D>() {
         let script = Script::new();
         script.fail(&[libc::EMFILE; 5]);
-        let (errors, told) = mpsc::channel();
-        let errors = Mutex::new(errors);
+        let told = Log::<(Stage, String)>::default();
         let server = Builder::<Faulty<Tcp>, D, _>::new(function(echo_line))
             .transport_options(script.options())
-            .on_error(move |error, _| errors.lock().unwrap().send((error.stage(), error.to_string())).unwrap())
+            .on_error({
+                let told = told.clone();
+                move |error, _| told.push((error.stage(), error.to_string()))
+            })
             .start();
 
         let client = connect(server.local_addr());
@@ -51,7 +53,7 @@ under_each_dispatch! {
         assert_eq!(report.seen.accept_recovered(), [5]);
         assert_eq!(report.seen.accept_lost(), 0);
         assert_eq!(script.failures(), 5);
-        let told: Vec<_> = told.try_iter().collect();
+        let told = told.entries();
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0].0, Stage::Accept);
         assert_eq!(report.accepted, 1);
@@ -184,11 +186,10 @@ under_each_dispatch! {
 
     fn a_broken_listener_ends_the_server_after_a_drain<D>() {
         let script = Script::new();
-        let (inside, is_inside) = mpsc::channel();
-        let inside = Mutex::new(inside);
+        let (inside, is_inside) = channel();
         let two_lines = function(move |request: &mut Stream<TcpStream>| {
             echo_line(request)?;
-            inside.lock().unwrap().send(())?;
+            inside.send(())?;
             echo_line(request)?;
             Ok(Flow::Close)
         });

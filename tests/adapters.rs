@@ -75,6 +75,8 @@ fn figures(metrics: &BTreeMap<String, f64>) -> Vec<(&str, f64)> {
 }
 
 under_each_dispatch! {
+    but_fork("the parent has the accounts and the child its handler's words: they are tested by themselves"):
+
     fn a_connection_is_a_span_and_is_counted<D>() {
         collect();
         let name = format!("one {}", D::NAME);

@@ -7,11 +7,10 @@ mod common;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Count;
 use common::Listen;
 use common::PATIENCE;
 use common::Start;
@@ -67,7 +66,8 @@ fn answers(client: &UdpSocket, count: usize) -> Vec<usize> {
 }
 
 /// Asked for each message, as it is for each connection.
-struct PanicsAt(AtomicUsize);
+#[derive(Default)]
+struct PanicsAt(Count);
 
 struct Answers;
 
@@ -87,7 +87,7 @@ impl HandlerFactory<Message> for PanicsAt {
     }
 
     fn speaks_first(&self) -> bool {
-        if self.0.fetch_add(1, Ordering::SeqCst) == PANICS {
+        if self.0.add_one() == PANICS {
             std::panic::resume_unwind(Box::new("on purpose"));
         }
         false
@@ -106,7 +106,7 @@ under_each_dispatch! {
     }
 
     fn a_hook_that_panics_costs_nobody_an_answer<D>() {
-        let server = Builder::<Udp, D, _>::new(PanicsAt(AtomicUsize::new(0))).listen();
+        let server = Builder::<Udp, D, _>::new(PanicsAt::default()).listen();
         let client = client(server.local_addr());
         let server = server.start();
         assert_eq!(answers(&client, MESSAGES - 1).len(), MESSAGES - 1);

@@ -4,7 +4,6 @@
 #[macro_use]
 mod common;
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -15,20 +14,19 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net;
-use std::sync::Arc;
-use std::sync::Barrier;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::time::Duration;
 
+use common::AdoptAndStart;
+use common::Count;
 use common::Listen;
+use common::Log;
 use common::PATIENCE;
 use common::Recorder;
 use common::Running;
 use common::Start;
 use common::TempDir;
+use common::background::InBackground;
+use common::channel;
 use common::connect_udp;
 use common::connect_unix_datagram;
 use common::receive;
@@ -44,7 +42,6 @@ use socketserver::UnixAddress;
 use socketserver::UnixDatagram;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
-use socketserver::dispatch::ServesInBackground;
 use socketserver::handler::Function;
 use socketserver::handler::Observed;
 use socketserver::handler::function;
@@ -169,17 +166,18 @@ under_each_dispatch! {
 
     #[ignore = "needs IPv6"]
     fn a_reply_longer_than_an_ipv6_message_can_be_is_an_error<D>() {
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = channel();
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
-            tell.send([65_527, 65_528].map(|length| request.reply(&vec![0; length]).map_err(|error| error.to_string())))?;
+            let mut error = |length| request.reply(&vec![0; length]).err().map(|error| error.to_string());
+            tell.send((error(65_527), error(65_528)))?;
             Ok(Flow::Close)
         });
         let server = Builder::<Udp, D, _>::new(answer).start_at("[::]:0");
         let port = server.local_addr().port();
-        let error = |length, most| Err(format!("a reply of {length} bytes: a datagram holds at most {most}"));
+        let error = |length, most| Some(format!("a reply of {length} bytes: a datagram holds at most {most}"));
         for (local, host, expected) in [
-            ("[::1]:0", "::1", [Ok(()), error(65_528, 65_527)]),
-            ("127.0.0.1:0", "127.0.0.1", [error(65_527, 65_507), error(65_528, 65_507)]),
+            ("[::1]:0", "::1", (None, error(65_528, 65_527))),
+            ("127.0.0.1:0", "127.0.0.1", (error(65_527, 65_507), error(65_528, 65_507))),
         ] {
             let client = connect_udp(local, (host.parse::<IpAddr>().unwrap(), port).into());
             client.send(b"please").unwrap();
@@ -189,10 +187,10 @@ under_each_dispatch! {
     }
 
     fn the_reply_leaves_from_the_address_that_was_hit<D>() {
-        let locals = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&locals);
+        let locals = Log::<Option<String>>::default();
+        let seen = locals.clone();
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
-            seen.lock().unwrap().push(request.local_addr());
+            seen.push(request.local_addr().map(|local| local.to_string()));
             request.reply(b"here")?;
             request.reply_now(b"now")?;
             Ok(Flow::Close)
@@ -209,7 +207,7 @@ under_each_dispatch! {
             assert_eq!((&buffer[..length], from), (&b"now"[..], hit));
             let (length, from) = client.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..length], from), (&b"here"[..], hit));
-            assert_eq!(locals.lock().unwrap().pop(), Some(Some(hit.ip())));
+            assert_eq!(locals.entries().pop(), Some(Some(hit.ip().to_string())));
         }
         drop(server);
     }
@@ -280,20 +278,18 @@ under_each_dispatch! {
 
     fn a_sender_without_an_address_cannot_be_answered<D>() {
         let folder = TempDir::new();
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
+        let (tell, told) = channel::<String>();
         let answer = function(move |request: &mut Datagram<UnixAddress>| {
             let peer = request.peer_addr().cloned();
             let reply = request.reply(b"to whom?").map_err(|error| error.kind());
             let reply_now = request.reply_now(b"to whom?").map_err(|error| error.kind());
-            tell.lock().unwrap().send((peer, reply, reply_now))?;
+            tell.send(format!("{:?}", (peer, reply, reply_now)))?;
             Ok(Flow::Close)
         });
         let server = Builder::<UnixDatagram, D, _>::new(answer).start_at(folder.join("server"));
         let client = net::UnixDatagram::unbound().unwrap();
         client.send_to(b"hello", folder.join("server")).unwrap();
-        let refused = Err(ErrorKind::NotConnected);
-        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (None, refused, refused));
+        assert_eq!(told.recv().unwrap(), "(None, Err(NotConnected), Err(NotConnected))");
         let report = server.stop();
         assert_eq!(report.finished, 1, "{report}");
     }
@@ -303,11 +299,11 @@ under_each_dispatch! {
         let alive = UdpSocket::bind("127.0.0.1:0").unwrap();
         alive.set_read_timeout(Some(PATIENCE)).unwrap();
         let peer = alive.local_addr().unwrap();
-        let gone = Arc::new(Barrier::new(2));
-        let (has_gone, wakeups) = (Arc::clone(&gone), Arc::new(AtomicUsize::new(0)));
+        let (gone, has_gone) = channel::<()>();
+        let wakeups = Count::default();
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
             if request.payload() == b"going" {
-                has_gone.wait();
+                has_gone.recv()?;
                 // Refused by the kernel of the peer, which is told with the next call, whatever that is for.
                 request.reply_now(b"too late")?;
                 request.send_to(b"first", &peer)?;
@@ -319,47 +315,43 @@ under_each_dispatch! {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         nix::sys::socket::setsockopt(&socket, Ipv4RecvErr, &true).unwrap();
         let address = socket.local_addr().unwrap();
-        let count = Arc::clone(&wakeups);
-        let (failed, failures) = mpsc::channel();
+        let count = wakeups.clone();
         let server = Builder::<Udp, D, _>::new(answer)
-            .on_service(move || _ = count.fetch_add(1, Ordering::SeqCst))
-            .on_error(move |error, _| failed.send(error.to_string()).unwrap())
-            .adopt(socket)
-            .unwrap()
-            .serve_in_background()
-            .unwrap();
+            .on_service(move || _ = count.add_one())
+            .adopt_and_start(socket);
         let going = connect_udp("127.0.0.1:0", address);
         going.send(b"going").unwrap();
         drop(going);
-        gone.wait();
+        gone.send(()).unwrap();
         assert_eq!(receive(|buffer| alive.recv(buffer)), b"first");
         for _ in 0..10 {
             alive.send_to(b"hello", address).unwrap();
             assert_eq!(receive(|buffer| alive.recv(buffer)), b"answer");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let wakeups = wakeups.load(Ordering::SeqCst);
+        let wakeups = wakeups.get();
         assert!(wakeups < 100, "{wakeups} wake-ups for 11 messages");
-        let report = server.shutdown().unwrap();
-        assert_eq!((report.accepted, report.finished), (11, 11), "{report}: {:?}", failures.try_iter().collect::<Vec<_>>());
+        let report = server.stop();
+        assert_eq!((report.accepted, report.finished), (11, 11), "{report}: {:?}", report.seen.errors());
     }
 
     fn a_reply_longer_than_a_message_can_be_is_an_error<D>() {
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
+        let (tell, told) = channel::<String>();
         let answer = function(move |request: &mut Datagram<SocketAddr>| {
             let too_long = vec![0; 65_508];
             let outcomes = [request.reply(&too_long), request.reply_now(&too_long)];
-            tell.lock().unwrap().send(outcomes.map(|outcome| outcome.unwrap_err()))?;
+            for error in outcomes.map(|outcome| outcome.unwrap_err()) {
+                tell.send(format!("{:?}: {error}", error.kind()))?;
+            }
             request.reply(b"sorry")?;
             Ok(Flow::Close)
         });
         let server = Builder::<Udp, D, _>::new(answer).start();
         let client = connect_udp("127.0.0.1:0", server.local_addr());
         client.send(b"please").unwrap();
-        for error in told.recv_timeout(PATIENCE).unwrap() {
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert_eq!(error.to_string(), "a reply of 65508 bytes: a datagram holds at most 65507");
+        for _ in ["reply", "reply_now"] {
+            let expected = "InvalidInput: a reply of 65508 bytes: a datagram holds at most 65507";
+            assert_eq!(told.recv().unwrap(), expected);
         }
         assert_eq!(receive(|buffer| client.recv(buffer)), b"sorry");
         drop(server);
@@ -367,27 +359,25 @@ under_each_dispatch! {
 
     fn a_reply_to_a_client_that_has_gone_is_told_and_harms_nobody<D>() {
         let folder = TempDir::new();
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
-        let (arrived, gone) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
-        let (handler_arrived, handler_gone) = (Arc::clone(&arrived), Arc::clone(&gone));
+        let (tell, told) = channel::<String>();
+        let ((arrives, arrived), (goes, gone)) = (channel::<()>(), channel::<()>());
         let answer = function(move |request: &mut Datagram<UnixAddress>| {
             if request.payload() == b"going" {
-                handler_arrived.wait();
-                handler_gone.wait();
+                arrives.send(())?;
+                gone.recv()?;
             }
             request.reply(b"answer")?;
             Ok(Flow::Close)
         });
         let server = Builder::<UnixDatagram, D, _>::new(answer)
-            .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
+            .on_error(move |error, _| tell.send(error.to_string()).unwrap())
             .start_at(folder.join("server"));
         let going = connect_unix_datagram(&folder.join("going"), &folder.join("server"));
         going.send(b"going").unwrap();
-        arrived.wait();
+        arrived.recv().unwrap();
         drop(going);
-        gone.wait();
-        let error = told.recv_timeout(PATIENCE).unwrap();
+        goes.send(()).unwrap();
+        let error = told.recv().unwrap();
         assert!(error.contains("efused"), "{error}");
         let client = connect_unix_datagram(&folder.join("client"), &folder.join("server"));
         client.send(b"next").unwrap();
@@ -440,12 +430,12 @@ under_each_dispatch! {
 }
 
 /// A server that answers twice, as it can, and tells where messages were sent to.
-fn told_where<D>(address: &str) -> (Told, mpsc::Receiver<Option<IpAddr>>)
+fn told_where<D>(address: &str) -> (Told, common::Receiver<Option<IpAddr>>)
 where
-    D: Process<Job<Udp, Telling>> + Default + ServesInBackground + Send + 'static,
+    D: Process<Job<Udp, Telling>> + Default + InBackground + Send + 'static,
     Server<Udp, D, Telling>: Send,
 {
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = channel();
     let answer: Box<Answer> = Box::new(move |request: &mut Datagram<SocketAddr>| {
         tell.send(request.local_addr())?;
         request.reply(b"here")?;

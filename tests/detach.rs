@@ -74,6 +74,8 @@ impl Handler<Connection> for Leaving {
 }
 
 under_each_dispatch! {
+    but_fork("a connection that leaves its server stays with its child, as is tested with the rest of Fork"):
+
     fn an_upgraded_connection_keeps_its_bytes_and_gives_its_place_back<D>() {
         let (detached, on_detach) = mpsc::channel();
         let server = Builder::<Tcp, D, _>::new(move || {

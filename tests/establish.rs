@@ -99,7 +99,8 @@ under_each_dispatch! {
         assert_eq!((report.idle_closed, report.forced, report.failed), (20, 0, 0), "{report}");
     }
 
-    fn a_hand_over_lets_those_that_have_said_nothing_speak<D>() {
+    fn a_hand_over_lets_those_that_have_said_nothing_speak<D>()
+    but_fork("a child that is idle at the deadline of a hand over is counted with the busy ones") {
         let server = builder::<D>().drain_timeout(SHORT).start();
         let silent = connect(server.local_addr());
         eventually("it is accepted", || server.stats().accepted == 1);
@@ -185,7 +186,7 @@ under_each_dispatch! {
         assert_eq!(server.stop().seen.errors(), ["establish: unexpected end of file"]);
     }
 
-    fn silent_handshakes_hold_no_thread<D>() {
+        fn silent_handshakes_hold_no_thread<D>() but_fork("each has a child, of which there are 40") {
         // More than a pool has workers.
         let server = builder::<D>().start();
         let silent: Vec<_> = (0..64).map(|_| connect(server.local_addr())).collect();

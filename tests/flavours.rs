@@ -25,6 +25,8 @@ impl dispatch::Dispatch for InPlace {
 
 impl dispatch::ServesInBackground for InPlace {}
 
+crate::serve_on_a_thread!(InPlace);
+
 impl<J: dispatch::Task> dispatch::Process<J> for InPlace {
     type Running = ();
 

@@ -11,8 +11,9 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::sync::Mutex;
+use std::sync::LazyLock;
 
+use common::Log;
 use common::Start;
 use common::connect;
 use common::own_sockets::OwnSockets;
@@ -22,10 +23,11 @@ use socketserver::Builder;
 use socketserver::Flow;
 use socketserver::HandlerResult;
 use socketserver::Stream;
+use socketserver::handler::Function;
 use socketserver::handler::function;
 
 /// What each write handed to the kernel, with the client's address and the server's.
-static WRITES: Mutex<Vec<(SocketAddr, SocketAddr, String)>> = Mutex::new(Vec::new());
+static WRITES: LazyLock<Log<(SocketAddr, SocketAddr, String)>> = LazyLock::new(Log::default);
 
 /// A TCP connection that notes its writes.
 struct Noting(TcpStream);
@@ -40,7 +42,7 @@ impl Write for Noting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.0.write(bytes)?;
         let text = String::from_utf8(bytes[..count].to_vec()).expect("what the test sent");
-        WRITES.lock().unwrap().push((self.0.peer_addr()?, self.0.local_addr()?, text));
+        WRITES.push((self.0.peer_addr()?, self.0.local_addr()?, text));
         Ok(count)
     }
 
@@ -65,6 +67,14 @@ fn upper(request: &mut Stream<Noting>) -> HandlerResult {
     Ok(Flow::Continue)
 }
 
+type Upper = Function<fn(&mut Stream<Noting>) -> HandlerResult>;
+
+fn builder<D: Default>() -> Builder<OwnSockets<Noting>, D, Upper> {
+    // Before there are other processes, so that they share it.
+    LazyLock::force(&WRITES);
+    Builder::new(function(upper as fn(&mut Stream<Noting>) -> HandlerResult))
+}
+
 /// The writes that answer `sent`, which arrives in one piece.
 fn writes(server: SocketAddr, sent: &str) -> Vec<String> {
     let mut client = connect(server);
@@ -72,10 +82,8 @@ fn writes(server: SocketAddr, sent: &str) -> Vec<String> {
     client.write_all(sent.as_bytes()).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     let answer = String::from_utf8(read_rest(&mut client)).unwrap();
-    let mut all = WRITES.lock().unwrap();
-    let these = all.extract_if(.., |(to, from, _)| (*to, *from) == (own, server));
+    let these = WRITES.entries().into_iter().filter(|(to, from, _)| (*to, *from) == (own, server));
     let writes: Vec<_> = these.map(|(_, _, text)| text).collect();
-    drop(all);
     assert_eq!(writes.concat(), answer, "in order, and nothing lost");
     writes
 }
@@ -96,7 +104,7 @@ fn is_answered_in<const N: usize>(server: SocketAddr, sent: &str, expected: [&st
 
 under_each_dispatch! {
     fn messages_that_arrived_together_are_answered_together<D>() {
-        let server = Builder::<OwnSockets<Noting>, D, _>::new(function(upper)).write_buffer(1024).start();
+        let server = builder::<D>().write_buffer(1024).start();
         let address = server.local_addr();
         is_answered_in(address, "a\nb\nc\n", ["A\nB\nC\n"]);
         is_answered_in(address, "a\nat once\nb\nc\n", ["A\nAT ONCE\n", "B\nC\n"]);
@@ -106,7 +114,7 @@ under_each_dispatch! {
     }
 
     fn what_is_gathered_leaves_before_the_rest_of_a_message_is_waited_for<D>() {
-        let server = Builder::<OwnSockets<Noting>, D, _>::new(function(upper)).write_buffer(1024).start();
+        let server = builder::<D>().write_buffer(1024).start();
         let mut client = connect(server.local_addr());
         client.write_all(b"a\nb\nc").unwrap();
         assert_eq!((read_line(&client), read_line(&client)), ("A".to_owned(), "B".to_owned()));
@@ -115,15 +123,15 @@ under_each_dispatch! {
     }
 
     fn no_more_are_gathered_than_the_buffer_holds_or_others_wait_for<D>() {
-        let server = Builder::<OwnSockets<Noting>, D, _>::new(function(upper)).write_buffer(10).start();
+        let server = builder::<D>().write_buffer(10).start();
         is_answered_in(server.local_addr(), "abcd\nefgh\nijkl\n", ["ABCD\nEFGH\n", "IJKL\n"]);
-        let server = Builder::<OwnSockets<Noting>, D, _>::new(function(upper)).write_buffer(1024).start();
+        let server = builder::<D>().write_buffer(1024).start();
         let sent = "a\n".repeat(40);
         is_answered_in(server.local_addr(), &sent, [&*"A\n".repeat(16), &*"A\n".repeat(16), &*"A\n".repeat(8)]);
     }
 
     fn without_a_buffer_each_is_answered_by_itself<D>() {
-        let server = Builder::<OwnSockets<Noting>, D, _>::new(function(upper)).start();
+        let server = builder::<D>().start();
         assert_eq!(writes(server.local_addr(), "a\nb\nc\n"), ["A\n", "B\n", "C\n"]);
     }
 }

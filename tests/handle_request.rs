@@ -7,16 +7,15 @@ use std::io::BufRead;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::Beside;
+use common::Count;
 use common::Listen;
 use common::Log;
 use common::Start;
+use common::channel;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::Flow;
@@ -89,14 +88,14 @@ under_each_dispatch! {
     fn a_stop_ends_the_wait<D>() {
         let mut server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let stop = server.stop_handle();
-        let (called, on_call) = mpsc::channel();
-        let stopper = std::thread::spawn(move || {
+        let (called, on_call) = channel::<()>();
+        let stopper = Beside::start(move || {
             on_call.recv().unwrap();
             stop.shutdown();
         });
         called.send(()).unwrap();
         assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
-        stopper.join().unwrap();
+        stopper.join();
         assert_eq!(server.handle_request().unwrap(), Handled::Stopping);
         let report = server.serve_forever();
         assert_eq!(report.accepted, 0);
@@ -139,37 +138,36 @@ under_each_dispatch! {
         assert_eq!(server.handle_request().unwrap(), Handled::Request);
         assert_eq!(common::read_rest(client), b"step\n");
         assert_eq!(server.local_addr(), address);
-        let server = server.start();
-        let client = common::connect(address);
-        assert_eq!(common::ask(&client, "loop"), "loop");
-        let report = server.stop();
+        let stop = server.stop_handle();
+        let next = Beside::start(move || {
+            let client = common::connect(address);
+            assert_eq!(common::ask(&client, "loop"), "loop");
+            stop.shutdown();
+        });
+        let report = server.serve_forever();
+        next.join();
         assert_eq!((report.accepted, report.finished), (2, 2), "{report}");
     }
 
     fn serve_forever_knows_no_such_timeout<D>() {
-        let timeouts = Arc::new(AtomicUsize::new(0));
-        let (tick, ticks) = mpsc::channel();
-        let tick = std::sync::Mutex::new(tick);
+        let (timeouts, ticks) = (Count::default(), Count::default());
         let server = Builder::<Tcp, D, _>::new(|| Echo)
             .request_timeout(Duration::from_millis(1))
             .service_interval(Duration::from_millis(2))
             .on_timeout({
-                let timeouts = Arc::clone(&timeouts);
-                move || {
-                    timeouts.fetch_add(1, Ordering::SeqCst);
-                }
+                let timeouts = timeouts.clone();
+                move || _ = timeouts.add_one()
             })
-            .on_service(move || {
-                let _ = tick.lock().unwrap().send(());
+            .on_service({
+                let ticks = ticks.clone();
+                move || _ = ticks.add_one()
             })
             .start();
-        for _ in 0..5 {
-            ticks.recv_timeout(common::PATIENCE).unwrap();
-        }
+        common::eventually("some rounds", || ticks.get() >= 5);
         let client = common::connect(server.local_addr());
         assert_eq!(common::ask(&client, "still here"), "still here");
         server.stop();
-        assert_eq!(timeouts.load(Ordering::SeqCst), 0);
+        assert_eq!(timeouts.get(), 0);
     }
 }
 

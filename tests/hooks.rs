@@ -9,19 +9,17 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Count;
 use common::Listen;
 use common::Log;
 use common::Running;
 use common::Seen;
 use common::Start;
+use common::channel;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::End;
@@ -62,17 +60,22 @@ enum Place {
 #[derive(Clone, Debug)]
 struct Trap {
     place: Place,
-    armed: Arc<AtomicBool>,
+    /// Not 0 once it is disarmed.
+    disarmed: Count,
     errors: Log<(Stage, bool)>,
 }
 
 impl Trap {
     fn new(place: Place) -> Self {
-        Self { place, armed: Arc::new(AtomicBool::new(true)), errors: Log::default() }
+        Self { place, disarmed: Count::default(), errors: Log::default() }
+    }
+
+    fn is_armed(&self) -> bool {
+        self.disarmed.get() == 0
     }
 
     fn pass(&self, place: Place) {
-        if self.place == place && self.armed.load(Ordering::SeqCst) {
+        if self.place == place && self.is_armed() {
             std::panic::resume_unwind(Box::new("on purpose"));
         }
     }
@@ -128,7 +131,7 @@ impl Handler<Connection> for Trapped {
         let mut line = String::new();
         request.read_line(&mut line)?;
         self.0.pass(Place::Handle);
-        if self.0.place == Place::HandleError && self.0.armed.load(Ordering::SeqCst) {
+        if self.0.place == Place::HandleError && self.0.is_armed() {
             return Err("on purpose".into());
         }
         request.write_all(line.as_bytes())?;
@@ -167,7 +170,7 @@ fn check(server: Running<Tcp>, trap: &Trap, end: End, stage: Option<Stage>) {
         assert_eq!(common::read_rest(client), expected);
     }
     assert_eq!(server.seen.wait_for_ends(3), [end; 3]);
-    trap.armed.store(false, Ordering::SeqCst);
+    trap.disarmed.add_one();
     let client = common::connect(server.local_addr());
     assert_eq!(common::ask(&client, "still here"), "still here");
     drop(client);
@@ -269,8 +272,7 @@ under_each_dispatch! {
     }
 
     fn handle_error_learns_stage_peer_and_kind<D>() {
-        let (told, errors) = mpsc::channel();
-        let told = Mutex::new(told);
+        let (told, errors) = channel();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
             let mut line = String::new();
             request.read_line(&mut line)?;
@@ -289,7 +291,7 @@ under_each_dispatch! {
         .read_timeout(Duration::from_millis(50))
         .on_error(move |error, peer| {
             let kinds = (error.is_disconnect(), error.is_timeout(), error.is_panic(), error.is_stopping());
-            let _ = told.lock().unwrap().send((error.stage(), peer.copied(), kinds, error.to_string()));
+            let _ = told.send((error.stage(), peer.copied(), kinds, error.to_string()));
         })
         .start();
         let cases = [
@@ -314,11 +316,11 @@ under_each_dispatch! {
     }
 
     fn a_refused_request_is_closed_once_and_counted<D>() {
-        let allowed = Arc::new(AtomicBool::new(false));
+        let allowed = Count::default();
         let server = Builder::<Tcp, D, _>::new(|| Echo)
             .verify({
-                let allowed = Arc::clone(&allowed);
-                move |request| allowed.load(Ordering::SeqCst) && request.peer_addr().is_some()
+                let allowed = allowed.clone();
+                move |request| allowed.get() > 0 && request.peer_addr().is_some()
             })
             .start();
         for _ in 0..3 {
@@ -326,7 +328,7 @@ under_each_dispatch! {
             stranger.write_all(b"hello\n").unwrap();
             assert_eq!(common::read_rest(stranger), b"");
         }
-        allowed.store(true, Ordering::SeqCst);
+        allowed.add_one();
         let friend = common::connect(server.local_addr());
         assert_eq!(common::ask(&friend, "hello"), "hello");
         let report = server.stop();
@@ -336,26 +338,20 @@ under_each_dispatch! {
     }
 
     fn service_actions_run_at_their_interval_and_one_at_a_time<D>() {
-        let inside = Arc::new(AtomicUsize::new(0));
-        let most = Arc::new(AtomicUsize::new(0));
-        let (tick, ticks) = mpsc::channel();
-        let tick = Mutex::new(tick);
+        let inside = Count::default();
+        let before = Log::<usize>::default();
         let server = Builder::<Tcp, D, _>::new(|| Echo)
             .service_interval(Duration::from_millis(1))
             .on_service({
-                let (inside, most) = (Arc::clone(&inside), Arc::clone(&most));
+                let (inside, before) = (inside.clone(), before.clone());
                 move || {
-                    let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
-                    most.fetch_max(now, Ordering::SeqCst);
-                    let _ = tick.lock().unwrap().send(());
-                    inside.fetch_sub(1, Ordering::SeqCst);
+                    before.push(inside.add_one());
+                    inside.take_one_back();
                 }
             })
             .start();
         // Nothing else happens, and still it is called.
-        for _ in 0..5 {
-            ticks.recv_timeout(common::PATIENCE).unwrap();
-        }
+        common::eventually("some calls", || before.len() >= 5);
         let address = server.local_addr();
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -368,23 +364,24 @@ under_each_dispatch! {
             }
         });
         server.stop();
-        assert_eq!((most.load(Ordering::SeqCst), inside.load(Ordering::SeqCst)), (1, 0));
+        assert_eq!(inside.get(), 0);
+        assert!(before.entries().iter().all(|others| *others == 0));
     }
 
     fn service_actions_run_after_a_wake_up<D>() {
-        let (tick, ticks) = mpsc::channel();
-        let tick = Mutex::new(tick);
+        let calls = Count::default();
         let server = Builder::<Tcp, D, _>::new(|| Echo)
-            .on_service(move || {
-                let _ = tick.lock().unwrap().send(());
+            .on_service({
+                let calls = calls.clone();
+                move || _ = calls.add_one()
             })
             .start();
         for _ in 0..3 {
             // A new connection wakes the loop under every dispatch.
-            while ticks.try_recv().is_ok() {}
+            let before = calls.get();
             let client = common::connect(server.local_addr());
             assert_eq!(common::ask(&client, "hello"), "hello");
-            ticks.recv_timeout(common::PATIENCE).unwrap();
+            common::eventually("a call", || calls.get() > before);
         }
         server.stop();
     }
@@ -392,18 +389,19 @@ under_each_dispatch! {
 
 under_each_dispatch! {
     fn a_server_that_is_woken_runs_its_service_actions<D>() {
-        let (flag, (tick, ticks)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
-        let told = Arc::clone(&flag);
+        let (flag, (tick, ticks)) = (Count::default(), channel());
+        let told = flag.clone();
         let server = Builder::<Tcp, D, _>::new(|| Echo)
             .on_service(move || {
-                if told.swap(false, Ordering::SeqCst) {
+                if told.get() > 0 {
+                    told.take_one_back();
                     tick.send(()).unwrap();
                 }
             })
             .start();
         let stop = server.stop_handle();
         for _ in 0..10 {
-            flag.store(true, Ordering::SeqCst);
+            flag.add_one();
             stop.wake();
             ticks.recv_timeout(common::PATIENCE).unwrap();
         }

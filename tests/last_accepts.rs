@@ -60,6 +60,8 @@ under_each_dispatch! {
         for client in &mut clients {
             client.write_all(b"hello\n").unwrap();
         }
+        // Where requests are accepted one by one, the listener is only tried again for a client.
+        let _late = connect(server.local_addr());
         let seen = server.seen.clone();
         let error = server.start().try_join().unwrap_err();
         assert!(matches!(error, ServeError::Accept { .. }), "{error}");

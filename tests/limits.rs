@@ -7,19 +7,18 @@ use std::io::BufRead;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::Count;
 use common::PATIENCE;
 use common::Start;
 use common::ask;
 use common::becomes;
+use common::channel;
 use common::connect;
 use common::echo::echo_line;
 use common::eventually;
@@ -37,18 +36,18 @@ use socketserver::Tcp;
 use socketserver::handler::function;
 
 /// Notes how many of its kind there are, from `setup` to `finish`.
-struct Counted(Arc<Inside>);
+struct Counted(Inside);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inside {
-    now: AtomicUsize,
-    most: AtomicUsize,
+    now: Count,
+    most: Count,
 }
 
 impl Handler<Stream<TcpStream>> for Counted {
     fn setup(&mut self, _: &mut Stream<TcpStream>) -> HandlerResult<()> {
-        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.most.fetch_max(now, Ordering::SeqCst);
+        let others = self.0.now.add_one();
+        self.0.most.raise_to(others + 1);
         Ok(())
     }
 
@@ -57,7 +56,7 @@ impl Handler<Stream<TcpStream>> for Counted {
     }
 
     fn finish(&mut self, _: &mut Stream<TcpStream>, _: End) -> HandlerResult<()> {
-        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        self.0.now.take_one_back();
         Ok(())
     }
 }
@@ -87,16 +86,16 @@ fn race(address: std::net::SocketAddr, rounds: usize) {
 under_each_dispatch! {
     fn a_race_of_forty_never_gets_more_inside_than_allowed<D>() {
         for limit in [1, 3, 39] {
-            let inside = Arc::new(Inside::default());
-            let counted = Arc::clone(&inside);
-            let server = Builder::<Tcp, D, _>::new(move || Counted(Arc::clone(&counted)))
+            let inside = Inside::default();
+            let counted = inside.clone();
+            let server = Builder::<Tcp, D, _>::new(move || Counted(counted.clone()))
                 .max_connections(limit)
                 .start();
             race(server.local_addr(), 3);
             let report = server.stop();
-            let most = inside.most.load(Ordering::SeqCst);
+            let most = inside.most.get();
             assert!((1..=limit).contains(&most), "{most} inside, {limit} allowed");
-            assert_eq!(inside.now.load(Ordering::SeqCst), 0);
+            assert_eq!(inside.now.get(), 0);
             assert_eq!((report.accepted, report.refused), (3 * RACERS as u64, 0), "{report}");
         }
     }
@@ -161,10 +160,10 @@ under_each_dispatch! {
                 }
             }
         });
-        let connections = Arc::new(AtomicUsize::new(0));
+        let connections = Count::default();
         let server = Builder::<Tcp, D, _>::new(handler)
             .max_connections(1)
-            .verify(move |_: &_| connections.fetch_add(1, Ordering::SeqCst) % 4 != 3)
+            .verify(move |_: &Stream<TcpStream>| connections.add_one() % 4 != 3)
             .start();
         for _ in 0..5 {
             for (line, answer) in [("fine\n", "fine\n"), ("panic\n", ""), ("error\n", ""), ("unverified\n", "")] {
@@ -208,11 +207,10 @@ under_each_dispatch! {
                 }
             }
         }
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
+        let (tell, told) = channel::<String>();
         let server = Builder::<Tcp, D, _>::new(Fails::default)
             .max_connections(1)
-            .on_error(move |error, _| tell.lock().unwrap().send(error.to_string()).unwrap())
+            .on_error(move |error, _| tell.send(error.to_string()).unwrap())
             .start();
         let expected = [
             "setup: setup, on purpose",
@@ -224,7 +222,7 @@ under_each_dispatch! {
             let mut client = connect(server.local_addr());
             client.write_all(format!("{at}\n").as_bytes()).unwrap();
             assert_eq!(read_rest(&client), b"");
-            assert_eq!(told.recv_timeout(PATIENCE).unwrap(), *expected);
+            assert_eq!(told.recv().unwrap(), *expected);
         }
         becomes("places taken", &0, || server.stats().active);
         let report = server.stop();
@@ -346,14 +344,14 @@ fn somebody_who_becomes_idle_later_makes_room_too() {
 
 #[test]
 fn threads_are_limited_exactly() {
-    let inside = Arc::new(Inside::default());
-    let counted = Arc::clone(&inside);
-    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move || Counted(Arc::clone(&counted)))
+    let inside = Inside::default();
+    let counted = inside.clone();
+    let server = Builder::<Tcp, socketserver::ThreadPerRequest, _>::new(move || Counted(counted.clone()))
         .dispatch(socketserver::ThreadPerRequest::default().max_threads(2))
         .start();
     race(server.local_addr(), 2);
     let report = server.stop();
-    let most = inside.most.load(Ordering::SeqCst);
+    let most = inside.most.get();
     assert!((1..=2).contains(&most), "{most} inside");
     assert_eq!(report.accepted, 2 * RACERS as u64);
 }

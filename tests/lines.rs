@@ -54,7 +54,7 @@ under_each_dispatch! {
         assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
     }
 
-    fn half_a_line_holds_no_thread<D>() {
+    fn half_a_line_holds_no_thread<D>() but_fork("each has a child, of which there are 40") {
         let server = Builder::<Tcp, D, _>::new(function(upper)).start();
         let half: Vec<_> = (0..64)
             .map(|_| {

@@ -263,7 +263,8 @@ under_each_dispatch! {
         drop(client);
         server.seen.wait_for_ends(1);
         let calls = calls.entries();
-        let expected = if std::any::type_name::<D>().ends_with("ThreadPerRequest") { 0 } else { 1 };
+        let serves_many = ["Sync", "Pool"].iter().any(|name| std::any::type_name::<D>().ends_with(name));
+        let expected = usize::from(serves_many);
         // A machine that is busy may make the quick one long, too.
         assert!(calls.len() >= expected && (expected > 0 || calls.is_empty()), "{calls:?}");
         assert!(calls.iter().all(|(id, took)| *id == 1 && *took >= Duration::from_millis(50)), "{calls:?}");

@@ -270,7 +270,7 @@ under_each_dispatch! {
         assert_failed(server, "establish: establishing took longer than 150ms");
     }
 
-    fn silent_ones_hold_no_one_up<D>() {
+    fn silent_ones_hold_no_one_up<D>() but_fork("each has a child, of which there are 40") {
         let server = builder::<D>().start();
         let mut silent: Vec<_> = (0..200).map(|_| connect(server.local_addr())).collect();
         for (index, client) in silent.iter_mut().enumerate() {

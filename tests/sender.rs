@@ -21,6 +21,7 @@ use common::PATIENCE;
 use common::Recorder;
 use common::Start;
 use common::TempDir;
+use common::background::InBackground;
 use socketserver::Builder;
 use socketserver::End;
 use socketserver::Event;
@@ -36,7 +37,6 @@ use socketserver::Tcp;
 use socketserver::UnixStream;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
-use socketserver::dispatch::ServesInBackground;
 use socketserver::handler::Observed;
 use socketserver::handler::function;
 use socketserver::transport::Bind;
@@ -108,7 +108,7 @@ fn broadcast<T, S, D>()
 where
     T: Wire + Bind<Request = Stream<S>>,
     S: Socket,
-    D: Process<Job<T, Observed<Room, Recorder>>> + Default + ServesInBackground + Send + 'static,
+    D: Process<Job<T, Observed<Room, Recorder>>> + Default + InBackground + Send + 'static,
     socketserver::Server<T, D, Observed<Room, Recorder>>: Send,
 {
     const CLIENTS: usize = 8;
@@ -199,6 +199,8 @@ fn fill(sender: &Sender, message: &[u8]) -> (usize, SendError) {
 }
 
 under_each_dispatch! {
+    but_fork("a sender would be of the child's own; that it is refused is tested with the rest of Fork"):
+
     fn everybody_gets_every_message_over_tcp<D>() {
         broadcast::<Tcp, _, D>();
     }

@@ -7,17 +7,15 @@ use std::io::BufRead;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Barrier;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Beside;
+use common::Count;
 use common::Listen;
 use common::Log;
 use common::Seen;
 use common::Start;
+use common::channel;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::End;
@@ -31,7 +29,7 @@ use socketserver::ThreadingTcpServer;
 type Connection = Stream<TcpStream>;
 
 /// A client whose handler has said that it is inside `handle`.
-fn client_inside(address: SocketAddr, entered: &mpsc::Receiver<()>) -> TcpStream {
+fn client_inside(address: SocketAddr, entered: &common::Receiver<()>) -> TcpStream {
     let mut client = common::connect(address);
     client.write_all(b"begin\n").unwrap();
     entered.recv_timeout(common::PATIENCE).unwrap();
@@ -114,16 +112,15 @@ under_each_dispatch! {
     }
 
     fn no_request_is_handled_after_it<D>() {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&calls);
-        let (entered, on_entry) = mpsc::channel();
-        let (go_on, wait) = mpsc::channel();
-        let wait = std::sync::Mutex::new(wait);
+        let calls = Count::default();
+        let counted = calls.clone();
+        let (entered, on_entry) = channel();
+        let (go_on, wait) = channel();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
-            counted.fetch_add(1, Ordering::SeqCst);
+            counted.add_one();
             entered.send(())?;
-            wait.lock().unwrap().recv()?;
+            wait.recv()?;
             request.write_all(b"done\n")?;
             Ok(Flow::Close)
         }))
@@ -149,11 +146,11 @@ under_each_dispatch! {
             let _ = std::io::Read::read_to_end(&mut client, &mut rest);
             assert_eq!(rest, b"");
         }
-        assert_eq!((calls.load(Ordering::SeqCst), report.finished), (1, 1), "{report}");
+        assert_eq!((calls.get(), report.finished), (1, 1), "{report}");
     }
 
     fn busy_handlers_finish_within_the_drain<D>() {
-        let (entered, on_entry) = mpsc::channel();
+        let (entered, on_entry) = channel();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             entered.send(())?;
@@ -175,7 +172,7 @@ under_each_dispatch! {
     }
 
     fn a_blocked_read_is_interrupted_at_the_deadline<D>() {
-        let (entered, on_entry) = mpsc::channel();
+        let (entered, on_entry) = channel();
         let errors = Log::<(bool, bool)>::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
@@ -200,7 +197,7 @@ under_each_dispatch! {
     }
 
     fn a_blocked_write_is_interrupted_at_the_deadline<D>() {
-        let (entered, on_entry) = mpsc::channel();
+        let (entered, on_entry) = channel();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             entered.send(())?;
@@ -220,7 +217,7 @@ under_each_dispatch! {
     }
 
     fn a_second_one_shortens_the_deadline<D>() {
-        let (entered, on_entry) = mpsc::channel();
+        let (entered, on_entry) = channel();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             entered.send(())?;
@@ -297,16 +294,16 @@ under_each_dispatch! {
         for _ in 0..20 {
             let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
             let stop = server.stop_handle();
-            let barrier = Barrier::new(2);
-            std::thread::scope(|scope| {
-                let server = scope.spawn(|| {
-                    barrier.wait();
-                    server.serve_forever()
-                });
-                barrier.wait();
+            let ((is_ready, ready), (both_are, go)) = (channel::<()>(), channel::<()>());
+            let stopper = Beside::start(move || {
+                is_ready.send(()).unwrap();
+                go.recv().unwrap();
                 stop.shutdown();
-                assert_eq!(server.join().unwrap().accepted, 0);
             });
+            ready.recv().unwrap();
+            both_are.send(()).unwrap();
+            assert_eq!(server.serve_forever().accepted, 0);
+            stopper.join();
         }
     }
 
@@ -335,7 +332,7 @@ fn from_many_threads_at_once_it_ends_once() {
 /// Every way to end in one run; the figures of the report say how often each was taken.
 #[test]
 fn the_report_adds_up() {
-    let (entered, on_entry) = mpsc::channel();
+    let (entered, on_entry) = channel();
     let server = ThreadingTcpServer::builder_fn(move |request| {
         let mut line = String::new();
         request.read_line(&mut line)?;

@@ -11,13 +11,12 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream as Pair;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::Count;
 use common::Start;
+use common::channel;
 use common::echo::Echo;
 use socketserver::Builder;
 use socketserver::End;
@@ -79,15 +78,15 @@ under_each_dispatch! {
     }
 
     fn a_message_in_pieces_is_handled_when_it_is_whole<D>() {
-        let calls = std::sync::Arc::new(AtomicUsize::new(0));
-        let counted = std::sync::Arc::clone(&calls);
-        let (seen, on_seen) = mpsc::channel();
+        let calls = Count::default();
+        let counted = calls.clone();
+        let (seen, on_seen) = channel();
         let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Connection| {
             // On a thread of its own it is called before there is anything.
             if request.buffered().is_empty() {
                 return Ok(Flow::Continue);
             }
-            counted.fetch_add(1, Ordering::SeqCst);
+            counted.add_one();
             seen.send(request.buffered().len())?;
             // What is not taken stays; the next bytes come behind it.
             if request.buffered().len() < 6 {
@@ -107,12 +106,12 @@ under_each_dispatch! {
         }
         let mut answer = [0; 6];
         client.read_exact(&mut answer).unwrap();
-        assert_eq!((&answer, calls.load(Ordering::SeqCst)), (b"abcdef", 3));
+        assert_eq!((&answer, calls.get()), (b"abcdef", 3));
         server.stop();
     }
 
     fn a_read_waits_for_all_it_was_asked_for<D>() {
-        let (entered, on_entry) = mpsc::channel();
+        let (entered, on_entry) = channel();
         let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Connection| {
             let mut length = [0; 4];
             request.read_exact(&mut length)?;
@@ -158,7 +157,7 @@ under_each_dispatch! {
 
     fn a_huge_write_is_complete<D>() {
         const SIZE: usize = 16 * 1024 * 1024 + 1;
-        let (wrote, on_wrote) = mpsc::channel();
+        let (wrote, on_wrote) = channel();
         let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             let count = request.write(&pattern(SIZE))?;
@@ -200,12 +199,11 @@ under_each_dispatch! {
     }
 
     fn a_client_that_drips_meets_the_deadline<D>() {
-        let (told, errors) = mpsc::channel();
-        let told = Mutex::new(told);
+        let (told, errors) = channel();
         let server = Builder::<Tcp, D, _>::new(|| Echo)
             .read_timeout(Duration::from_millis(100))
             .on_error(move |error, _| {
-                let _ = told.lock().unwrap().send((error.stage(), error.is_timeout()));
+                let _ = told.send((error.stage(), error.is_timeout()));
             })
             .start();
         let mut client = common::connect(server.local_addr());
@@ -224,8 +222,7 @@ under_each_dispatch! {
 
     fn more_than_the_buffer_holds_is_an_error_that_says_so<D>() {
         fn check<const LIMIT: usize>() {
-            let (told, errors) = mpsc::channel();
-            let told = Mutex::new(told);
+            let (told, errors) = channel();
             // It waits for a newline that never comes.
             let server = Builder::<Tcp, D, _>::new(function(|request: &mut Connection| {
                 if request.buffered().contains(&b'\n') {
@@ -236,7 +233,7 @@ under_each_dispatch! {
             }))
             .max_buffered(LIMIT)
             .on_error(move |error, _| {
-                let _ = told.lock().unwrap().send(error.to_string());
+                let _ = told.send(error.to_string());
             })
             .start();
             let mut client = common::connect(server.local_addr());
@@ -252,7 +249,7 @@ under_each_dispatch! {
         check::<100_000>();
     }
 
-    fn a_detached_connection_is_the_handlers_own<D>() {
+    fn a_detached_connection_is_the_handlers_own<D>() but_fork("it stays with its child") {
         let (detached, on_detach) = mpsc::channel();
         let server = Builder::<Tcp, D, _>::new(move || Detaching(detached.clone()))
             .read_timeout(Duration::from_millis(1))
@@ -281,7 +278,7 @@ under_each_dispatch! {
 #[test]
 fn writes_are_gathered_only_if_asked_for() {
     for (write_buffer, pending) in [(0, 0), (1000, 300)] {
-        let (seen, on_seen) = mpsc::channel();
+        let (seen, on_seen) = channel();
         let server = TcpServer::builder_fn(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             for _ in 0..3 {
@@ -321,8 +318,7 @@ fn bytes_are_answered_from_the_buffer_and_taken_one_by_one() {
 
 #[test]
 fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
-    let (told, errors) = mpsc::channel();
-    let told = Mutex::new(told);
+    let (told, errors) = channel();
     let server = TcpServer::builder_fn(|request: &mut Connection| {
         if request.buffered().starts_with(b"bytes") {
             let mut bytes = Vec::new();
@@ -334,7 +330,7 @@ fn a_line_that_is_not_text_is_an_error_and_bytes_are_not() {
         Ok(Flow::Continue)
     })
     .on_error(move |error, _| {
-        let _ = told.lock().unwrap().send(error.to_string());
+        let _ = told.send(error.to_string());
     });
     let server = server.start();
     let mut client = common::connect(server.local_addr());
@@ -426,11 +422,10 @@ fn a_stream_without_a_server_reads_and_writes() {
 fn clients_are_asked_whether_they_are_still_there() {
     let seen = |keepalive: Option<Duration>| {
         let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
         let server = Builder::<Tcp, socketserver::Sync, _>::new(function(move |request: &mut Connection| {
             let socket = socket2::SockRef::from(request.get_ref());
             let found = (socket.keepalive()?, socket.tcp_keepalive_time()?, socket.tcp_keepalive_interval()?);
-            tell.lock().unwrap().send(found)?;
+            tell.send(found)?;
             common::echo::echo_line(request)
         }))
         .keepalive(keepalive)

@@ -7,15 +7,15 @@ mod common;
 use std::io::BufRead;
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::Mutex;
-use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
 use common::Listen;
 use common::PATIENCE;
+use common::Sender;
 use common::Start;
 use common::ask;
+use common::channel;
 use common::connect;
 use common::drip;
 use common::echo::echo_line;
@@ -43,12 +43,11 @@ fn echo_whole_line(request: &mut Stream<TcpStream>) -> HandlerResult {
 
 type Told = (Stage, bool, String);
 
-fn tell(sender: mpsc::Sender<Told>) -> impl Fn(&RequestError, Option<&std::net::SocketAddr>) {
-    let sender = Mutex::new(sender);
+fn tell(sender: Sender<Told>) -> impl Fn(&RequestError, Option<&std::net::SocketAddr>) {
     move |error, peer| {
         assert!(peer.is_some());
         let told = (error.stage(), error.is_timeout(), error.to_string());
-        sender.lock().unwrap().send(told).unwrap();
+        sender.send(told).unwrap();
     }
 }
 
@@ -101,7 +100,7 @@ under_each_dispatch! {
     }
 
     fn a_client_that_falls_silent_is_closed_and_its_handler_told<D>() {
-        struct Notes(mpsc::Sender<End>);
+        struct Notes(Sender<End>);
         impl Handler<Stream<TcpStream>> for Notes {
             fn handle(&mut self, request: &mut Stream<TcpStream>) -> HandlerResult {
                 echo_line(request)
@@ -112,9 +111,8 @@ under_each_dispatch! {
                 Ok(())
             }
         }
-        let (note, noted) = mpsc::channel();
-        let note = Mutex::new(note);
-        let make = move || Notes(note.lock().unwrap().clone());
+        let (note, noted) = channel();
+        let make = move || Notes(note.clone());
         let server = Builder::<Tcp, D, _>::new(make).idle_timeout(SHORT).start();
         let client = connect(server.local_addr());
         // The time counts anew from each message.
@@ -129,7 +127,7 @@ under_each_dispatch! {
     }
 
     fn a_message_that_drips_in_has_one_deadline<D>() {
-        let (sender, told) = mpsc::channel();
+        let (sender, told) = channel();
         let server = Builder::<Tcp, D, _>::new(function(echo_whole_line)).read_timeout(SHORT)
             .on_error(tell(sender))
             .start();
@@ -147,7 +145,7 @@ under_each_dispatch! {
     }
 
     fn a_read_inside_handle_has_one_deadline<D>() {
-        let (sender, told) = mpsc::channel();
+        let (sender, told) = channel();
         let server = Builder::<Tcp, D, _>::new(function(echo_line)).read_timeout(SHORT)
             .on_error(tell(sender))
             .start();
@@ -163,7 +161,7 @@ under_each_dispatch! {
     }
 
     fn a_write_inside_handle_has_a_deadline<D>() {
-        let (sender, told) = mpsc::channel();
+        let (sender, told) = channel();
         let handler = function(|request: &mut Stream<TcpStream>| {
             request.write_all(&vec![b'x'; MUCH])?;
             Ok(Flow::Close)
@@ -181,46 +179,36 @@ under_each_dispatch! {
     }
 
     fn handle_request_gives_up_after_its_timeout<D>() {
-        let (note, noted) = mpsc::channel();
+        let (note, noted) = channel();
         let mut server = Builder::<Tcp, D, _>::new(function(echo_line)).request_timeout(SHORT)
             .on_timeout(move || note.send(()).unwrap())
             .listen();
         let begun = Instant::now();
         assert_eq!(server.handle_request().unwrap(), socketserver::Handled::TimedOut);
         assert!(begun.elapsed() >= SHORT);
-        assert_eq!(noted.try_iter().count(), 1);
+        noted.try_recv().unwrap();
+        noted.try_recv().unwrap_err();
     }
-}
 
-macro_rules! what_is_left_to_send {
-    ($($name:ident: $dispatch:ty,)*) => {$(
-        #[test]
-        fn $name() {
-            let (sender, told) = mpsc::channel();
-            let handler = function(|request: &mut Stream<TcpStream>| {
-                let count = request.fill_buf()?.len();
-                request.consume(count);
-                request.write_all(&vec![b'x'; MUCH])?;
-                Ok(Flow::Continue)
-            });
-            let server = Builder::<Tcp, $dispatch, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
-                .on_error(tell(sender))
-                .start();
-            let mut client = connect(server.local_addr());
-            client.write_all(b"go\n").unwrap();
-            let error = told.recv_timeout(PATIENCE).unwrap();
-            assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
-            assert!(server.seen.wait_for_stops(1, PATIENCE));
-            assert_eq!(server.seen.ended(End::TimedOut), 1);
-            drop(client);
-            let report = server.stop();
-            assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
-        }
-    )*};
-}
-
-what_is_left_to_send! {
-    what_is_left_to_send_has_a_deadline_under_sync: socketserver::Sync,
-    what_is_left_to_send_has_a_deadline_under_thread_per_request: socketserver::ThreadPerRequest,
-    what_is_left_to_send_has_a_deadline_under_pool: socketserver::Pool,
+    fn what_is_left_to_send_has_a_deadline<D>() {
+        let (sender, told) = channel();
+        let handler = function(|request: &mut Stream<TcpStream>| {
+            let count = request.fill_buf()?.len();
+            request.consume(count);
+            request.write_all(&vec![b'x'; MUCH])?;
+            Ok(Flow::Continue)
+        });
+        let server = Builder::<Tcp, D, _>::new(handler).write_timeout(SHORT).max_pending_output(2 * MUCH)
+            .on_error(tell(sender))
+            .start();
+        let mut client = connect(server.local_addr());
+        client.write_all(b"go\n").unwrap();
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error, (Stage::Handle, true, "handle: sending took longer than 150ms".to_owned()));
+        assert!(server.seen.wait_for_stops(1, PATIENCE));
+        assert_eq!(server.seen.ended(End::TimedOut), 1);
+        drop(client);
+        let report = server.stop();
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+    }
 }

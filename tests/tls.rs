@@ -316,7 +316,7 @@ under_each_dispatch! {
         }
     }
 
-    fn others_may_send<D>() {
+    fn others_may_send<D>() but_fork("a sender would be of the child's own") {
         let audience = Mutex::new(Vec::new());
         let server = Builder::<Tls<Tcp>, D, _>::new(function(move |request: &mut Connection| {
             let mut line = String::new();
@@ -341,7 +341,7 @@ under_each_dispatch! {
         }
     }
 
-    fn a_connection_can_be_taken_out<D>() {
+    fn a_connection_can_be_taken_out<D>() but_fork("it stays with its child") {
         let (taken, on_taken) = mpsc::channel();
         let server = Builder::<Tls<Tcp>, D, _>::new(move || Detaching(taken.clone())).tls(server_config()).start();
         let mut client = connect_tls(server.local_addr());

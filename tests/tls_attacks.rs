@@ -288,7 +288,7 @@ under_each_dispatch! {
         assert_eq!(server.stop().seen.errors(), ["establish: establishing took longer than 150ms"]);
     }
 
-    fn many_that_do_not_go_on_hold_nobody_up<D>() {
+    fn many_that_do_not_go_on_hold_nobody_up<D>() but_fork("each has a child, of which there are 40") {
         // More than a pool has workers; some have said nothing, some half a greeting, some all of it and no more.
         let hello = hello(&Client::default());
         let server = builder::<D>().start();
@@ -318,13 +318,13 @@ under_each_dispatch! {
         };
         let server = builder(SHORT).start();
         let deaf = deaf(server.local_addr());
-        assert_eq!(server.seen.wait_for_ends(40), [End::TimedOut; 40]);
+        assert_eq!(server.seen.wait_for_ends(DEAF), [End::TimedOut; DEAF]);
         drop(deaf);
 
         // While they are there, one that reads is served.
         let server = builder(LONG).start();
         let deaf = self::deaf(server.local_addr());
-        eventually("they are accepted", || server.stats().accepted == 40);
+        eventually("they are accepted", || server.stats().accepted == DEAF as u64);
         let mut client = Client::careless().connect(server.local_addr());
         assert_eq!(ask(&mut client, "hello"), "hello");
         drop(client);
@@ -332,12 +332,15 @@ under_each_dispatch! {
         // A stop waits for none of them beyond its deadline.
         server.stop_handle().shutdown_within(SHORT);
         let report = server.join();
-        assert_eq!((report.forced, report.abandoned), (40, 0), "{report}");
+        assert_eq!((report.forced, report.abandoned), (DEAF as u64, 0), "{report}");
         drop(deaf);
     }
 }
 
-/// Forty that greet the server and take no answer.
+/// As many as `Fork` has children, but one.
+const DEAF: usize = 39;
+
+/// Those that greet the server and take no answer.
 fn deaf(address: SocketAddr) -> Vec<TcpStream> {
     let hello = hello(&Client::default());
     let connect = |_| {
@@ -348,7 +351,7 @@ fn deaf(address: SocketAddr) -> Vec<TcpStream> {
         client.write_all(&hello).unwrap();
         client
     };
-    (0..40).map(connect).collect()
+    (0..DEAF).map(connect).collect()
 }
 
 /// The kernel takes little of what is sent.

@@ -6,11 +6,10 @@ mod common;
 
 use std::io::BufRead;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::mpsc;
 
 use common::PATIENCE;
 use common::Start;
+use common::channel;
 use socketserver::Builder;
 use socketserver::Flow;
 use socketserver::Stream;
@@ -19,15 +18,14 @@ use socketserver::handler::function;
 
 under_each_dispatch! {
     fn what_follows_urgent_data_is_answered<D>() {
-        let (entered, on_entry) = mpsc::channel();
-        let (go_on, wait) = mpsc::channel::<()>();
-        let wait = Mutex::new(wait);
+        let (entered, on_entry) = channel();
+        let (go_on, wait) = channel::<()>();
         let handler = function(move |request: &mut Stream<std::net::TcpStream>| {
             let mut line = String::new();
             request.read_line(&mut line)?;
             if line == "wait\n" {
                 entered.send(())?;
-                wait.lock().unwrap().recv_timeout(PATIENCE)?;
+                wait.recv_timeout(PATIENCE)?;
             }
             request.write_all(line.as_bytes())?;
             Ok(Flow::Continue)

@@ -172,7 +172,22 @@ impl Drop for BlockedSignals {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
+    use crate::sys::shared::SharedWords;
+
+    // Here, as the tests of the whole server make use of that file, too.
+    #[test]
+    fn shared_words_are_zero_and_apart() {
+        for count in [0, 1, 3, 10_000] {
+            let words = SharedWords::new(count).unwrap();
+            assert_eq!(words.len(), count);
+            assert!(words.iter().all(|word| word.swap(7, Ordering::SeqCst) == 0));
+            assert!(words.iter().all(|word| word.load(Ordering::SeqCst) == 7));
+        }
+        SharedWords::new(usize::MAX).unwrap_err();
+    }
 
     #[test]
     fn exit_codes_are_kept_whatever_was_decided() {

@@ -95,21 +95,3 @@ mod imp {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-
-    use super::SharedWords;
-
-    #[test]
-    fn words_are_zero_and_apart() {
-        for count in [0, 1, 3, 10_000] {
-            let words = SharedWords::new(count).unwrap();
-            assert_eq!(words.len(), count);
-            assert!(words.iter().all(|word| word.swap(7, Ordering::SeqCst) == 0));
-            assert!(words.iter().all(|word| word.load(Ordering::SeqCst) == 7));
-        }
-        SharedWords::new(usize::MAX).unwrap_err();
-    }
-}

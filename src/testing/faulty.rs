@@ -1,14 +1,15 @@
 //! A transport that fails on demand.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use parking_lot::Mutex;
 
 use crate::error::BindError;
 use crate::sys::Descriptor;
+use crate::sys::shared::SharedWords;
 use crate::transport::Bind;
 use crate::transport::Offers;
 use crate::transport::Transport;
@@ -23,17 +24,39 @@ pub enum Accept {
     Real,
 }
 
-/// The script of a [`Faulty`] transport, and its counters; clones share both.
-#[derive(Clone, Debug, Default)]
+/// The script of a [`Faulty`] transport, and its counters; clones share both, also those in forked processes.
+#[derive(Clone, Debug)]
 pub struct Script {
-    state: Arc<Mutex<ScriptState>>,
+    /// Of those who append steps, one at a time.
+    appending: Arc<Mutex<()>>,
+    /// The counters, and then the steps.
+    words: Arc<SharedWords>,
 }
 
-#[derive(Debug, Default)]
-struct ScriptState {
-    steps: VecDeque<Accept>,
-    calls: u64,
-    failures: u64,
+/// Calls of `accept`.
+const CALLS: usize = 0;
+/// Those that have failed as scripted.
+const FAILURES: usize = 1;
+/// Steps that were appended.
+const APPENDED: usize = 2;
+/// Steps that were taken.
+const TAKEN: usize = 3;
+/// Where the steps begin: the numbers of errors, or 0.
+const STEPS: usize = 4;
+
+/// A script has room for this many steps that are left; what is not used is not there.
+const MOST_STEPS: usize = 1 << 20;
+
+/// The word of the step that this many were before.
+fn place_of(count: u64) -> usize {
+    STEPS + count as usize % MOST_STEPS
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        let words = SharedWords::new(STEPS + MOST_STEPS).expect("memory for a script");
+        Self { appending: Arc::default(), words: Arc::new(words) }
+    }
 }
 
 impl Script {
@@ -44,8 +67,19 @@ impl Script {
     }
 
     /// Appends steps. They are taken from the next call of `accept` on, which a server makes when a client is there.
+    ///
+    /// # Panics
+    ///
+    /// If more than 1,048,576 of them are left.
     pub fn push(&self, steps: impl IntoIterator<Item = Accept>) {
-        self.state.lock().steps.extend(steps);
+        let _one_at_a_time = self.appending.lock();
+        for step in steps {
+            assert!(self.remaining() < MOST_STEPS, "a script holds at most {MOST_STEPS} steps that are left");
+            let count = self.load(APPENDED);
+            let word = if let Accept::Error(error) = step { u64::from(error.cast_unsigned()) } else { 0 };
+            self.words[place_of(count)].store(word, SeqCst);
+            self.words[APPENDED].store(count + 1, SeqCst);
+        }
     }
 
     /// Appends an [`Accept::Error`] for each error number.
@@ -56,19 +90,20 @@ impl Script {
     /// How often `accept` was called.
     #[must_use]
     pub fn accept_calls(&self) -> u64 {
-        self.state.lock().calls
+        self.load(CALLS)
     }
 
     /// How many calls of `accept` have failed as scripted.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.state.lock().failures
+        self.load(FAILURES)
     }
 
     /// How many steps are left.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.state.lock().steps.len()
+        let taken = self.load(TAKEN);
+        (self.load(APPENDED) - taken) as usize
     }
 
     /// Default options of the transport `T` with this script, for
@@ -80,19 +115,39 @@ impl Script {
 
     /// The error of this call, if it has one.
     fn next_error(&self) -> Option<io::Error> {
-        let mut state = self.state.lock();
-        state.calls += 1;
-        let Some(Accept::Error(code)) = state.steps.front().copied() else { return None };
-        state.steps.pop_front();
-        state.failures += 1;
-        Some(io::Error::from_raw_os_error(code))
+        self.words[CALLS].fetch_add(1, SeqCst);
+        while let (taken, Some(Accept::Error(code))) = self.next_step() {
+            if self.take(taken) {
+                self.words[FAILURES].fetch_add(1, SeqCst);
+                return Some(io::Error::from_raw_os_error(code));
+            }
+        }
+        None
     }
 
     fn accepted(&self) {
-        let mut state = self.state.lock();
-        if state.steps.front() == Some(&Accept::Real) {
-            state.steps.pop_front();
+        if let (taken, Some(Accept::Real)) = self.next_step() {
+            self.take(taken);
         }
+    }
+
+    /// The step that is next, and how many were taken before.
+    fn next_step(&self) -> (u64, Option<Accept>) {
+        let taken = self.load(TAKEN);
+        let step = (taken < self.load(APPENDED)).then(|| match self.load(place_of(taken)) {
+            0 => Accept::Real,
+            error => Accept::Error((error as u32).cast_signed()),
+        });
+        (taken, step)
+    }
+
+    /// Takes the next step, unless another process was quicker.
+    fn take(&self, taken: u64) -> bool {
+        self.words[TAKEN].compare_exchange(taken, taken + 1, SeqCst, SeqCst).is_ok()
+    }
+
+    fn load(&self, word: usize) -> u64 {
+        self.words[word].load(SeqCst)
     }
 }
 
@@ -212,5 +267,23 @@ mod tests {
         script.accepted();
         assert_eq!(script.next_error().and_then(|error| error.raw_os_error()), Some(9));
         assert_eq!((script.accept_calls(), script.failures(), script.remaining()), (4, 2, 0));
+    }
+
+    #[test]
+    fn a_script_goes_on_for_as_long_as_steps_are_taken() {
+        let script = Script::new();
+        for round in 1..=3 {
+            script.fail(&vec![round; MOST_STEPS / 2 + 1]);
+            while let Some(error) = script.next_error() {
+                assert_eq!(error.raw_os_error(), Some(round));
+            }
+        }
+        assert_eq!((script.failures(), script.remaining()), (3 * (MOST_STEPS as u64 / 2 + 1), 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 1048576 steps")]
+    fn a_script_has_an_end() {
+        Script::new().fail(&vec![1; MOST_STEPS + 1]);
     }
 }

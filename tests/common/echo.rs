@@ -27,13 +27,13 @@ use socketserver::UnixDatagram;
 use socketserver::UnixStream;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
-use socketserver::dispatch::ServesInBackground;
 use socketserver::transport::Bind;
 use socketserver::transport::TlsOptions;
 
 use super::Listen;
 use super::Recorder;
 use super::TempDir;
+use super::background::InBackground;
 use super::tls::Client;
 use super::tls::server_config;
 
@@ -199,7 +199,7 @@ fn exchange_over_tls(socket: impl Read + Write, message: &[u8]) -> Vec<u8> {
 /// The scenario, with the address checked against the listener's.
 pub fn scenario<T: Wire, D, H>(dispatch: D, factory: H)
 where
-    D: Process<Job<T, Watched<H>>> + Default + ServesInBackground + Send + 'static,
+    D: Process<Job<T, Watched<H>>> + Default + InBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Server<T, D, Watched<H>>: AsFd + Send,
 {

@@ -4,21 +4,31 @@
 
 #[cfg(unix)]
 pub mod activation;
+pub mod background;
+mod beside;
 pub mod cases;
+mod channel;
 mod clients;
 #[cfg(unix)]
 mod descriptors;
 pub mod echo;
+mod entry;
 #[cfg(unix)]
 pub mod example;
 mod figures;
 mod folder;
 mod knocking;
+mod log;
 #[cfg(unix)]
 pub mod own_sockets;
+#[cfg(unix)]
+pub mod process;
 pub mod proxy_headers;
 mod recorder;
+mod report;
 mod server;
+#[cfg(unix)]
+mod server_process;
 #[cfg(unix)]
 pub mod site;
 mod slow;
@@ -27,22 +37,34 @@ pub mod streams;
 pub mod tls;
 mod wait;
 
+pub use beside::*;
+pub use channel::*;
 pub use clients::*;
 #[cfg(unix)]
 pub use descriptors::*;
 pub use figures::*;
 pub use folder::*;
 pub use knocking::*;
+pub use log::*;
 pub use recorder::*;
 pub use server::*;
 pub use slow::*;
 pub use wait::*;
 
-/// Writes each test three times: under `Sync`, `ThreadPerRequest` and `Pool`, which its body calls by the name in angle
-/// brackets.
+/// Writes each test four times: under `Sync`, `ThreadPerRequest`, `Pool` and `Fork`, which its body calls by the name in
+/// angle brackets.
+///
+/// Under `Fork` the body runs in a process of its own, and a server that is started, in another: what handlers and hooks
+/// tell the test goes through a [`Log`], a [`Count`] or a [`channel`]. What cannot be held under `Fork` says why, for one
+/// test, `fn name<D>() but_fork("reason") { .. }`, or for all: `under_each_dispatch! { but_fork("reason"): .. }`.
 #[macro_export]
 macro_rules! under_each_dispatch {
-    ($($(#[$attribute:meta])* fn $name:ident<$D:ident>() $body:block)+) => {$(
+    (but_fork($reason:literal): $($(#[$attribute:meta])* fn $name:ident<$D:ident>() $body:block)+) => {
+        under_each_dispatch! {
+            $($(#[$attribute])* fn $name<$D>() but_fork($reason) $body)+
+        }
+    };
+    ($($(#[$attribute:meta])* fn $name:ident<$D:ident>() $(but_fork($reason:literal))? $body:block)+) => {$(
         mod $name {
             use super::*;
 
@@ -66,6 +88,23 @@ macro_rules! under_each_dispatch {
                 type $D = socketserver::Pool;
                 $body
             }
+
+            $crate::under_fork! { $($reason)? { $(#[$attribute])* $D $body } }
         }
     )+};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! under_fork {
+    ($reason:literal $test:tt) => {};
+    ({ $(#[$attribute:meta])* $D:ident $body:block }) => {
+        $(#[$attribute])*
+        #[cfg(unix)]
+        #[test]
+        fn fork() {
+            type $D = socketserver::Fork;
+            $crate::common::process::alone(module_path!(), || $body)
+        }
+    };
 }

@@ -5,21 +5,22 @@ use std::fmt;
 use std::ops::Deref;
 use std::ops::DerefMut;
 
-use socketserver::BackgroundServer;
 use socketserver::Builder;
 use socketserver::HandlerFactory;
-use socketserver::Report;
 use socketserver::ServeError;
 use socketserver::Server;
 use socketserver::Transport;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
-use socketserver::dispatch::ServesInBackground;
 use socketserver::handler::Observed;
 use socketserver::transport::Adopt;
 use socketserver::transport::Bind;
 
 use super::Recorder;
+use super::background::Background;
+use super::background::InBackground;
+use super::report::Figures;
+use super::report::figures;
 
 /// Starts a server in the background.
 pub trait Start: Sized {
@@ -39,7 +40,7 @@ pub trait Start: Sized {
 impl<T, D, H> Start for Builder<T, D, H>
 where
     T: Bind + Send,
-    D: Process<Job<T, Observed<H, Recorder>>> + ServesInBackground + Send + 'static,
+    D: Process<Job<T, Observed<H, Recorder>>> + InBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Server<T, D, Observed<H, Recorder>>: Send,
 {
@@ -61,7 +62,7 @@ pub trait AdoptAndStart: Sized {
 impl<T, D, H> AdoptAndStart for Builder<T, D, H>
 where
     T: Adopt + Send,
-    D: Process<Job<T, Observed<H, Recorder>>> + ServesInBackground + Send + 'static,
+    D: Process<Job<T, Observed<H, Recorder>>> + InBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Server<T, D, Observed<H, Recorder>>: Send,
 {
@@ -130,23 +131,23 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Listeni
     #[track_caller]
     pub fn try_serve_forever(mut self) -> Result<Ended, ServeError> {
         let server = self.server.take().unwrap();
-        let outcome = server.serve_forever();
-        ended(outcome, &self.seen)
+        let report = figures(server.serve_forever(), &self.seen)?;
+        Ok(Ended { report, seen: self.seen.clone() })
     }
 }
 
 impl<T, D, H> Listening<T, D, H>
 where
     T: Transport + Send,
-    D: Process<Job<T, H>> + ServesInBackground + Send + 'static,
+    D: Process<Job<T, H>> + InBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Server<T, D, H>: Send,
 {
-    /// Serves on a thread of its own.
+    /// Serves while the test goes on.
     #[track_caller]
     pub fn start(mut self) -> Running<T> {
-        let server = self.server.take().unwrap();
-        Running { server: Some(server.serve_in_background().unwrap()), seen: self.seen.clone() }
+        let server = D::in_background(self.server.take().unwrap(), &self.seen);
+        Running { server: Some(server), seen: self.seen.clone() }
     }
 }
 
@@ -169,24 +170,24 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Drop fo
         if let Some(server) = self.server.take() {
             drop(server);
             if !std::thread::panicking() {
-                self.seen.assert_balanced();
+                self.seen.checking.assert_balanced();
             }
         }
     }
 }
 
-/// A server on a thread of its own. It is stopped and checked at the latest when it is dropped.
+/// A server that serves elsewhere. It is stopped and checked at the latest when it is dropped.
 pub struct Running<T: Transport> {
-    server: Option<BackgroundServer<T::Addr>>,
+    server: Option<Background<T::Addr>>,
     pub seen: Recorder,
 }
 
 impl<T: Transport> Running<T> {
     /// Stops it; what it has done.
     #[track_caller]
-    pub fn stop(mut self) -> Ended {
-        let server = self.server.take().unwrap();
-        ended(server.shutdown(), &self.seen).unwrap()
+    pub fn stop(self) -> Ended {
+        self.stop_handle().shutdown();
+        self.join()
     }
 
     /// Waits until somebody else has stopped it.
@@ -198,15 +199,15 @@ impl<T: Transport> Running<T> {
     /// As [`join`](Self::join), where serving may fail.
     #[track_caller]
     pub fn try_join(mut self) -> Result<Ended, ServeError> {
-        let server = self.server.take().unwrap();
-        ended(server.join(), &self.seen)
+        let report = self.server.take().unwrap().join(&self.seen)?;
+        Ok(Ended { report, seen: self.seen.clone() })
     }
 }
 
 impl<T: Transport> Deref for Running<T> {
-    type Target = BackgroundServer<T::Addr>;
+    type Target = Background<T::Addr>;
 
-    fn deref(&self) -> &BackgroundServer<T::Addr> {
+    fn deref(&self) -> &Background<T::Addr> {
         self.server.as_ref().unwrap()
     }
 }
@@ -217,21 +218,8 @@ impl<T: Transport> Drop for Running<T> {
         if let Some(server) = self.server.take()
             && !std::thread::panicking()
         {
-            ended(server.shutdown(), &self.seen).unwrap();
-        }
-    }
-}
-
-#[track_caller]
-fn ended(outcome: Result<Report, ServeError>, seen: &Recorder) -> Result<Ended, ServeError> {
-    match outcome {
-        Ok(report) => {
-            seen.assert_adds_up(&report);
-            Ok(Ended { report, seen: seen.clone() })
-        }
-        Err(error) => {
-            seen.assert_balanced();
-            Err(error)
+            server.stop_handle().shutdown();
+            server.join(&self.seen).unwrap();
         }
     }
 }
@@ -239,14 +227,14 @@ fn ended(outcome: Result<Report, ServeError>, seen: &Recorder) -> Result<Ended, 
 /// A server that has ended, and whose accounts are in order.
 #[derive(Debug)]
 pub struct Ended {
-    report: Report,
+    report: Figures,
     pub seen: Recorder,
 }
 
 impl Deref for Ended {
-    type Target = Report;
+    type Target = Figures;
 
-    fn deref(&self) -> &Report {
+    fn deref(&self) -> &Figures {
         &self.report
     }
 }
