@@ -11,6 +11,7 @@
 //!   server.
 //! - [`wrapping_transports`]: several listeners, proxies, limits by source, TLS, and what each order of them means.
 //! - [`custom_transport`]: how to write a transport, or one that wraps others.
+//! - `tls`, with the feature: certificates that are renewed, what a connection costs, and what is not defended.
 //! - [`platforms`]: platform support, and the features of the crate.
 
 pub mod coming_from_python;
@@ -22,5 +23,7 @@ pub mod other_connections;
 pub mod platforms;
 pub mod programs_that_everybody_begins_with;
 pub mod stopping;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod what_one_client_can_hold;
 pub mod wrapping_transports;

@@ -60,6 +60,9 @@ use crate::sys::Descriptor;
 ///
 /// Both sides end with `close_notify`. What it means if the client's is missing: see
 /// [`Stream::is_truncated`](crate::Stream::is_truncated).
+///
+/// The chapter on [TLS](crate::guide::tls) says how certificates are renewed, what a connection costs, and what is not
+/// defended.
 pub struct Tls<T> {
     inner: T,
     config: TlsConfig,
