@@ -47,7 +47,9 @@ impl Poller {
     }
 
     pub(crate) fn add_exclusive(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
-        self.add_level(descriptor, token)
+        self.epoll.add_exclusive(descriptor, token)?;
+        self.look();
+        Ok(())
     }
 
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
