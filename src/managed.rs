@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::sync::thread_local;
 use crate::sys::Descriptor;
 use crate::sys::signal::Signal;
 
@@ -34,9 +35,10 @@ thread_local! {
 
 /// The calling thread is the worker `index` of `pool` while `work` runs.
 pub(crate) fn with_pool(pool: Arc<dyn Managed>, index: usize, work: impl FnOnce()) {
-    POOL.set(Some((pool, index)));
+    let enter = |worker| POOL.with(|own| *own.borrow_mut() = worker);
+    enter(Some((pool, index)));
     work();
-    POOL.set(None);
+    enter(None);
 }
 
 /// A wait for a peer on a thread of a pool, until it is dropped.

@@ -1,5 +1,5 @@
-//! Locks, atomics, parked threads and the clock of the concurrent structures: the real ones, or shuttle's when they
-//! are model-checked.
+//! Locks, atomics, parked threads, their variables and the clock of the concurrent structures: the real ones, or
+//! shuttle's when they are model-checked.
 //!
 //! What goes through here the checker sees: it may go on with another thread at each lock, wait and atomic access. In a
 //! model time does not pass by itself: a wait with a timeout ends whenever the checker likes, and the clock jumps.
@@ -23,6 +23,7 @@ mod real {
 
     pub(crate) use parking_lot::Mutex;
     pub(crate) use parking_lot::MutexGuard;
+    pub(crate) use std::thread_local;
 
     /// `std::sync::atomic`.
     pub(crate) mod atomic {
@@ -79,6 +80,7 @@ mod modelled {
     use std::time::Instant;
 
     use shuttle::rand::Rng;
+    pub(crate) use shuttle::thread_local;
 
     /// shuttle's: sequentially consistent, whatever order is asked for.
     pub(crate) mod atomic {

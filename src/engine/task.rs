@@ -181,6 +181,10 @@ pub trait Report: Sealed {
     /// For model checks: slow work waits.
     #[cfg(all(test, socketserver_shuttle))]
     fn deferred(&self) {}
+
+    /// For model checks: the signal that ends waits has been raised.
+    #[cfg(all(test, socketserver_shuttle))]
+    fn relieved(&self) {}
 }
 
 /// A thread that runs tasks, from its start to its end, which are told on it.

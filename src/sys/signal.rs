@@ -24,6 +24,15 @@ impl Signal {
         self.inner.clear();
     }
 
+    /// Whether it is raised; for model checks, which do not wait.
+    #[cfg(all(test, socketserver_shuttle))]
+    pub(crate) fn is_raised(&self) -> bool {
+        use crate::sys::wait::Woken;
+        use crate::sys::wait::wait;
+        let look = wait(self.descriptor(), crate::sys::Interest::Read, &[], Some(std::time::Instant::now()));
+        matches!(look, Ok(Woken::Ready))
+    }
+
     pub(crate) fn descriptor(&self) -> Descriptor<'_> {
         self.inner.descriptor()
     }

@@ -1,5 +1,8 @@
 //! Growth: another thread for each that waits, as long as there may be more; and what gives way when there may not.
 
+#[cfg(all(test, socketserver_shuttle))]
+mod accounts;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
@@ -21,11 +24,13 @@ use crate::sync::now;
 use crate::sys::Descriptor;
 use crate::sys::signal::Signal;
 
-/// A spare thread ends when it has not been needed for this long.
-const SPARE_IDLE: Duration = Duration::from_secs(10);
+/// A spare thread ends when it has not been needed for this long. Models need not wait for it.
+const SPARE_IDLE: Duration =
+    if cfg!(socketserver_shuttle) { Duration::from_micros(100) } else { Duration::from_secs(10) };
 
 /// Threads that wait share this many signals, whatever their number: a descriptor for each would be a connection less.
-const GROUPS: usize = 16;
+/// In models all are of one group.
+const GROUPS: usize = if cfg!(socketserver_shuttle) { 1 } else { 16 };
 
 /// How many threads a pool has and may have.
 #[derive(Clone, Copy, Debug)]
@@ -261,6 +266,8 @@ impl<J: Task> Scheduler<J> {
         self.reporter.observe(&Event::WaitsEnded { waiting: waits.len(), ended: evicted.len() });
         for (_, _, index) in evicted {
             self.growth.relief[index % GROUPS].raise();
+            #[cfg(all(test, socketserver_shuttle))]
+            self.reporter.relieved();
         }
     }
 

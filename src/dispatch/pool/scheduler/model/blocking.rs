@@ -5,7 +5,7 @@ use shuttle::thread;
 use super::*;
 
 /// A handler that blocks until the clients of `others` have been served.
-fn blocks_until(others: &'static str, name: char) -> impl Fn(&Board) -> Next + Send + Sync {
+fn blocks_until(others: &'static str, name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
     move |board| {
         board.wait_for(others);
         board.serve(name);
@@ -13,7 +13,7 @@ fn blocks_until(others: &'static str, name: char) -> impl Fn(&Board) -> Next + S
     }
 }
 
-fn quick(name: char) -> impl Fn(&Board) -> Next + Send + Sync {
+fn quick(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
     blocks_until("", name)
 }
 

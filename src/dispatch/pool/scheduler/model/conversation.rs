@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -24,6 +25,7 @@ use crate::engine::task::Worker;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::limits::permit::Permit;
+use crate::managed::Blocked;
 use crate::park::Wait;
 use crate::park::token::Class;
 use crate::request::mailbox::Mailbox;
@@ -53,6 +55,14 @@ pub(super) struct Notes {
     pub(super) inside: usize,
     /// Whoever waits for this may go on.
     pub(super) released: bool,
+    /// How many waits the pool has ended.
+    pub(super) evicted: usize,
+}
+
+impl Notes {
+    pub(super) fn has_served(&self, names: &str) -> bool {
+        names.chars().all(|name| self.served.contains(&name))
+    }
 }
 
 impl Board {
@@ -74,7 +84,15 @@ impl Board {
 
     /// Waits until all of these have been served.
     pub(super) fn wait_for(&self, names: &str) {
-        self.wait(|notes| names.chars().all(|name| notes.served.contains(&name)));
+        self.wait(|notes| notes.has_served(names));
+    }
+
+    pub(super) fn has_served(&self, names: &str) -> bool {
+        self.notes.lock().unwrap().has_served(names)
+    }
+
+    pub(super) fn evicted(&self) -> usize {
+        self.notes.lock().unwrap().evicted
     }
 
     pub(super) fn served(&self) -> String {
@@ -90,7 +108,35 @@ pub(super) enum Next {
     Wait,
 }
 
-type Script = Box<dyn Fn(&Board) -> Next + Send + Sync>;
+type Script = Box<dyn Fn(&Call<'_>) -> Next + Send + Sync>;
+
+/// What a script has: the board, and the connection that is served.
+pub(super) struct Call<'a> {
+    board: &'a Board,
+    connection: &'a Connection,
+}
+
+impl Deref for Call<'_> {
+    type Target = Board;
+
+    fn deref(&self) -> &Board {
+        self.board
+    }
+}
+
+impl Call<'_> {
+    /// Waits as a handler does for its peer, and tells the pool; false if the pool has ended the wait.
+    pub(super) fn wait_for_peer(&self, between_messages: bool, until: impl Fn(&Notes) -> bool) -> bool {
+        let blocked = Blocked::begin(self.connection.signal.descriptor(), between_messages).expect("a pool's thread");
+        // What has come goes before.
+        self.board.wait(|notes| until(notes) || blocked.relief().is_raised() && blocked.is_evicted());
+        let ready = until(&self.board.notes.lock().unwrap());
+        if !ready {
+            self.board.note(|notes| notes.evicted += 1);
+        }
+        ready
+    }
+}
 
 /// The two ends of a connection.
 struct Connection {
@@ -163,6 +209,13 @@ impl Client {
     }
 }
 
+impl Conversation {
+    /// Its socket gets something, which nobody has sent.
+    pub(super) fn receive_more(&self) {
+        self.connection.signal.raise();
+    }
+}
+
 impl Drop for Conversation {
     fn drop(&mut self) {
         let connection = &self.connection;
@@ -185,8 +238,10 @@ impl Task for Conversation {
     fn turn(&mut self, _: &mut Worker) -> Turn {
         let connection = &self.connection;
         assert!(!connection.held.swap(true, SeqCst), "one connection on two workers");
+        // As one who has read everything: what comes from here on is news.
+        connection.signal.clear();
         let sent = connection.sent.load(SeqCst);
-        let next = (self.script)(&self.reporter.0.board);
+        let next = (self.script)(&Call { board: &self.reporter.0.board, connection });
         if next != Next::Again {
             *connection.answered.lock().unwrap() = sent;
             connection.answer.notify_all();
@@ -371,10 +426,17 @@ impl Report for Reporter {
         panic!("{error}");
     }
 
-    fn observe(&self, _: &Event<'_>) {}
+    /// Takes its time.
+    fn observe(&self, _: &Event<'_>) {
+        self.0.board.note(|_| {});
+    }
 
     fn deferred(&self) {
         self.0.board.note(|notes| notes.deferred += 1);
+    }
+
+    fn relieved(&self) {
+        self.0.board.note(|_| {});
     }
 
     fn service_actions(&self) {}

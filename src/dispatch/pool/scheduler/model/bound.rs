@@ -1,0 +1,81 @@
+//! No more threads may be started, all wait, and there is work: some give way, and only then.
+
+use super::*;
+
+/// Waits for what never comes, and is closed when the wait has been ended.
+fn gives_way(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
+    move |call| {
+        call.serve(name);
+        if call.wait_for_peer(false, |notes| notes.released) { Next::Wait } else { Next::Close }
+    }
+}
+
+fn quick(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
+    move |call| {
+        call.serve(name);
+        Next::Wait
+    }
+}
+
+/// One that waits gives way to another.
+fn give_way(mut pool: Pool) {
+    let waits = pool.open(gives_way('a'));
+    let other = pool.open(quick('b'));
+    pool.start_with_monitor();
+    waits.send();
+    pool.board.wait_for("a");
+    other.send();
+    other.receive();
+    waits.receive_end();
+    // As before.
+    other.send();
+    other.receive();
+    pool.end();
+}
+
+#[test]
+fn model_one_that_waits_gives_way_at_the_bound() {
+    check(|| give_way(Pool::growing(1, 1)));
+}
+
+/// What comes when the monitor has long had nothing to do is seen, although no thread polls.
+#[test]
+fn model_what_comes_later_is_seen() {
+    check(|| {
+        let mut pool = Pool::growing(1, 1);
+        let waits = pool.open(gives_way('a'));
+        let other = pool.open(quick('b'));
+        pool.start_with_monitor();
+        waits.send();
+        while pool.scheduler.reporter.core().threads.waiting.load(SeqCst) == 0 {
+            thread::yield_now();
+        }
+        for _ in 0..50 {
+            thread::yield_now();
+        }
+        other.send();
+        other.receive();
+        waits.receive_end();
+        pool.end();
+    });
+}
+
+/// One thread; its wait ends by itself while it is being ended.
+#[test]
+fn model_a_signal_that_comes_too_late_is_taken_back() {
+    check(|| {
+        let mut pool = Pool::growing(1, 1);
+        let waits = pool.open(|call| {
+            call.wait_for_peer(false, |notes| notes.has_served("x"));
+            Next::Wait
+        });
+        let other = pool.open(quick('b'));
+        pool.start_with_monitor();
+        waits.send_unseen();
+        other.send();
+        pool.board.serve('x');
+        other.receive();
+        waits.receive();
+        pool.end();
+    });
+}
