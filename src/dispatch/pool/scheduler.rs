@@ -23,8 +23,8 @@
 //! - Slow connections wait in a queue of their own ([`slow`]), and run on a bounded number of threads, each of which
 //!   begins only while another is on duty. The bound rises while they wait and those that run them do not compute.
 //! - When no more threads may be started, waits are ended early, the longest first ([`growth`]).
-//! - A thread sleeps only while another polls, so the poller is never left alone; if that one goes off duty, another is
-//!   called.
+//! - A thread sleeps only while another polls, or has been called to, so the poller is never left alone; if that one goes
+//!   off duty, another is called.
 //!
 //! These rules are model-checked as they stand here, with the lanes, the sleepers, the monitor and the parking place; see
 //! [`crate::sync`] for what the checker sees.
@@ -339,6 +339,7 @@ impl<J: Task> Scheduler<J> {
         });
         if woken {
             self.on_duty.fetch_add(1, Ordering::SeqCst);
+            self.leadership.is_awake(index);
         }
         woken
     }

@@ -72,15 +72,21 @@ impl Sleepers {
         true
     }
 
-    /// Wakes one whose index is less than `limit`; false if none of these sleeps.
-    pub(super) fn wake_below(&self, limit: usize) -> bool {
+    /// Wakes one whose index is less than `limit`, after it has been `chosen`; false if none of these sleeps.
+    pub(super) fn wake_below(&self, limit: usize, chosen: impl FnOnce(usize)) -> bool {
         let index = {
             let mut asleep = self.asleep.lock();
             let Some(at) = asleep.iter().rposition(|&index| index < limit) else { return false };
             asleep.remove(at)
         };
+        chosen(index);
         self.call(index);
         true
+    }
+
+    /// Whether one sleeps whose index is less than `limit`.
+    pub(super) fn has_below(&self, limit: usize) -> bool {
+        self.asleep.lock().iter().any(|index| *index < limit)
     }
 
     pub(super) fn wake_all(&self) {

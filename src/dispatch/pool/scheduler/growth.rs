@@ -162,7 +162,13 @@ impl<J: Task> Scheduler<J> {
     /// Whether a spare thread may go to sleep although no other polls: it has woken a worker, which will.
     pub(super) fn leaves_lead_to_worker(&self, index: usize) -> bool {
         let workers = self.growth.limits.workers;
-        index >= workers && self.sleepers.wake_below(workers)
+        index >= workers && self.sleepers.wake_below(workers, |worker| self.leadership.set_heir(worker))
+    }
+
+    /// Whether a spare thread polls although a worker could.
+    pub(super) fn is_to_leave_lead(&self, index: usize) -> bool {
+        let workers = self.growth.limits.workers;
+        index >= workers && self.sleepers.has_below(workers)
     }
 
     /// A spare thread ends: nothing is in its ring, and it is not on duty.

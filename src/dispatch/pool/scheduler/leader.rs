@@ -19,12 +19,17 @@ use crate::sync::now;
 /// While the server drains, no thread waits longer than this without looking.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// No worker has been called to poll.
+const NO_HEIR: usize = usize::MAX;
+
 pub(super) struct Leadership<J: Task> {
     leader: Mutex<Leader<J>>,
     /// A thread is in the poll.
     polling: AtomicBool,
     /// The thread that polls, or was the last to do so.
     index: AtomicUsize,
+    /// A worker that has been called to poll, until it is awake.
+    heir: AtomicUsize,
     /// The acceptor on its way to the leader.
     incoming: Mutex<Option<Acceptor<J>>>,
     /// The acceptor on its way back, when the server stops.
@@ -45,6 +50,7 @@ impl<J: Task> Leadership<J> {
             leader: Mutex::new(Leader { waiter: Waiter::new(address), acceptor: None, ready: Vec::new() }),
             polling: AtomicBool::new(false),
             index: AtomicUsize::new(0),
+            heir: AtomicUsize::new(NO_HEIR),
             incoming: Mutex::new(None),
             returned: Mutex::new(None),
             has_returned: Condvar::default(),
@@ -53,7 +59,21 @@ impl<J: Task> Leadership<J> {
 
     /// Whether no thread polls, or is about to.
     pub(super) fn is_vacant(&self) -> bool {
-        self.leader.try_lock().is_some()
+        self.heir.load(Ordering::SeqCst) == NO_HEIR && self.leader.try_lock().is_some()
+    }
+
+    /// The worker `index` is going to be called to poll. Those that go to sleep meanwhile rely on it: it finds them asleep
+    /// if it goes off duty instead.
+    pub(super) fn set_heir(&self, index: usize) {
+        self.heir.store(index, Ordering::SeqCst);
+    }
+
+    /// A thread that has slept is awake and on duty.
+    pub(super) fn is_awake(&self, index: usize) {
+        if self.heir.load(Ordering::SeqCst) == index {
+            // Another may have been called since.
+            let _ = self.heir.compare_exchange(index, NO_HEIR, Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 
     /// The thread that polls, if one does.
@@ -88,6 +108,8 @@ impl<J: Task> Scheduler<J> {
         }
         self.leadership.index.store(index, Ordering::SeqCst);
         polling.store(true, Ordering::SeqCst);
+        // A worker that has gone to sleep before it could see this has not called.
+        let busy = busy || self.is_to_leave_lead(index);
         let outcome = waiter.turn(&self.park, &self.reporter, acceptor.as_mut(), busy || self.is_ended(), ready);
         polling.store(false, Ordering::SeqCst);
         if let Err(error) = outcome {

@@ -38,6 +38,31 @@ fn model_one_that_waits_gives_way_at_the_bound() {
     check(|| give_way(Pool::growing(1, 1)));
 }
 
+/// A thread that could not be started is started at the next look.
+#[test]
+fn model_a_thread_that_is_refused_once_is_asked_for_again() {
+    check(|| {
+        let mut pool = Pool::growing(1, 3);
+        let (start, refused) = (pool.starter(), std::sync::atomic::AtomicBool::new(false));
+        pool.scheduler.set_start(Some(Box::new(move |index| {
+            if refused.swap(true, SeqCst) { start(index) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+        })));
+        let waits = pool.open(|call| {
+            call.wait_for_peer(false, |notes| notes.has_served("b"));
+            call.serve('a');
+            Next::Wait
+        });
+        let other = pool.open(quick('b'));
+        pool.start_with_monitor();
+        waits.send();
+        other.send();
+        other.receive();
+        waits.receive();
+        pool.wait_for_spares_to_end();
+        pool.end();
+    });
+}
+
 /// What comes when the monitor has long had nothing to do is seen, although no thread polls.
 #[test]
 fn model_what_comes_later_is_seen() {
@@ -60,6 +85,24 @@ fn model_what_comes_later_is_seen() {
     });
 }
 
+/// Several wait, and as many give way as have to.
+#[test]
+fn model_some_of_those_that_wait_give_way() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = ['a', 'b'].map(|name| pool.open(gives_way(name)));
+        let others = ['c', 'd'].map(|name| pool.open(quick(name)));
+        pool.start_with_monitor();
+        waits.iter().for_each(Client::send);
+        pool.board.wait_for("ab");
+        others[0].send_unseen();
+        others[1].send();
+        others.iter().for_each(Client::receive);
+        pool.board.note(|notes| notes.released = true);
+        pool.end();
+    });
+}
+
 /// One thread; its wait ends by itself while it is being ended.
 #[test]
 fn model_a_signal_that_comes_too_late_is_taken_back() {
@@ -76,6 +119,31 @@ fn model_a_signal_that_comes_too_late_is_taken_back() {
         pool.board.serve('x');
         other.receive();
         waits.receive();
+        pool.end();
+    });
+}
+
+/// The first wait of a call is over; what was meant for it does not end the second.
+#[test]
+fn model_no_later_wait_is_ended_in_the_place_of_another() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = ['a', 'b'].map(|name| {
+            pool.open(move |call| {
+                call.wait_for_peer(false, |notes| notes.has_served("x"));
+                call.wait_for_peer(false, |notes| notes.has_served("y"));
+                call.serve(name);
+                Next::Wait
+            })
+        });
+        let other = pool.open(quick('c'));
+        pool.start_with_monitor();
+        waits.iter().for_each(Client::send);
+        other.send();
+        pool.board.serve('x');
+        other.receive();
+        pool.board.serve('y');
+        waits.iter().for_each(Client::receive);
         pool.end();
     });
 }

@@ -5,11 +5,122 @@
 
 use super::*;
 
+/// A handler that waits, and tells, until the clients of `others` have been served.
+fn waits_until(others: &'static str, name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
+    move |call| {
+        assert!(call.wait_for_peer(false, |notes| notes.has_served(others)), "nothing is at its bound");
+        call.serve(name);
+        Next::Wait
+    }
+}
+
 fn quick(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
     move |call| {
         call.serve(name);
         Next::Wait
     }
+}
+
+#[test]
+fn model_others_are_served_while_one_waits() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = pool.open(waits_until("b", 'a'));
+        let other = pool.open(quick('b'));
+        pool.start();
+        waits.send();
+        other.send();
+        other.receive();
+        waits.receive();
+        // Its registration is armed again, whoever polls now.
+        waits.send();
+        waits.receive();
+        pool.end();
+    });
+}
+
+/// The others have come together with the one that makes the thread wait.
+#[test]
+fn model_the_ring_of_one_that_waits_is_served() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = pool.open(waits_until("bc", 'a'));
+        let others = ['b', 'c'].map(|name| pool.open(quick(name)));
+        pool.start();
+        waits.send_unseen();
+        others[0].send_unseen();
+        others[1].send();
+        others.iter().chain([&waits]).for_each(Client::receive);
+        pool.end();
+    });
+}
+
+#[test]
+fn model_two_may_wait() {
+    check(|| {
+        let mut pool = Pool::growing(1, 3);
+        let first = pool.open(waits_until("bc", 'a'));
+        let second = pool.open(waits_until("c", 'b'));
+        let other = pool.open(quick('c'));
+        pool.start();
+        let sender = thread::spawn(move || {
+            second.send_unseen();
+            first.send();
+            first.receive();
+            second.receive();
+        });
+        other.send();
+        other.receive();
+        sender.join().unwrap();
+        pool.end();
+    });
+}
+
+/// One waits and tells, the other only blocks, and the monitor finds it.
+#[test]
+fn model_one_may_wait_and_another_block() {
+    check(|| {
+        let mut pool = Pool::growing(1, 3);
+        let first = pool.open(waits_until("c", 'a'));
+        let second = pool.open(|call| {
+            call.wait_for("c");
+            call.serve('b');
+            Next::Wait
+        });
+        let other = pool.open(quick('c'));
+        pool.start_with_monitor();
+        let sender = thread::spawn(move || {
+            second.send_unseen();
+            first.send();
+            first.receive();
+            second.receive();
+        });
+        other.send();
+        other.receive();
+        sender.join().unwrap();
+        pool.end();
+    });
+}
+
+/// What nobody needs any more ends: even a spare thread that polls, which leaves that to a worker.
+#[test]
+fn model_spare_threads_end() {
+    check(|| {
+        let mut pool = Pool::growing(1, 3);
+        let waits = [("bc", 'a'), ("c", 'b')].map(|(others, name)| pool.open(waits_until(others, name)));
+        let other = pool.open(quick('c'));
+        pool.start();
+        waits.iter().for_each(Client::send);
+        other.send();
+        other.receive();
+        waits.iter().for_each(Client::receive);
+        pool.wait_for_spares_to_end();
+        assert_eq!(pool.scheduler.lanes.used(), 1, "a lane without a thread is looked at");
+        // The worker polls.
+        other.send();
+        other.receive();
+        pool.end();
+    });
 }
 
 /// Whatever the threads are at: waiting, being started, ending.
