@@ -271,9 +271,7 @@ impl<J: Task> Scheduler<J> {
         self.reporter.core().counters.waits_ended(evicted.len());
         self.reporter.observe(&Event::WaitsEnded { waiting: waits.len(), ended: evicted.len() });
         for (_, _, index) in evicted {
-            self.growth.relief[index % GROUPS].raise();
-            #[cfg(all(test, socketserver_shuttle))]
-            self.reporter.relieved();
+            self.settle(index % GROUPS);
         }
     }
 
@@ -307,13 +305,24 @@ impl<J: Task> Scheduler<J> {
         asked.filter(|owner| owner.is_runnable() == Some(true)).count() >= self.cpus.min(SAMPLE)
     }
 
-    /// Takes the signal of a group back, unless another of it is still to end its wait.
-    fn calm(&self, group: usize) {
+    /// Raises the signal of a group if one of it is to end its wait, and takes it back if none is. Called after each
+    /// change of that; the last call, which sees the last change, leaves it right.
+    fn settle(&self, group: usize) {
         let relief = &self.growth.relief[group];
-        relief.clear();
-        let members = (group..self.lanes.used()).step_by(GROUPS);
-        if members.into_iter().any(|index| self.lanes.get(index).is_evicted()) {
-            relief.raise();
+        let is_needed = || (group..self.lanes.used()).step_by(GROUPS).any(|index| self.lanes.get(index).is_evicted());
+        loop {
+            if is_needed() {
+                relief.raise();
+                #[cfg(all(test, socketserver_shuttle))]
+                self.reporter.relieved();
+                if is_needed() {
+                    return;
+                }
+            }
+            relief.clear();
+            if !is_needed() {
+                return;
+            }
         }
     }
 }
@@ -354,7 +363,7 @@ where
         let lane = self.lanes.get(index);
         self.reporter.core().threads.waiting.fetch_sub(1, Ordering::Relaxed);
         if lane.end_waiting() {
-            self.calm(index % GROUPS);
+            self.settle(index % GROUPS);
         }
         if lane.is_in_call() {
             if lane.return_to_duty() {

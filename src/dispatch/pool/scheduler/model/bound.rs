@@ -123,6 +123,33 @@ fn model_a_signal_that_comes_too_late_is_taken_back() {
     });
 }
 
+/// The waits end by themselves while they are being ended.
+#[test]
+fn model_a_wait_that_ends_by_itself_leaves_nothing_behind() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = ['a', 'b'].map(|name| {
+            pool.open(move |call| {
+                for _ in 0..2 {
+                    let served = call.served().len();
+                    call.wait_for_peer(true, |notes| notes.served.len() > served || notes.released);
+                    call.serve(name);
+                }
+                Next::Wait
+            })
+        });
+        let other = pool.open(quick('c'));
+        pool.start_with_monitor();
+        waits.iter().for_each(Client::send);
+        other.send();
+        pool.board.note(|notes| notes.served.push('d'));
+        other.receive();
+        pool.board.note(|notes| notes.released = true);
+        waits.iter().for_each(Client::receive);
+        pool.end();
+    });
+}
+
 /// The first wait of a call is over; what was meant for it does not end the second.
 #[test]
 fn model_no_later_wait_is_ended_in_the_place_of_another() {
