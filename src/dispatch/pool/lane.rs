@@ -25,6 +25,9 @@ const STUCK: u8 = 1;
 /// It has told that it waits for a peer.
 const WAITS: u8 = 2;
 
+/// A bit of [`Lane::waits_since`], beyond all times.
+const EVICTED: u64 = 1 << 63;
+
 /// The ring of a thread, and what the thread is doing.
 #[derive(Debug)]
 pub(super) struct Lane<W> {
@@ -35,12 +38,11 @@ pub(super) struct Lane<W> {
     current: AtomicU64,
     duty: AtomicU8,
     owner: Mutex<Option<ThreadId>>,
-    /// Since when its thread waits for a peer, in milliseconds of the scheduler's; 0 while it does not.
+    /// Since when its thread waits for a peer, in milliseconds of the scheduler's; 0 while it does not. With [`EVICTED`] if
+    /// that wait is to end for the sake of others: in one word, so that no other wait can be meant.
     waits_since: AtomicU64,
     /// It waits for the first byte of a message.
     between_messages: AtomicBool,
-    /// That wait is to end for the sake of others.
-    evicted: AtomicBool,
     /// The registration of the present connection is disarmed.
     disarmed: AtomicBool,
     /// Its thread runs slow work.
@@ -57,7 +59,6 @@ impl<W> Lane<W> {
             owner: Mutex::new(None),
             waits_since: AtomicU64::new(0),
             between_messages: AtomicBool::new(false),
-            evicted: AtomicBool::new(false),
             disarmed: AtomicBool::new(false),
             runs_slow: AtomicBool::new(false),
         }
@@ -154,29 +155,22 @@ impl<W> Lane<W> {
 
     /// The wait is over; true if it has been evicted.
     pub(super) fn end_waiting(&self) -> bool {
-        self.waits_since.store(0, Ordering::SeqCst);
-        self.evicted.swap(false, Ordering::SeqCst)
+        self.waits_since.swap(0, Ordering::SeqCst) & EVICTED != 0
     }
 
     /// Since when its thread waits, and whether for the first byte of a message.
     pub(super) fn waits_since(&self) -> Option<(bool, u64)> {
         let since = self.waits_since.load(Ordering::SeqCst);
-        (since != 0 && !self.is_evicted()).then(|| (self.between_messages.load(Ordering::Relaxed), since))
+        (since != 0 && since & EVICTED == 0).then(|| (self.between_messages.load(Ordering::Relaxed), since))
     }
 
     /// The wait that began at `since` is to end: true if it goes on, and then the signal of its group has to be raised.
     pub(super) fn evict(&self, since: u64) -> bool {
-        self.evicted.store(true, Ordering::SeqCst);
-        let goes_on = self.waits_since.load(Ordering::SeqCst) == since;
-        if !goes_on {
-            // Over meanwhile; the mark is not for the next one.
-            self.evicted.store(false, Ordering::SeqCst);
-        }
-        goes_on
+        self.waits_since.compare_exchange(since, since | EVICTED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.load(Ordering::SeqCst)
+        self.waits_since.load(Ordering::SeqCst) & EVICTED != 0
     }
 
     /// True for the first time in a call.
@@ -296,5 +290,33 @@ mod tests {
         assert!(!lane.clear_late_mark(1), "not the monitor's");
         assert!(lane.return_to_duty());
         assert!(!lane.return_to_duty());
+    }
+}
+
+#[cfg(all(test, socketserver_shuttle))]
+mod model {
+    use shuttle::thread;
+
+    use super::*;
+
+    /// A wait ends by itself, and another begins, while the first is being ended for the sake of others.
+    #[test]
+    fn model_no_other_wait_is_ended_than_the_one_that_is_meant() {
+        let model = || {
+            let lanes = Arc::new(Lanes::<()>::new(1, 1));
+            lanes.get(0).set_waiting(1, false);
+            let others = Arc::clone(&lanes);
+            let waits = thread::spawn(move || {
+                let lane = others.get(0);
+                let evicted = lane.end_waiting();
+                lane.set_waiting(2, false);
+                assert!(!lane.is_evicted(), "the second was not meant");
+                lane.end_waiting();
+                evicted
+            });
+            let goes_on = lanes.get(0).evict(1);
+            assert_eq!(waits.join().unwrap(), goes_on, "who ends a wait counts it");
+        };
+        shuttle::check_random(model, 3_000);
     }
 }
