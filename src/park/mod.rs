@@ -221,6 +221,11 @@ impl<J: Waits> ParkingPlace<J> {
         self.wake_queue.take(each);
     }
 
+    /// Whether there are any that [`notified`](Self::notified) has not told.
+    pub(crate) fn has_notified(&self) -> bool {
+        self.wake_queue.has_any()
+    }
+
     /// Takes out every job whose deadline has passed.
     pub(crate) fn expired(&self, now: Instant, each: impl FnMut(Token, Class, J)) {
         self.timers.expire(now, |token, entry, now| self.table.expire(token, entry, now), each);

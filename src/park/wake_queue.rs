@@ -24,9 +24,13 @@ impl WakeQueue {
         Self { notified: Mutex::new(Vec::new()), any: AtomicBool::new(false), poller }
     }
 
+    pub(super) fn has_any(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
+    }
+
     /// Takes out the connections that have been notified.
     pub(super) fn take(&self, each: impl FnMut(Token)) {
-        if self.any.load(Ordering::SeqCst) {
+        if self.has_any() {
             let mut notified = self.notified.lock();
             self.any.store(false, Ordering::SeqCst);
             notified.drain(..).for_each(each);

@@ -110,10 +110,18 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), EventFlags::ET)?)
     }
 
-    /// Whether the next wait would return at once.
+    /// Whether a registration has something to tell: neither a [notification](Self::notify) nor a timeout is.
     pub(crate) fn has_events(&self) -> bool {
-        use std::os::fd::AsFd;
-        matches!(wait(self.epoll.as_fd(), Interest::Read, &[], Some(Instant::now())), Ok(Woken::Ready))
+        // What is not watched for is not lost: it is reported when it is watched for again.
+        let _ = self.watch_own(EventFlags::ET);
+        let ready = wait(self.epoll.as_fd(), Interest::Read, &[], Some(Instant::now()));
+        let _ = self.watch_own(EventFlags::IN | EventFlags::ET);
+        matches!(ready, Ok(Woken::Ready))
+    }
+
+    fn watch_own(&self, flags: EventFlags) -> rustix::io::Result<()> {
+        epoll::modify(&self.epoll, self.notify.descriptor(), EventData::new_u64(NOTIFIED), flags)?;
+        epoll::modify(&self.epoll, &self.timer, EventData::new_u64(NOTIFIED), flags)
     }
 
     /// Nothing to do: level-triggered registrations stay armed.

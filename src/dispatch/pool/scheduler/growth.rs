@@ -208,22 +208,30 @@ impl<J: Task> Scheduler<J> {
     }
 
     /// What the monitor does at each look, beside looking at calls. True if it has to look again, although no call may
-    /// wake it.
+    /// wake it: no thread polls, so none sees what comes.
     pub(crate) fn relieve(&self) -> bool {
         let slow = self.slow.waiting() > 0;
         if slow {
             self.relieve_slow();
         }
-        let starved = self.on_duty.load(Ordering::SeqCst) == 0 && !self.is_ended() && self.has_work();
-        if !starved {
+        let alone = self.on_duty.load(Ordering::SeqCst) == 0 && !self.is_ended();
+        if alone {
+            // The timer that rings may only want the timers to be looked at.
+            self.park.expired(now(), |token, class, job| self.injected.push(Work::Expired { token, class, job }));
+        }
+        if !alone || !self.has_work() {
             self.growth.starved_since.store(0, Ordering::Relaxed);
-            return slow;
+            return slow || alone;
         }
         let since = self.growth.starved_since.load(Ordering::Relaxed);
         if since == 0 {
             // The news may be the very bytes that a thread waits for: that one goes on by itself.
             self.growth.starved_since.store(self.growth.millis(), Ordering::Relaxed);
-        } else if !self.sleepers.wake_one() && (self.computes() || !self.start_spare()) {
+        } else if !self.sleepers.wake_one()
+            && (self.computes() || !self.start_spare())
+            // The thread that may not be started may have been, by one that waits.
+            && self.on_duty.load(Ordering::SeqCst) == 0
+        {
             self.end_waits(since);
         }
         true
@@ -233,6 +241,8 @@ impl<J: Task> Scheduler<J> {
         self.injected.len() > 0
             || self.slow.waiting() > 0
             || self.lanes.busy().next().is_some()
+            || self.leadership.has_incoming()
+            || self.park.has_notified()
             || self.park.poller.has_events()
     }
 
@@ -362,15 +372,16 @@ where
     fn unblocked(&self, index: usize) {
         let lane = self.lanes.get(index);
         self.reporter.core().threads.waiting.fetch_sub(1, Ordering::Relaxed);
-        if lane.end_waiting() {
-            self.settle(index % GROUPS);
-        }
+        // First of all: no other wait need be ended in the place of this one.
         if lane.is_in_call() {
             if lane.return_to_duty() {
                 self.on_duty.fetch_add(1, Ordering::SeqCst);
             }
         } else if lane.runs_slow() {
             self.slow.return_place();
+        }
+        if lane.end_waiting() {
+            self.settle(index % GROUPS);
         }
     }
 

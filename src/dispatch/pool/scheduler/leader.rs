@@ -76,6 +76,11 @@ impl<J: Task> Leadership<J> {
         }
     }
 
+    /// Whether an acceptor waits for a thread that polls.
+    pub(super) fn has_incoming(&self) -> bool {
+        self.incoming.lock().is_some()
+    }
+
     /// The thread that polls, if one does.
     pub(super) fn polls(&self) -> Option<usize> {
         self.is_polling().then(|| self.index.load(Ordering::SeqCst))

@@ -1,6 +1,8 @@
 //! No more threads may be started, all wait, and there is work: some give way, and only then.
 
 use super::*;
+use crate::request::mailbox::Mailbox;
+use crate::request::mailbox::Wake;
 
 /// Waits for what never comes, and is closed when the wait has been ended.
 fn gives_way(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {
@@ -81,6 +83,53 @@ fn model_what_comes_later_is_seen() {
         other.send();
         other.receive();
         waits.receive_end();
+        pool.end();
+    });
+}
+
+/// What is sent to a parked connection from elsewhere is something to do, too, though the poller knows nothing of it.
+#[test]
+fn model_one_that_waits_gives_way_to_what_is_sent_from_elsewhere() {
+    check(|| {
+        let mut pool = Pool::growing(1, 1);
+        let waits = pool.open(gives_way('a'));
+        let mailbox = Arc::new(Mailbox::new(100));
+        let (_client, mut conversation) = {
+            let mailbox = Arc::clone(&mailbox);
+            pool.connect(move |call| {
+                drop(mailbox.take());
+                call.serve('m');
+                Next::Wait
+            })
+        };
+        conversation.mailbox = Some(Arc::clone(&mailbox));
+        let token = pool.park(conversation);
+        assert!(mailbox.await_mail(|| Wake::Parked(pool.serve_loop.park.wake_queue(), token.raw())));
+        pool.start_with_monitor();
+        waits.send();
+        pool.board.wait_for("a");
+        mailbox.send(b"x").unwrap();
+        waits.receive_end();
+        pool.board.wait_for("m");
+        pool.end();
+    });
+}
+
+/// Nor does it keep the pool from accepting.
+#[test]
+fn model_one_that_waits_gives_way_to_the_acceptor() {
+    check(|| {
+        let mut pool = Pool::growing(1, 1);
+        let waits = pool.open(gives_way('a'));
+        pool.start_with_monitor();
+        waits.send();
+        pool.board.wait_for("a");
+        let (other, conversation) = pool.connect(quick('b'));
+        pool.listener.push(conversation);
+        pool.hand_over();
+        waits.receive_end();
+        other.send();
+        other.receive();
         pool.end();
     });
 }
@@ -171,6 +220,25 @@ fn model_no_later_wait_is_ended_in_the_place_of_another() {
         other.receive();
         pool.board.serve('y');
         waits.iter().for_each(Client::receive);
+        pool.end();
+    });
+}
+
+/// Every thread waits, and there is nothing to do.
+#[test]
+fn model_no_wait_is_ended_for_nothing() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = ['a', 'b'].map(|name| pool.open(gives_way(name)));
+        pool.start_with_monitor();
+        waits.iter().for_each(Client::send);
+        pool.board.wait_for("ab");
+        for _ in 0..5 {
+            thread::yield_now();
+        }
+        pool.board.note(|notes| notes.released = true);
+        waits.iter().for_each(Client::receive);
+        assert_eq!(pool.board.evicted(), 0, "their threads are not needed");
         pool.end();
     });
 }

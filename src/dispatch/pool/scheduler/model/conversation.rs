@@ -125,6 +125,11 @@ impl Deref for Call<'_> {
 }
 
 impl Call<'_> {
+    /// False if the poller has told of nothing new, as it may.
+    pub(super) fn has_message(&self) -> bool {
+        self.connection.sent.load(SeqCst) > *self.connection.answered.lock().unwrap()
+    }
+
     /// Waits as a handler does for its peer, and tells the pool; false if the pool has ended the wait.
     pub(super) fn wait_for_peer(&self, between_messages: bool, until: impl Fn(&Notes) -> bool) -> bool {
         let blocked = Blocked::begin(self.connection.signal.descriptor(), between_messages).expect("a pool's thread");
