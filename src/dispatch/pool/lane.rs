@@ -115,6 +115,11 @@ impl<W> Lane<W> {
         self.duty.load(Ordering::Acquire) != ON_DUTY
     }
 
+    /// Whether the monitor has found its thread stuck in a call: it comes back when it likes.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.duty.load(Ordering::Acquire) == STUCK
+    }
+
     /// Takes a mark back that was set on the call `marked` in the moment it ended, so that neither side saw the other.
     /// True if there was one: then the thread will not find it.
     pub(super) fn clear_late_mark(&self, marked: u64) -> bool {

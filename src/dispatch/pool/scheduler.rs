@@ -145,13 +145,14 @@ impl<J: Task> Scheduler<J> {
         self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
+            let ran_overdue = self.run_overdue(index, &mut worker);
             if self.run_round(index, &mut worker) {
                 if self.lanes.get(index).ring.len() > 0 {
                     self.look_around(index);
                 }
                 continue;
             }
-            if self.run_overdue(index, &mut worker) || self.find(index) {
+            if ran_overdue || self.find(index) {
                 continue;
             }
             // Jobs that handlers have given to `rayon::spawn`.

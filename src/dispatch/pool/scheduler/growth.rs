@@ -287,23 +287,33 @@ impl<J: Task> Scheduler<J> {
 
     /// Slow work has waited: more threads for it, as long as those that it has are not computing.
     fn relieve_slow(&self) {
-        /// This many in one look.
-        const AT_ONCE: usize = 16;
         if self.has_place_for_slow() && self.sleepers.wake_one() {
             return;
         }
-        if self.computes() {
-            return;
+        let grown = !self.computes() && self.grow_for_slow();
+        if !grown && self.may_run_overdue() {
+            // The thread that polls runs some, though it is the only one.
+            self.park.poller.notify();
         }
+    }
+
+    /// More threads for slow work; false if there are none.
+    fn grow_for_slow(&self) -> bool {
+        /// This many in one look.
+        const AT_ONCE: usize = 16;
+        let mut grown = false;
         for _ in 0..AT_ONCE.min(self.slow.waiting()) {
             // Those that were started for something else and sleep now are as good as new ones.
             if self.slow.extra.load(Ordering::SeqCst) < self.spare() {
-                self.sleepers.wake_one();
-            } else if !self.start_spare() {
+                grown |= self.sleepers.wake_one();
+            } else if self.start_spare() {
+                grown = true;
+            } else {
                 break;
             }
             self.slow.extra.fetch_add(1, Ordering::SeqCst);
         }
+        grown
     }
 
     /// Whether handlers keep the CPUs busy that do not wait for their peers.

@@ -64,7 +64,6 @@ impl<J> SlowLane<J> {
     }
 
     /// How many threads run slow work.
-    #[cfg(all(test, socketserver_shuttle))]
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
     }
@@ -75,7 +74,19 @@ impl<J> SlowLane<J> {
 
     /// Whether another thread may run slow work.
     pub(super) fn has_place(&self) -> bool {
-        self.running.load(Ordering::SeqCst) < self.most()
+        self.running() < self.most()
+    }
+
+    /// Takes the place of one that runs slow work; false if there is none.
+    fn take_place(&self) -> bool {
+        let one_more = |running| (running < self.most()).then_some(running + 1);
+        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    /// As [`take_place`](Self::take_place), and one place there is always.
+    fn take_place_or_only_one(&self) -> bool {
+        let one_more = |running| (running < self.most().max(1)).then_some(running + 1);
+        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
     /// A thread that runs slow work waits for its peer: its place is another's meanwhile.
@@ -89,44 +100,88 @@ impl<J> SlowLane<J> {
 }
 
 impl<J: Task> Scheduler<J> {
-    /// Runs slow work that is overdue, one piece if there is quick work as well; false if there is none.
-    pub(super) fn run_overdue(&self, index: usize, worker: &mut Answering<J>) -> bool {
-        self.slow.is_overdue() && self.run_slow(index, worker)
-    }
-
     /// Runs slow connections, as long as another thread is on duty for the others; false if there are none, or no place
     /// for them.
     pub(super) fn run_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
-        if self.slow.waiting() == 0 {
+        if self.slow.waiting() == 0 || !self.slow.take_place() {
             return false;
         }
-        if self.slow.running.fetch_add(1, Ordering::SeqCst) >= self.slow.most() {
-            self.slow.running.fetch_sub(1, Ordering::SeqCst);
-            return false;
-        }
-        self.on_duty.fetch_sub(1, Ordering::SeqCst);
-        let lane = self.lanes.get(index);
-        lane.set_runs_slow(true);
+        let lane = self.begin_slow(index);
         let mut ran = false;
-        // Another has to be on duty for the quick ones: one that sleeps, or else this one.
-        while self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one() {
-            let Some((_, work)) = self.slow.ring.pop() else { break };
+        while self.leaves_one_on_duty() && self.run_next_slow(index, worker) {
             ran = true;
-            self.searching.store(false, Ordering::Relaxed);
-            if self.has_place_for_slow() {
-                self.sleepers.wake_one();
-            }
-            worker.set_now(now());
-            self.run(index, work, worker, true);
-            worker.flush(&self.reporter);
             if lane.ring.len() > 0 || self.is_ended() {
                 break;
             }
         }
+        self.end_slow(lane);
+        ran
+    }
+
+    /// Runs one slow connection if it is overdue, whatever else there is to do; false if none is, or no place for it.
+    pub(super) fn run_overdue(&self, index: usize, worker: &mut Answering<J>) -> bool {
+        if !self.slow.is_overdue() || !self.slow.take_place_or_only_one() {
+            return false;
+        }
+        let lane = self.begin_slow(index);
+        let may_run = self.leaves_one_on_duty() || self.may_leave_none_on_duty();
+        let ran = may_run && {
+            let queued = lane.ring.steal_all();
+            if !queued.is_empty() {
+                self.injected.extend(queued.into_iter());
+                self.wake_any();
+            }
+            self.run_next_slow(index, worker)
+        };
+        self.end_slow(lane);
+        ran
+    }
+
+    /// Whether a thread that has nothing else to do would run slow work that no other does.
+    pub(super) fn may_run_overdue(&self) -> bool {
+        self.slow.running() == 0 && self.slow.is_overdue()
+    }
+
+    /// Another has to be on duty for the quick ones: one that sleeps, or else this one.
+    fn leaves_one_on_duty(&self) -> bool {
+        self.on_duty.load(Ordering::SeqCst) > 0 || self.sleepers.wake_one()
+    }
+
+    /// Where no other runs slow work, it would never be run if this thread waited for one more that is not there: the
+    /// others wait for their peers, and can be made to give way to the quick ones, or there are none. One that sits in a
+    /// handler can not, but comes back.
+    fn may_leave_none_on_duty(&self) -> bool {
+        let may = self.slow.running() == 1 && !self.lanes().any(Lane::is_stuck);
+        if may {
+            self.wake_monitor();
+        }
+        may
+    }
+
+    /// The thread has a place, and is not on duty while it runs slow work.
+    fn begin_slow(&self, index: usize) -> &Lane<Work<J>> {
+        self.on_duty.fetch_sub(1, Ordering::SeqCst);
+        let lane = self.lanes.get(index);
+        lane.set_runs_slow(true);
+        lane
+    }
+
+    fn run_next_slow(&self, index: usize, worker: &mut Answering<J>) -> bool {
+        let Some((_, work)) = self.slow.ring.pop() else { return false };
+        self.searching.store(false, Ordering::Relaxed);
+        if self.has_place_for_slow() {
+            self.sleepers.wake_one();
+        }
+        worker.set_now(now());
+        self.run(index, work, worker, true);
+        worker.flush(&self.reporter);
+        true
+    }
+
+    fn end_slow(&self, lane: &Lane<Work<J>>) {
         lane.set_runs_slow(false);
         self.on_duty.fetch_add(1, Ordering::SeqCst);
         self.slow.running.fetch_sub(1, Ordering::SeqCst);
-        ran
     }
 
     /// A turn of a slow connection, which may take its time: the monitor has nothing to do with it.

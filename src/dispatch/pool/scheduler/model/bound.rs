@@ -40,6 +40,15 @@ fn model_one_that_waits_gives_way_at_the_bound() {
     check(|| give_way(Pool::growing(1, 1)));
 }
 
+#[test]
+fn model_one_that_waits_gives_way_where_no_thread_can_be_started() {
+    check(|| {
+        let pool = Pool::growing(1, 3);
+        pool.scheduler.set_start(Some(Box::new(|_| Err(io::ErrorKind::OutOfMemory.into()))));
+        give_way(pool);
+    });
+}
+
 /// A thread that could not be started is started at the next look.
 #[test]
 fn model_a_thread_that_is_refused_once_is_asked_for_again() {

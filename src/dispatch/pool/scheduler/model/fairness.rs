@@ -48,3 +48,25 @@ fn model_work_from_outside_is_run_beside_a_ring_that_refills_itself() {
         pool.end();
     });
 }
+
+/// As many connections that never stop as there are threads, or one more.
+fn slow_work_is_run(mut pool: Pool, count: usize) {
+    let go_on: Vec<_> = (0..count).map(|_| pool.open(goes_on_until("s"))).collect();
+    let slow = pool.open_slow(quick('s'));
+    pool.start_with_monitor();
+    go_on.iter().for_each(Client::send);
+    slow.send();
+    slow.receive();
+    go_on.iter().for_each(Client::receive);
+    pool.end();
+}
+
+#[test]
+fn model_slow_work_is_run_by_a_worker_beside_quick_work_that_never_stops() {
+    check(|| slow_work_is_run(Pool::growing(2, 2), 1));
+}
+
+#[test]
+fn model_slow_work_is_run_although_every_thread_has_quick_work_that_never_stops() {
+    check(|| slow_work_is_run(Pool::growing(2, 2), 3));
+}

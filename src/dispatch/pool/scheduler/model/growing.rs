@@ -102,6 +102,29 @@ fn model_one_may_wait_and_another_block() {
     });
 }
 
+/// Slow ones that wait lend their places; there is one, and no other thread may be started.
+#[test]
+fn model_slow_ones_that_wait_leave_their_place_to_others() {
+    check(|| {
+        let mut pool = Pool::growing(2, 2);
+        let first = pool.open_slow(|call| {
+            // It may have to give way.
+            call.wait_for_peer(false, |notes| notes.has_served("bc"));
+            Next::Wait
+        });
+        let second = pool.open_slow(quick('b'));
+        let other = pool.open(quick('c'));
+        pool.start_with_monitor();
+        first.send();
+        second.send();
+        other.send();
+        for client in [&other, &second, &first] {
+            client.receive();
+        }
+        pool.end();
+    });
+}
+
 /// What nobody needs any more ends: even a spare thread that polls, which leaves that to a worker.
 #[test]
 fn model_spare_threads_end() {
