@@ -311,7 +311,11 @@ impl<J: Task> Scheduler<J> {
             } else {
                 break;
             }
-            self.slow.extra.fetch_add(1, Ordering::SeqCst);
+            // No thread ends meanwhile.
+            let _spares = self.growth.spares.lock();
+            if self.slow.extra.load(Ordering::SeqCst) < self.spare() {
+                self.slow.extra.fetch_add(1, Ordering::SeqCst);
+            }
         }
         grown
     }

@@ -62,6 +62,11 @@ fn slow_work_is_run(mut pool: Pool, count: usize) {
 }
 
 #[test]
+fn model_slow_work_is_run_by_a_spare_thread_beside_quick_work_that_never_stops() {
+    check(|| slow_work_is_run(Pool::growing(1, 2), 1));
+}
+
+#[test]
 fn model_slow_work_is_run_by_a_worker_beside_quick_work_that_never_stops() {
     check(|| slow_work_is_run(Pool::growing(2, 2), 1));
 }
@@ -69,4 +74,27 @@ fn model_slow_work_is_run_by_a_worker_beside_quick_work_that_never_stops() {
 #[test]
 fn model_slow_work_is_run_although_every_thread_has_quick_work_that_never_stops() {
     check(|| slow_work_is_run(Pool::growing(2, 2), 3));
+}
+
+/// Slow work waits for its place, and that for the quick one.
+#[test]
+fn model_quick_work_is_served_beside_slow_work_that_waits() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let slow = ['a', 'b'].map(|name| {
+            pool.open_slow(move |call| {
+                call.wait_for("q");
+                call.serve(name);
+                Next::Wait
+            })
+        });
+        let quick = pool.open(quick('q'));
+        pool.start_with_monitor();
+        slow.iter().for_each(Client::send);
+        quick.send();
+        quick.receive();
+        slow.iter().for_each(Client::receive);
+        pool.wait_for_spares_to_end();
+        pool.end();
+    });
 }
