@@ -141,7 +141,7 @@ impl<J: Task> Scheduler<J> {
 
     /// The long loop of one thread.
     pub(super) fn work(&self, index: usize) {
-        let announced = Announced::new(self.reporter.clone());
+        let mut announced = Some(Announced::new(self.reporter.clone()));
         self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
@@ -162,9 +162,12 @@ impl<J: Task> Scheduler<J> {
             // A spare thread that polled would never end.
             let led = !self.leaves_lead_to_worker(index) && self.lead(index, false);
             if !led && !self.run_slow(index, &mut worker) && !self.sleep(index) {
-                // Another may have its name from here on.
-                drop(announced);
-                return self.retire(index);
+                // Another may have its name when it has retired.
+                drop(announced.take());
+                if self.retire(index) {
+                    return;
+                }
+                announced = Some(Announced::new(self.reporter.clone()));
             }
         }
         self.sleepers.wake_all();

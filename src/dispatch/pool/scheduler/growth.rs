@@ -171,10 +171,19 @@ impl<J: Task> Scheduler<J> {
         index >= workers && self.sleepers.has_below(workers)
     }
 
-    /// A spare thread ends: nothing is in its ring, and it is not on duty.
-    pub(super) fn retire(&self, index: usize) {
-        self.vacate(index, &mut self.growth.spares.lock());
+    /// A spare thread ends: nothing is in its ring, and it is not on duty. False if it is needed after all, and on duty
+    /// again: a thread that has gone off duty meanwhile may have found that there may be no more of them.
+    pub(super) fn retire(&self, index: usize) -> bool {
+        {
+            let mut spares = self.growth.spares.lock();
+            if self.on_duty.load(Ordering::SeqCst) == 0 && !self.leadership.has_heir() && !self.is_ended() {
+                self.on_duty.fetch_add(1, Ordering::SeqCst);
+                return false;
+            }
+            self.vacate(index, &mut spares);
+        }
         self.publish_threads();
+        true
     }
 
     /// The monitor has seen the call `calls` of a thread for too long; it `blocks`, or else it computes.

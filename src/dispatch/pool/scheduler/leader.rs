@@ -59,7 +59,12 @@ impl<J: Task> Leadership<J> {
 
     /// Whether no thread polls, or is about to.
     pub(super) fn is_vacant(&self) -> bool {
-        self.heir.load(Ordering::SeqCst) == NO_HEIR && self.leader.try_lock().is_some()
+        !self.has_heir() && self.leader.try_lock().is_some()
+    }
+
+    /// Whether a worker has been called to poll that is not awake yet.
+    pub(super) fn has_heir(&self) -> bool {
+        self.heir.load(Ordering::SeqCst) != NO_HEIR
     }
 
     /// The worker `index` is going to be called to poll. Those that go to sleep meanwhile rely on it: it finds them asleep

@@ -146,6 +146,34 @@ fn model_spare_threads_end() {
     });
 }
 
+/// A thread is started again for a lane whose thread has just ended, or is about to.
+#[test]
+fn model_spare_threads_come_and_go() {
+    check(|| {
+        let mut pool = Pool::growing(1, 2);
+        let waits = pool.open(|call| {
+            if !call.has_message() {
+                return Next::Wait;
+            }
+            let served = call.served().len();
+            call.note(|notes| notes.inside += 1);
+            assert!(call.wait_for_peer(false, |notes| notes.served.len() > served));
+            Next::Wait
+        });
+        let other = pool.open(quick('b'));
+        pool.start();
+        for round in 1..4 {
+            waits.send();
+            pool.board.wait(|notes| notes.inside == round);
+            other.send();
+            waits.receive();
+            other.receive();
+        }
+        pool.wait_for_spares_to_end();
+        pool.end();
+    });
+}
+
 /// Whatever the threads are at: waiting, being started, ending.
 #[test]
 fn model_a_growing_pool_ends() {
