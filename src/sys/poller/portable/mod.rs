@@ -1,5 +1,7 @@
 //! The `polling` crate in its one mode that is everywhere: one-shot, armed again after each event.
 
+mod keys;
+
 use std::io;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use polling::os::kqueue::Process;
 #[cfg(any(target_os = "macos", target_os = "freebsd"))]
 use polling::os::kqueue::ProcessOps;
 
+use self::keys::Keys;
 use super::BATCH;
 use super::Event;
 use super::NOTIFIED;
@@ -21,11 +24,15 @@ use crate::sys::Interest;
 pub(crate) const EDGE: bool = false;
 
 #[derive(Debug)]
-pub(crate) struct Poller(polling::Poller);
+pub(crate) struct Poller {
+    inner: polling::Poller,
+    keys: Keys,
+}
 
 /// Room for one batch of events.
 pub(crate) struct Events {
     events: polling::Events,
+    tokens: Vec<u64>,
     notified: bool,
 }
 
@@ -38,19 +45,19 @@ impl std::fmt::Debug for Events {
 impl Events {
     pub(crate) fn new() -> Self {
         let capacity = BATCH.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
-        Self { events: polling::Events::with_capacity(capacity), notified: false }
+        Self { events: polling::Events::with_capacity(capacity), tokens: Vec::new(), notified: false }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Event> + '_ {
         let notified = self.notified.then_some(Event { token: NOTIFIED, hangup: false });
         // `polling` does not say whether the peer has closed, so every event may mean it.
-        self.events.iter().map(|event| Event { token: event.key as u64, hangup: true }).chain(notified)
+        self.tokens.iter().map(|token| Event { token: *token, hangup: true }).chain(notified)
     }
 }
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        polling::Poller::new().map(Self)
+        Ok(Self { inner: polling::Poller::new()?, keys: Keys::new() })
     }
 
     pub(crate) fn add(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
@@ -63,15 +70,17 @@ impl Poller {
 
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         // SAFETY: the one who registers a descriptor calls `delete` or `forget` before it is closed.
-        unsafe { self.0.add_with_mode(&descriptor, polling::Event::readable(key(token)), PollMode::Oneshot) }
+        unsafe {
+            self.inner.add_with_mode(&descriptor, polling::Event::readable(self.keys.key(token)), PollMode::Oneshot)
+        }
     }
 
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         let event = match interest {
-            Interest::Read => polling::Event::readable(key(token)),
-            Interest::Write => polling::Event::all(key(token)),
+            Interest::Read => polling::Event::readable(self.keys.key(token)),
+            Interest::Write => polling::Event::all(self.keys.key(token)),
         };
-        self.0.modify_with_mode(descriptor, event, PollMode::Oneshot)
+        self.inner.modify_with_mode(descriptor, event, PollMode::Oneshot)
     }
 
     /// Registrations that have fired watch for nothing anyway.
@@ -88,7 +97,7 @@ impl Poller {
             use std::os::fd::AsFd;
             let now = Some(std::time::Instant::now());
             matches!(
-                crate::sys::wait::wait(self.0.as_fd(), Interest::Read, &[], now),
+                crate::sys::wait::wait(self.inner.as_fd(), Interest::Read, &[], now),
                 Ok(crate::sys::wait::Woken::Ready)
             )
         }
@@ -101,30 +110,32 @@ impl Poller {
     }
 
     pub(crate) fn delete(&self, descriptor: Descriptor<'_>) -> io::Result<()> {
-        self.0.delete(descriptor)
+        self.inner.delete(descriptor)
     }
 
     pub(crate) fn forget(&self, descriptor: Descriptor<'_>) {
         // A descriptor that is gone already has nothing left to forget.
-        let _ = self.0.delete(descriptor);
+        let _ = self.inner.delete(descriptor);
     }
 
     /// Reports `token` once the child has ended. It tells once, and may tell before the child can be collected.
     #[cfg(any(target_os = "macos", target_os = "freebsd"))]
     pub(crate) fn add_child(&self, pid: rustix::process::Pid, token: u64) -> io::Result<()> {
-        self.0.add_filter(exit_of(pid), key(token), PollMode::Oneshot)
+        self.inner.add_filter(exit_of(pid), self.keys.key(token), PollMode::Oneshot)
     }
 
     /// Ends what [`add_child`](Self::add_child) has begun, also if that has failed half-way.
     #[cfg(any(target_os = "macos", target_os = "freebsd"))]
     pub(crate) fn delete_child(&self, pid: rustix::process::Pid) {
         // A filter that has told is gone in the kernel already, and still known here.
-        let _ = self.0.delete_filter(exit_of(pid));
+        let _ = self.inner.delete_filter(exit_of(pid));
     }
 
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.events.clear();
-        let count = self.0.wait(&mut events.events, timeout)?;
+        events.tokens.clear();
+        let count = self.inner.wait(&mut events.events, timeout)?;
+        events.tokens.extend(events.events.iter().map(|event| self.keys.token(event.key)));
         // Nothing ready before the timeout: a thread has notified, or the timeout has passed; both are worth a look.
         events.notified = count == 0;
         Ok(())
@@ -132,13 +143,13 @@ impl Poller {
 
     pub(crate) fn notify(&self) {
         // It can only fail where the poller itself is broken, and then the wait fails too.
-        let _ = self.0.notify();
+        let _ = self.inner.notify();
     }
 
     #[cfg(unix)]
     pub(crate) fn descriptor(&self) -> Descriptor<'_> {
         use std::os::fd::AsFd;
-        self.0.as_fd()
+        self.inner.as_fd()
     }
 }
 
@@ -146,9 +157,4 @@ impl Poller {
 fn exit_of(pid: rustix::process::Pid) -> Process<'static> {
     // SAFETY: only children that have not been collected are watched, and each is deleted when it has been.
     unsafe { Process::from_pid(pid.as_raw_nonzero(), ProcessOps::Exit) }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "tokens carry 16 bits less where usize is narrow: see park::table")]
-fn key(token: u64) -> usize {
-    token as usize
 }
