@@ -49,7 +49,7 @@ impl<T> Many<T> {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// `listeners` is empty.
     pub fn of(listeners: impl IntoIterator<Item = T>) -> Result<Self, BindError> {
         let listeners: Vec<T> = listeners.into_iter().collect();
         if listeners.is_empty() {
