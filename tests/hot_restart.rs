@@ -48,7 +48,7 @@ impl Restarted {
     fn start(name: &str, flags: &[&str]) -> Self {
         let folder = TempDir::new();
         let copy = folder.join(name);
-        fs::copy(program(name), &copy).unwrap();
+        copy_program(&program(name), &copy);
         Self::start_in(folder, Command::new(copy).args(flags))
     }
 
@@ -240,11 +240,19 @@ fn two_servers_of_one_process_go_together() {
     server.stop();
 }
 
+/// By another process: a child that another test starts meanwhile would have the file open for writing until it executes
+/// its program, and for so long this one could not be executed.
+fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--preserve=mode").args([from, to]).status().unwrap();
+    assert!(status.success(), "{status}");
+}
+
 /// Puts something else into the place of the program. A file that runs cannot be written to, but replaced.
 fn replace(server: &Restarted, name: &str, content: &[u8], mode: u32) {
-    let new = server.folder.join("new");
-    fs::write(&new, content).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    let (written, new) = (server.folder.join("written"), server.folder.join("new"));
+    fs::write(&written, content).unwrap();
+    fs::set_permissions(&written, fs::Permissions::from_mode(mode)).unwrap();
+    copy_program(&written, &new);
     fs::rename(&new, server.folder.join(name)).unwrap();
 }
 
