@@ -239,6 +239,7 @@ fn serve() -> common::Outcome {
         Ok(name == "timeout")
     })?;
     let stalled = Duration::from_secs(stalled);
+    flags.refuse_processes("guests of one would not hear those of another")?;
     if flags.dispatch.as_deref() == Some("fork") {
         return Err(common::wrong_usage(
             "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool",

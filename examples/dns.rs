@@ -136,6 +136,7 @@ fn serve() -> common::Outcome {
             zones.add(record)?;
         }
     }
+    flags.refuse_processes("the two servers are threads of one process, and such a process must not fork")?;
     if let Some(transport) = &flags.transport {
         return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
     }

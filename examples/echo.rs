@@ -30,7 +30,7 @@ use socketserver::UnixStream;
 use socketserver::transport::Many;
 
 const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
-            [--dispatch sync|threads|fork|pool] [--workers N] [--loop]
+            [--dispatch sync|threads|fork|pool] [--workers N] [--processes N] [--loop]
             [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// What has arrived goes back; then the connection waits for more without a thread (under `sync` and `pool`).

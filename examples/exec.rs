@@ -97,6 +97,7 @@ fn serve() -> common::Outcome {
     if program.is_empty() {
         return Err(common::wrong_usage("--run is missing: which program is to be run?"));
     }
+    flags.refuse_processes("there is a process for each connection already")?;
     if let Some(other) = Some(flags.dispatch_or("fork")?).filter(|dispatch| *dispatch != "fork") {
         return Err(common::wrong_usage(format!(
             "--dispatch {other}: a process becomes the program, so there has to be one: fork"

@@ -70,7 +70,7 @@ use socketserver::Tcp;
 use socketserver::UnixStream;
 
 const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [--hello] [--timeout SECONDS]
-                  [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N]
+                  [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N] [--processes N]
                   [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// Answers are gathered up to here before they are sent.

@@ -93,6 +93,8 @@ fn serve() -> common::Outcome {
             "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool",
         ));
     }
+    flags
+        .refuse_processes("each would have keys of its own: choose threads or pool, or start several and a balancer")?;
     server::STARTED.get_or_init(Instant::now);
     let clients = Clients { store: Arc::new(Store::new()) };
     let often = Duration::from_millis(100);

@@ -44,7 +44,7 @@ use socketserver::UnixStream;
 use socketserver::frames::Frames;
 
 const USAGE: &str = "usage: smtp [--listen ADDR|PATH] [--folder DIR] [--transport tcp|unix]
-            [--dispatch sync|threads|fork|pool] [--workers N]
+            [--dispatch sync|threads|fork|pool] [--workers N] [--processes N]
             [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// RFC 5321, 4.5.3.2.7.

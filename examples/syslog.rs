@@ -34,7 +34,8 @@ use socketserver::UnixDatagram;
 use socketserver::transport::Many;
 
 const USAGE: &str =
-    "usage: syslog [--listen ADDR|PATH] [--transport udp|unix] [--dispatch sync|threads|fork|pool] [--workers N]";
+    "usage: syslog [--listen ADDR|PATH] [--transport udp|unix] [--dispatch sync|threads|fork|pool] [--workers N]
+              [--processes N]";
 
 /// Prints each message in one write, so that lines of several workers do not mix.
 struct Collect;

@@ -21,7 +21,8 @@ use socketserver::UnixStream;
 
 const USAGE: &str =
     "usage: upper [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N]
-             [--loop] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
+             [--processes N] [--loop]
+             [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// A line that has not arrived whole is waited for without a thread (under `sync` and `pool`).
 struct Upper;

@@ -135,24 +135,29 @@ fn is_there(pid: u32) -> bool {
 #[test]
 fn each_dispatch_is_replaced_and_what_is_open_is_served() {
     for dispatch in ["sync", "threads", "pool", "fork"] {
-        let mut server = Restarted::start("echo", &["--listen", "127.0.0.1:0", "--dispatch", dispatch]);
-        let kept_alive = connect(server.address());
-        assert_eq!(ask(&kept_alive, "before"), "before");
-        let silent = connect(server.address());
-        // Accepted behind it, so that it has been, too.
-        assert_eq!(ask(&connect(server.address()), "next"), "next");
-        let old = server.restart();
-        assert_eq!(ask(&connect(server.address()), "new"), "new");
-        assert!(is_there(old), "it has clients");
-        assert_eq!(ask(&kept_alive, "once more"), "once more", "{dispatch}: {}", server.errors());
-        assert_eq!(read_rest(&kept_alive), b"");
-        assert_eq!(ask(&silent, "first"), "first");
-        drop((kept_alive, silent));
-        eventually("the old process has gone", || !is_there(old));
-        let errors = server.stop();
-        let old_report = errors.lines().find(|line| line.starts_with("3 accepted: ")).unwrap();
-        assert!(old_report.contains(" 0 forced (0 abandoned), 0 refused, 0 failed;"), "{dispatch}: {errors}");
+        what_is_open_is_served(&["--dispatch", dispatch]);
+        what_is_open_is_served(&["--dispatch", dispatch, "--processes", "2"]);
     }
+}
+
+fn what_is_open_is_served(flags: &[&str]) {
+    let mut server = Restarted::start("echo", &[&["--listen", "127.0.0.1:0"], flags].concat());
+    let kept_alive = connect(server.address());
+    assert_eq!(ask(&kept_alive, "before"), "before");
+    let silent = connect(server.address());
+    // Accepted behind it, so that it has been, too.
+    assert_eq!(ask(&connect(server.address()), "next"), "next");
+    let old = server.restart();
+    assert_eq!(ask(&connect(server.address()), "new"), "new");
+    assert!(is_there(old), "it has clients");
+    assert_eq!(ask(&kept_alive, "once more"), "once more", "{flags:?}: {}", server.errors());
+    assert_eq!(read_rest(&kept_alive), b"");
+    assert_eq!(ask(&silent, "first"), "first");
+    drop((kept_alive, silent));
+    eventually("the old process has gone", || !is_there(old));
+    let errors = server.stop();
+    let old_report = errors.lines().find(|line| line.starts_with("3 accepted: ")).unwrap();
+    assert!(old_report.contains(" 0 forced (0 abandoned), 0 refused, 0 failed;"), "{flags:?}: {errors}");
 }
 
 #[test]

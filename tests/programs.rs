@@ -64,7 +64,12 @@ impl Server {
         command
     }
 
-    /// Calls `with` for each transport and dispatch: with the program's flags for them, and the file of its socket.
+    /// Whether there may be several of its processes on one listener: nothing of it is in the memory of one alone.
+    fn serves_in_processes(&self) -> bool {
+        self.dispatches == ALL
+    }
+
+    /// Calls `with` for each transport and dispatch, in one process and in several: with the program's flags for them, and the file of its socket.
     fn each_flavour(&self, mut with: impl FnMut(&Path, &[&str], Option<&Path>)) {
         let program = program(self.name);
         let folder = TempDir::new();
@@ -76,6 +81,10 @@ impl Server {
                 let mut flags = vec!["--listen", listen, "--dispatch", dispatch];
                 flags.extend(transport.iter().flat_map(|transport| ["--transport", transport]));
                 with(&program, &flags, is_path.then_some(path.as_path()));
+                if self.serves_in_processes() {
+                    flags.extend(["--processes", "2"]);
+                    with(&program, &flags, is_path.then_some(path.as_path()));
+                }
             }
         }
     }
@@ -119,7 +128,7 @@ fn a_wrong_command_line_is_said_in_words_and_exits_with_2() {
     for server in SERVERS {
         let program = program(server.name);
         let with_workers = if server.dispatches.contains(&"pool") { "pool" } else { "fork" };
-        let wrong: [(&[&str], &str); 13] = [
+        let wrong: [(&[&str], &str); 14] = [
             (&["--nonsense"], "--nonsense"),
             (&["--transport", "foo"], "--transport foo"),
             (&["--transport", "TCP"], "--transport TCP"),
@@ -128,6 +137,7 @@ fn a_wrong_command_line_is_said_in_words_and_exits_with_2() {
             (&["--workers", "-1"], "--workers -1"),
             (&["--dispatch", with_workers, "--workers", "0"], " = 0"),
             (&["--workers"], "--workers"),
+            (&["--processes", "two"], "--processes two"),
             (&["--listen"], "--listen"),
             (&["--listen", "no.port.here"], "no.port.here"),
             (&["--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
@@ -139,6 +149,11 @@ fn a_wrong_command_line_is_said_in_words_and_exits_with_2() {
         wrong.push((vec!["--listen".into(), OsString::from_vec(vec![0xff, 0xfe])], "--listen".to_owned()));
         for dispatch in ALL.iter().filter(|dispatch| !server.dispatches.contains(dispatch)) {
             wrong.push((as_os(&["--dispatch", dispatch]), format!("--dispatch {dispatch}")));
+        }
+        let none = if server.serves_in_processes() { "option processes = 0" } else { "--processes 0" };
+        wrong.push((as_os(&["--processes", "0"]), none.to_owned()));
+        if !server.serves_in_processes() {
+            wrong.push((as_os(&["--processes", "2"]), "--processes 2: ".to_owned()));
         }
         for (flags, named) in wrong {
             let needs = if flags.len() > 1 { server.needs } else { &[] };

@@ -28,6 +28,8 @@ pub struct Flags {
     pub max_connections: Option<usize>,
     pub front: FrontFlags,
     pub tls: TlsFlags,
+    /// Processes on one listener, each with the dispatch that was chosen.
+    pub processes: Option<usize>,
 }
 
 /// Where a server listens, and how much it serves at a time.
@@ -74,6 +76,7 @@ impl Flags {
             "listen" => self.listen.push(parser.value()?.string()?),
             "dispatch" => self.dispatch = Some(parser.value()?.string()?),
             "transport" => self.transport = Some(parser.value()?.string()?),
+            "processes" => self.processes = Some(parser.value()?.parse()?),
             "workers" => self.workers = Some(parser.value()?.parse()?),
             "max-threads" => self.max_threads = Some(parser.value()?.parse()?),
             "max-connections" => self.max_connections = Some(parser.value()?.parse()?),
@@ -82,6 +85,14 @@ impl Flags {
             name => return own(name, parser),
         }
         Ok(true)
+    }
+
+    /// For programs whose processes would have to share what they cannot.
+    pub fn refuse_processes(&self, why: &str) -> Outcome {
+        match self.processes {
+            Some(count) => Err(wrong_usage(format!("--processes {count}: {why}"))),
+            None => Ok(()),
+        }
     }
 
     /// Where to listen: on what was given, or a default for the transport.

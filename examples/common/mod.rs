@@ -70,29 +70,42 @@ where
     Ok(())
 }
 
+/// Serves under this dispatch; in as many processes as were asked for.
+#[macro_export]
+macro_rules! serve_under {
+    ($dispatch:ident, $value:expr, $transport:ty, $flags:ident, $listen:ident, $factory:expr $(, $option:ident($($of:expr),*))*) => {
+        match $flags.processes {
+            None => common::serve(
+                Builder::<$transport, $dispatch, _>::new($factory).dispatch($value)$(.$option($($of),*))*,
+                &$listen,
+            ),
+            Some(count) => common::serve(
+                Builder::<$transport, PreFork<$dispatch>, _>::new($factory)
+                    .dispatch(PreFork::new(count, $value))$(.$option($($of),*))*,
+                &$listen,
+            ),
+        }
+    };
+}
+
 /// Serves `$builder` under the dispatch that was asked for; `$default` if none was.
 #[macro_export]
 macro_rules! serve_with {
-    ($transport:ty, $flags:expr, $default:literal, $listen:expr, $factory:expr $(, $option:ident($($value:expr),*))*) => {{
-        use socketserver::{Builder, Fork, Pool, Sync, ThreadPerRequest};
+    ($transport:ty, $flags:expr, $default:literal, $listen:expr, $($factory_and_options:tt)*) => {{
+        use socketserver::{Builder, Fork, Pool, PreFork, Sync, ThreadPerRequest};
         let flags = &$flags;
         let listen: common::Listen = $listen;
         match flags.dispatch_or($default)? {
-            "sync" => common::serve(
-                Builder::<$transport, Sync, _>::new($factory)$(.$option($($value),*))*, &listen),
-            "threads" => common::serve(
-                Builder::<$transport, ThreadPerRequest, _>::new($factory)$(.$option($($value),*))*,
-                &listen,
-            ),
+            "sync" => $crate::serve_under!(Sync, Sync, $transport, flags, listen, $($factory_and_options)*),
+            "threads" => {
+                $crate::serve_under!(ThreadPerRequest, ThreadPerRequest::default(), $transport, flags, listen, $($factory_and_options)*)
+            }
             // The default of 40 children would make a client wait whom the others' conversations do not concern.
-            "fork" => common::serve(
-                Builder::<$transport, Fork, _>::new($factory)
-                    .dispatch(Fork::default().max_children(1024))$(.$option($($value),*))*,
-                &listen,
-            ),
+            "fork" => {
+                $crate::serve_under!(Fork, Fork::default().max_children(1024), $transport, flags, listen, $($factory_and_options)*)
+            }
             "pool" => {
-                common::serve(
-                    Builder::<$transport, Pool, _>::new($factory).dispatch(flags.pool())$(.$option($($value),*))*, &listen)
+                $crate::serve_under!(Pool, flags.pool(), $transport, flags, listen, $($factory_and_options)*)
             }
             other => Err(common::wrong_usage(format!("--dispatch {other}: choose sync, threads, fork or pool"))),
         }
