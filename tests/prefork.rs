@@ -70,6 +70,7 @@ mod linux {
             a_pause_from_a_handler_pauses_all,
             signals_to_all_processes_drain_in_order,
             limits_are_shared_out,
+            who_comes_to_a_full_process_is_served_by_another,
             children_without_their_supervisor_drain,
             children_that_never_serve_are_an_error,
             a_child_that_hangs_is_replaced,
@@ -377,6 +378,32 @@ mod linux {
         assert_ne!(read_line(&fourth), "");
         drop(fourth);
         server.stop();
+    }
+
+    fn who_comes_to_a_full_process_is_served_by_another() {
+        // The one that is woken first is either of them.
+        for full in 0..2 {
+            let server = start(&["sync", "2", "most=8"]);
+            let mut pids: Vec<_> = members(&server, 2).into_iter().collect();
+            pids.sort_unstable();
+            for pid in &pids {
+                kill(*pid, Signal::STOP);
+                eventually("it is stopped", || threads(*pid).iter().all(|state| *state == 'T'));
+            }
+            // All that it may have, at once.
+            let clients: Vec<_> = (0..4).map(|_| connect(server.socket_address())).collect();
+            kill(pids[full], Signal::CONT);
+            for client in &clients {
+                assert_eq!(ask(client, "pid"), pids[full].to_string());
+            }
+            kill(pids[1 - full], Signal::CONT);
+            for pid in &pids {
+                eventually("it waits", || threads(*pid).iter().all(|state| *state == 'S'));
+            }
+            assert_eq!(ask(&connect(server.socket_address()), "pid"), pids[1 - full].to_string());
+            drop(clients);
+            server.stop();
+        }
     }
 
     fn children_without_their_supervisor_drain() {

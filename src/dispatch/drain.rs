@@ -27,7 +27,7 @@ pub(crate) fn drain<J: Task, D: Process<J>>(dispatch: &D, running: &mut D::Runni
     serve_loop.tell_errands();
     if core.stop.state.hands_over() {
         for job in serve_loop.accept_received() {
-            if let Err(rejected) = dispatch.process_request(running, serve_loop, *job) {
+            if let Err(rejected) = dispatch.begin(running, serve_loop, *job) {
                 rejected.close();
             }
         }

@@ -127,6 +127,16 @@ pub trait Process<J: Task>: Dispatch + Sized {
         serve_loop.run_with(&mut requests, |serve_loop, job| self.process_request(running, serve_loop, job))
     }
 
+    /// Takes over a request that was accepted when the drain had begun; where `process_request` waits for the peer, this
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// As `process_request`.
+    fn begin(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+        self.process_request(running, serve_loop, job)
+    }
+
     /// Looks after what runs, between two calls of `handle_request`; must not wait.
     fn service(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) {
         let _ = (running, serve_loop);

@@ -84,6 +84,13 @@ impl<J: Task> Process<J> for Sync {
         Ok(())
     }
 
+    fn begin(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
+        running.worker.set_now(Instant::now());
+        running.begin(&serve_loop.park, Box::new(job));
+        running.flush(serve_loop);
+        Ok(())
+    }
+
     fn service(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) {
         if serve_loop.in_use() == 0 {
             return;

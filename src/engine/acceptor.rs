@@ -77,6 +77,8 @@ pub(crate) struct Acceptor<J: Task> {
     /// This many connections in a row were lost before they could be accepted.
     lost: u32,
     shared: Sharing,
+    /// This process may have been woken, in the place of others, for clients that it has left in the backlog.
+    owes: bool,
     /// Accepts per turn, so that connections accepted earlier get to run.
     pub(crate) burst: usize,
 }
@@ -96,6 +98,7 @@ impl<J: Task> Acceptor<J> {
             back_off: BackOff::default(),
             lost: 0,
             shared: Sharing::Alone,
+            owes: false,
             burst: BURST,
         }
     }
@@ -151,6 +154,7 @@ impl<J: Task> Acceptor<J> {
         });
         // Where one fails, those before it are in.
         self.armed = wanted || outcome.is_err();
+        self.owes |= !wanted && shared == Sharing::Among && self.reporter.core().stop.is_stopping();
         outcome
     }
 
@@ -177,12 +181,18 @@ impl<J: Task> Acceptor<J> {
         now: Instant,
         mut take: impl FnMut(Box<J>),
     ) -> Result<(), ServeError> {
+        let mut woken_for_nothing = self.armed && self.shared == Sharing::Among;
         for _ in 0..self.burst {
             match self.accept_one(park, now)? {
                 Accepted::Job(job) => take(job),
                 Accepted::Lost => {}
                 Accepted::Nothing | Accepted::Closed => break,
             }
+            woken_for_nothing = false;
+        }
+        if woken_for_nothing && self.at_limit {
+            // Nobody else has been woken for the client that waits.
+            self.reporter.core().stop.state.announce();
         }
         self.review(&park.poller, now)?;
         if self.armed {
@@ -322,10 +332,15 @@ impl<J: Task> Acceptor<J> {
         }
     }
 
-    /// What has been received and not been accepted yet, as messages are: it is in no queue that another could read.
-    pub(crate) fn accept_received(&mut self, now: Instant) -> Vec<Box<J>> {
+    /// What no other process would accept in time, when this one hands over: what has been received and not been
+    /// accepted yet, as messages are; and what waits in a queue for which only this process may have been woken.
+    pub(crate) fn accept_received(&mut self, poller: &Poller, now: Instant) -> Vec<Box<J>> {
+        // From here on others are woken. One that cannot be taken out now is closed soon.
+        let _ = self.review(poller, now);
+        let mut owed = if std::mem::take(&mut self.owes) { MOST_SWEPT } else { 0 };
         let mut received = Vec::new();
-        while self.source.has_buffered() {
+        while owed > 0 || self.source.has_buffered() {
+            owed = owed.saturating_sub(1);
             let permit = self.reporter.core().permits.beyond_limit();
             match self.accept(permit, now) {
                 Ok(Accepted::Job(job)) => received.push(job),

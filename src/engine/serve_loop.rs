@@ -284,9 +284,10 @@ impl<J: Task> ServeLoop<J> {
         child.watch(&park.poller, SPECIAL | u64::from(number));
     }
 
-    /// What has been received and not been accepted yet.
+    /// What no other process would accept in time, when this one hands over.
     pub(crate) fn accept_received(&mut self) -> Vec<Box<J>> {
-        self.acceptor.as_mut().map(|acceptor| acceptor.accept_received(Instant::now())).unwrap_or_default()
+        let Self { acceptor, park, .. } = self;
+        acceptor.as_mut().map(|acceptor| acceptor.accept_received(&park.poller, Instant::now())).unwrap_or_default()
     }
 
     /// Whether open connections may stay for an answer while the server drains.
