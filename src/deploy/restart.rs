@@ -324,10 +324,11 @@ impl Errand for Member {
             }
             Progress::Ready { pid } => {
                 launch::tell_manager(pid);
-                scene.reporter.observe(&Event::Restarted { pid });
                 for server in state.servers.iter().filter(|server| !server.has_ended) {
                     server.stop.hand_over();
                 }
+                // A client of the program that has heard of it meets what it says.
+                scene.reporter.observe(&Event::Restarted { pid });
                 None
             }
             Progress::Failed { child, error } => {
