@@ -297,8 +297,9 @@ fn a_signal_is_heard_before_the_first_line_is_out() {
             let mut output = Vec::new();
             reader.read_to_end(&mut output).expect("its output");
             let line = String::from_utf8_lossy(&output).trim_start_matches('.').to_owned();
-            assert!(line.starts_with("listening on ") && line.ends_with('\n'), "{line}");
             let ended = wait(child, server.name);
+            let said = format!("{} {flags:?}: {:?}, {}", server.name, ended.code, ended.errors);
+            assert!(line.starts_with("listening on ") && line.ends_with('\n'), "{line:?} {said}");
             assert_eq!(ended.code, Some(0), "{} {flags:?}: {}", server.name, ended.errors);
             assert!(ended.errors.contains("0 accepted"), "its report: {}", ended.errors);
             assert!(path.is_none_or(|path| !path.exists()), "{} {flags:?}", server.name);

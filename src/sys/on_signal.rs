@@ -38,30 +38,31 @@ impl OnSignal {
     /// Runs `action` whenever `signal` comes.
     pub(crate) fn new(signal: i32, action: impl SignalSafe) -> io::Result<Self> {
         check_catchable(signal)?;
+        // `signal-hook` sets its handler before it knows the action, and loses a signal that comes between.
+        let _blocked = fork::BlockedSignals::all()?;
         let mut known = ACTIONS.lock();
-        let actions = match known.get(&signal) {
-            Some(actions) => Arc::clone(actions),
-            None => {
-                let actions = Arc::new(AtomicUsize::new(1));
-                if has_default(signal) {
-                    let others = Arc::clone(&actions);
-                    let default = move || {
-                        if others.load(Ordering::SeqCst) == 0 {
-                            // It fails for real-time signals, which have no effect then.
-                            let _ = emulate_default_handler(signal);
-                        }
-                    };
-                    // SAFETY: it reads an atomic and does what is made for this place.
-                    unsafe { register(signal, default)? };
-                }
-                actions.fetch_sub(1, Ordering::SeqCst);
-                known.insert(signal, Arc::clone(&actions));
-                actions
-            }
-        };
+        let is_new = !known.contains_key(&signal);
+        let was_default = is_new && has_default(signal);
+        let actions = known.get(&signal).map_or_else(Arc::default, Arc::clone);
+        // Before what the default does: from the first moment at which the process catches the signal, it is heard.
         // SAFETY: the promise of the trait.
         let id = unsafe { register(signal, move || action.act())? };
         actions.fetch_add(1, Ordering::SeqCst);
+        if was_default {
+            let others = Arc::clone(&actions);
+            let default = move || {
+                if others.load(Ordering::SeqCst) == 0 {
+                    // It fails for real-time signals, which have no effect then.
+                    let _ = emulate_default_handler(signal);
+                }
+            };
+            // SAFETY: it reads an atomic and does what is made for this place.
+            if let Err(error) = unsafe { register(signal, default) } {
+                unregister(id);
+                return Err(error);
+            }
+        }
+        known.entry(signal).or_insert_with(|| Arc::clone(&actions));
         Ok(Self { id, actions })
     }
 }
