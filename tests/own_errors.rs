@@ -67,7 +67,8 @@ fn in_second_line(server: SocketAddr, kind: &str) -> TcpStream {
 const KINDS: [&str; 2] = ["wrapped", "transparent"];
 
 under_each_dispatch! {
-    fn the_deadline_of_a_drain_is_a_forced_end<D>() {
+    fn the_deadline_of_a_drain_is_a_forced_end<D>()
+    but_fork("a signal ends a child that a busy machine has kept from running") {
         for kind in KINDS {
             let errors = Log::<Classes>::default();
             let told = errors.clone();

@@ -171,7 +171,8 @@ under_each_dispatch! {
         assert_eq!((report.finished, report.is_clean()), (1, true), "{report}");
     }
 
-    fn a_blocked_read_is_interrupted_at_the_deadline<D>() {
+    fn a_blocked_read_is_interrupted_at_the_deadline<D>()
+    but_fork("a signal ends a child that a busy machine has kept from running") {
         let (entered, on_entry) = channel();
         let errors = Log::<(bool, bool)>::default();
         let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(move |request: &mut Connection| {

@@ -201,26 +201,26 @@ where
 /// dispatch](crate::under_each_dispatch); its body calls the transport and the dispatch by the names in angle brackets.
 #[macro_export]
 macro_rules! over_each_stream {
-    ($($(#[$attribute:meta])* fn $name:ident<$T:ident, $D:ident>() $body:block)+) => {$(
+    ($($(#[$attribute:meta])* fn $name:ident<$T:ident, $D:ident>() $(but_fork($reason:literal))? $body:block)+) => {$(
         mod $name {
             use super::*;
 
             mod tcp {
                 use super::*;
                 type $T = socketserver::Tcp;
-                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $body }
+                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $(but_fork($reason))? $body }
             }
 
             mod tls {
                 use super::*;
                 type $T = socketserver::Tls<socketserver::Tcp>;
-                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $body }
+                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $(but_fork($reason))? $body }
             }
 
             mod tls_over_unix {
                 use super::*;
                 type $T = socketserver::Tls<socketserver::UnixStream>;
-                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $body }
+                $crate::under_each_dispatch! { $(#[$attribute])* fn under<$D>() $(but_fork($reason))? $body }
             }
         }
     )+};
