@@ -69,6 +69,9 @@ pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
 /// little; it sets a flag, and the rest is done by the loop. Signals that come before the loop has seen the flag count
 /// as one.
 ///
+/// Under [`PreFork`](crate::PreFork) the supervisor passes the signal on to its children, in which the same happens: each
+/// process has a flag of its own.
+///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,14 +97,17 @@ pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
 /// `InvalidInput` for a number that stands for no signal, and for signals that cannot be caught or that tell a program of
 /// its own faults; what the system says otherwise.
 pub fn wake_on_signal(signal: i32, stop: StopHandle) -> io::Result<SignalGuard> {
-    Ok(SignalGuard { _actions: vec![OnSignal::new(signal, Wake(stop))?] })
+    Ok(SignalGuard { _actions: vec![OnSignal::new(signal, Wake { stop, signal })?] })
 }
 
-struct Wake(StopHandle);
+struct Wake {
+    stop: StopHandle,
+    signal: i32,
+}
 
 impl SignalSafe for Wake {
     fn act(&self) {
-        self.0.wake();
+        self.stop.wake_at(self.signal);
     }
 }
 

@@ -83,6 +83,16 @@ impl StopHandle {
         self.state.control().raise();
     }
 
+    /// As [`wake`](Self::wake), because of a signal: a server of several processes passes it on to the others.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) fn wake_at(&self, signal: i32) {
+        // A child has it from its parent, and would send it back.
+        if self.state.own_control.get().is_none() {
+            self.state.told[SIGNALS].fetch_or(bit_of(signal), Ordering::SeqCst);
+        }
+        self.wake();
+    }
+
     /// Whether the server has been told to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
@@ -143,6 +153,8 @@ const TOLD_AT: usize = 1;
 const PAUSED: usize = 2;
 /// Among the shared words: 1 while the server hands over.
 const HANDS_OVER: usize = 3;
+/// Among the shared words: a bit for each signal that has woken the server, and that its children are to have.
+const SIGNALS: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct StopState {
@@ -166,7 +178,7 @@ pub(crate) struct StopState {
 
 impl StopState {
     pub(crate) fn new(drain: Duration) -> io::Result<Self> {
-        let told = SharedWords::new(4)?;
+        let told = SharedWords::new(5)?;
         for time in [DEADLINE, TOLD_AT] {
             told[time].store(RUNNING, Ordering::SeqCst);
         }
@@ -312,11 +324,24 @@ impl StopState {
         let _ = self.own_control.set(control);
     }
 
+    /// The signals that have woken the server since the last call.
+    #[cfg(unix)]
+    pub(crate) fn take_signals(&self) -> impl Iterator<Item = i32> + use<> {
+        let signals = self.told[SIGNALS].swap(0, Ordering::SeqCst);
+        (1..=64).filter(move |signal| signals & bit_of(*signal) != 0)
+    }
+
     /// The time, in nanoseconds, as all processes of the server count it.
     #[cfg(unix)]
     pub(crate) fn nanos(&self, now: Instant) -> u64 {
         nanos(now.saturating_duration_since(self.epoch))
     }
+}
+
+/// No bit for what is no signal.
+#[cfg(unix)]
+fn bit_of(signal: i32) -> u64 {
+    u32::try_from(signal - 1).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0)
 }
 
 /// Of more than half a thousand years, as many as there are.

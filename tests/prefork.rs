@@ -11,13 +11,18 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use socketserver::signals::wake_on_signal;
     use std::collections::HashSet;
     use std::io::Write;
     use std::net::SocketAddr;
     use std::net::TcpStream;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::sync::Arc;
     use std::sync::OnceLock;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use crate::cases;
@@ -69,6 +74,7 @@ mod linux {
             a_stop_from_a_handler_stops_all,
             a_pause_from_a_handler_pauses_all,
             signals_to_all_processes_drain_in_order,
+            a_signal_that_wakes_the_server_wakes_each_process,
             limits_are_shared_out,
             who_comes_to_a_full_process_is_served_by_another,
             children_without_their_supervisor_drain,
@@ -83,6 +89,9 @@ mod linux {
 
     static STATS: OnceLock<StatsHandle> = OnceLock::new();
 
+    /// How often SIGHUP has been answered in this process.
+    static RELOADS: AtomicUsize = AtomicUsize::new(0);
+
     /// Does what it is told, line by line.
     fn obey(request: &mut Stream<TcpStream>) -> HandlerResult {
         let line = read_line(&mut *request);
@@ -92,6 +101,7 @@ mod linux {
             "pid" => std::process::id().to_string(),
             "parent" => std::os::unix::process::parent_id().to_string(),
             "counts" => STATS.get().map(|stats| stats.snapshot().accepted.to_string()).unwrap_or_default(),
+            "reloads" => RELOADS.load(Ordering::SeqCst).to_string(),
             "stop" => {
                 stop.shutdown();
                 "stopping".to_owned()
@@ -147,7 +157,15 @@ mod linux {
                 if let Some(drain) = option("drain") {
                     builder = builder.drain_timeout(Duration::from_millis(drain));
                 }
-                let server = builder.on_event(tell).bind($listen).unwrap();
+                let reload = Arc::new(AtomicBool::new(false));
+                signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload)).unwrap();
+                let service = move || {
+                    if reload.swap(false, Ordering::SeqCst) {
+                        RELOADS.fetch_add(1, Ordering::SeqCst);
+                    }
+                };
+                let server = builder.on_event(tell).on_service(service).bind($listen).unwrap();
+                let _wake = wake_on_signal(signal_hook::consts::SIGHUP, server.stop_handle()).unwrap();
                 STATS.set(server.stats_handle()).unwrap();
                 let _signals = socketserver::signals::stop_on_signals(server.stop_handle()).unwrap();
                 println!("listening on {}", server.local_addr());
@@ -340,6 +358,22 @@ mod linux {
         assert_ne!(read_line(&waiting), "");
         drop((clients, waiting));
         server.stop();
+    }
+
+    fn a_signal_that_wakes_the_server_wakes_each_process() {
+        for dispatch in ["sync", "threads", "pool"] {
+            let server = start(&[dispatch, "2"]);
+            let clients = one_each(server.socket_address(), 2, "pid");
+            for times in ["1", "2"] {
+                kill(server.pid(), Signal::HUP);
+                for (_, client) in &clients {
+                    becomes(dispatch, &times.to_owned(), || ask(client, "reloads"));
+                }
+            }
+            drop(clients);
+            let (status, errors) = server.stop();
+            assert!(status.success(), "{errors}");
+        }
     }
 
     fn signals_to_all_processes_drain_in_order() {

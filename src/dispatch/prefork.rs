@@ -46,8 +46,9 @@ use crate::sys::one_thread;
 ///   child.
 /// - The counters and the report are those of the whole. What a child has left open when it crashed has failed.
 /// - A [`StopHandle`](crate::StopHandle) stops, pauses and resumes all, in whichever of the processes it is used. Signals
-///   are the supervisor's: where it has a handler for SIGTERM, SIGINT, SIGHUP or SIGUSR2, its children ignore the signal (and
-///   programs that they execute, until these decide otherwise), and are told by it. A child whose supervisor has gone drains.
+///   are the supervisor's: where it has a handler for SIGTERM, SIGINT, SIGQUIT, SIGTSTP or SIGUSR2, its children ignore the
+///   signal (and programs that they execute, until these decide otherwise), and are told by it. Handlers of other signals
+///   they keep, and those of `signals::wake_on_signal` it passes on. A child whose supervisor has gone drains.
 /// - At the drain's deadline children cut off what is left, as `D` does it; those that are still there half a second later
 ///   are killed.
 ///

@@ -76,9 +76,17 @@ impl Child {
         !matches!(rustix::process::waitid(WaitId::Pid(self.pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
     }
 
+    /// Sends the signal of this number to this child and no other; real-time signals are not sent.
+    pub(crate) fn send(&self, signal: i32) -> io::Result<()> {
+        Signal::from_named_raw(signal).map_or(Ok(()), |signal| self.send_named(signal))
+    }
+
     /// Sends SIGTERM, or SIGKILL, to this child and no other.
     pub(crate) fn kill(&self, hard: bool) -> io::Result<()> {
-        let signal = if hard { Signal::KILL } else { Signal::TERM };
+        self.send_named(if hard { Signal::KILL } else { Signal::TERM })
+    }
+
+    fn send_named(&self, signal: Signal) -> io::Result<()> {
         match &self.exit {
             Some(exit) => exit.kill(signal),
             // Not collected yet, so its process ID cannot have been given to another.

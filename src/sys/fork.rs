@@ -17,8 +17,9 @@ const OF_THE_GROUP: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUI
 const OF_THE_SERVER: [libc::c_int; 7] =
     [libc::SIGALRM, libc::SIGCHLD, libc::SIGCONT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
-/// What a child of its own kind is told by its parent, even where others get it, too: a process manager sends SIGTERM to all.
-const OF_THE_PARENT: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGUSR2];
+/// What a child that serves is told by its parent, even where it gets the signal, too: a process manager sends SIGTERM to
+/// all. It keeps the handlers of other signals, as it is the same program with the same work.
+const OF_THE_SUPERVISOR: [libc::c_int; 5] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGTSTP, libc::SIGUSR2];
 
 /// What a child is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,7 +43,8 @@ pub(crate) enum ForkError {
 ///
 /// The child runs `child` and ends with the exit code that this returns. Nothing of the caller's is run or dropped
 /// there, and instead of each descriptor in `withheld` it has that of `idle`, which is never raised. It has none of the
-/// parent's handlers for the usual signals, and as all are blocked over the fork, none of them runs there.
+/// parent's handlers for the usual signals, but for those that [`Purpose::Serving`] keeps, and as all are blocked over the
+/// fork, none that is replaced runs there.
 pub(crate) fn fork(
     purpose: Purpose,
     withheld: &[BorrowedFd<'_>],
@@ -58,16 +60,15 @@ pub(crate) fn fork(
     match u32::try_from(pid) {
         Err(_) => Err(ForkError::System(io::Error::last_os_error())),
         Ok(0) => {
-            for signal in OF_THE_GROUP {
-                replace_handler(signal, libc::SIG_IGN);
+            let (ignored, by_default): (&[_], &[_]) = match purpose {
+                Purpose::Request => (&OF_THE_GROUP, &OF_THE_SERVER),
+                Purpose::Serving => (&OF_THE_SUPERVISOR, &[libc::SIGCHLD]),
+            };
+            for signal in ignored {
+                replace_handler(*signal, libc::SIG_IGN);
             }
-            if purpose == Purpose::Serving {
-                for signal in OF_THE_PARENT {
-                    replace_handler(signal, libc::SIG_IGN);
-                }
-            }
-            for signal in OF_THE_SERVER {
-                replace_handler(signal, libc::SIG_DFL);
+            for signal in by_default {
+                replace_handler(*signal, libc::SIG_DFL);
             }
             for descriptor in withheld {
                 replace_descriptor(*descriptor, idle.descriptor());

@@ -186,11 +186,18 @@ impl<J: Task> Supervisor<J> {
             .filter_map(|event| if let Ready::Watched(pid) = event { Some(pid) } else { None })
             .collect();
         self.ready = ready;
+        let signals: Vec<i32> = serve_loop.reporter.core().stop.state.take_signals().collect();
         for place in 0..self.places.len() {
             let Some(member) = &mut self.places[place].child else { continue };
             if heard.contains(&member.pid) || !member.process.is_watched() {
                 // Where an exit is told once, it may be told too early.
                 self.collect(place, serve_loop);
+            }
+            if let Some(member) = &self.places[place].child {
+                for signal in &signals {
+                    // One that has just ended needs none.
+                    let _ = member.process.send(*signal);
+                }
             }
             self.places[place].control.raise();
         }
