@@ -209,6 +209,19 @@ under_each_dispatch! {
         assert_eq!(report.failed, 1, "{report}");
     }
 
+    fn what_the_deadline_cuts_of_a_last_answer_is_forced<D>() {
+        let folder = TempDir::new();
+        for flow in [Flow::Continue, Flow::Close] {
+            let last = Last(file(&folder, MUCH), flow);
+            let server = Builder::<Tcp, D, _>::new(move || last.clone()).write_timeout(None).start();
+            let mut client = common::connect(server.local_addr());
+            client.write_all(b"file\n").unwrap();
+            let report = server.join();
+            assert_eq!((report.accepted, report.forced, report.failed), (1, 1, 0), "{flow:?}: {report}");
+            drop(client);
+        }
+    }
+
     fn a_drain_does_not_wait_for_it_beyond_its_deadline<D>() {
         let folder = TempDir::new();
         let file = file(&folder, MUCH);
@@ -226,6 +239,19 @@ under_each_dispatch! {
         let report = server.join();
         assert_eq!((report.forced, report.failed), (1, 0), "{report}");
         drop(never);
+    }
+}
+
+/// Stops the server, and answers with the whole file.
+#[derive(Clone)]
+struct Last(Arc<File>, Flow);
+
+impl<S: Socket> Handler<Stream<S>> for Last {
+    fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
+        request.read_line(&mut String::new())?;
+        request.stop_handle().unwrap().shutdown_within(Duration::from_millis(200));
+        request.send_file(Arc::clone(&self.0), 0, MUCH)?;
+        Ok(self.1)
     }
 }
 

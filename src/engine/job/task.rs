@@ -125,6 +125,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
         if matches!(self.phase, Phase::Pending(_)) {
             return self.end_pending(end);
         }
+        let unsent = self.sending.is_some() && matches!(self.phase, Phase::Closing(_, Closing::Flush));
+        if end == End::Forced && unsent && matches!(self.account.end, Some(End::Drained | End::HandlerClosed)) {
+            // The conversation had ended in order; the rest of its last answer is lost now.
+            self.account.end = None;
+        }
         self.finish(end);
         if end == End::Forced {
             self.account.end.get_or_insert(end);
