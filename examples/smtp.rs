@@ -28,6 +28,7 @@ mod path;
 #[path = "smtp/session.rs"]
 mod session;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Makes a session for each connection; it greets.
 struct Sessions(Arc<Spool>);
 
-impl<S: Socket> HandlerFactory<Stream<S>> for Sessions {
+impl<S: Socket<Addr: Display>> HandlerFactory<Stream<S>> for Sessions {
     type Handler = Frames<Crlf, Session>;
 
     fn make(&self, _: &Stream<S>) -> Self::Handler {

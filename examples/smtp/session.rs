@@ -1,6 +1,7 @@
 //! The commands: RFC 5321, 4.1; with SIZE (RFC 1870), 8BITMIME (RFC 6152) and PIPELINING (RFC 2920).
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,9 +50,9 @@ enum Stage {
     Message(Incoming),
 }
 
-impl<S: Socket> FrameHandler<Crlf, S> for Session {
+impl<S: Socket<Addr: Display>> FrameHandler<Crlf, S> for Session {
     fn setup(&mut self, request: &mut Stream<S>, replies: &mut Replies<'_, Crlf>) -> HandlerResult<()> {
-        let peer = request.peer_addr().map(|peer| format!("{peer:?}")).unwrap_or_default();
+        let peer = request.peer_addr().map(ToString::to_string).unwrap_or_default();
         self.peer = peer.replace(['(', ')', '\\'], "");
         replies.bytes().extend(b"220 localhost ESMTP\r\n");
         Ok(())
