@@ -21,16 +21,19 @@ use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerResult;
 use socketserver::RequestError;
+use socketserver::ServerOptions;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::Udp;
 use socketserver::UnixDatagram;
 use socketserver::UnixStream;
+use socketserver::deploy::inetd;
 use socketserver::transport::Many;
 
 const USAGE: &str = "usage: echo [--listen ADDR|PATH] [--transport tcp|udp|unix-stream|unix-datagram]
             [--dispatch sync|threads|fork|pool] [--workers N] [--processes N] [--loop]
+            [--inetd]
             [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
 
 /// What has arrived goes back; then the connection waits for more without a thread (under `sync` and `pool`).
@@ -82,12 +85,41 @@ fn main() -> ExitCode {
     common::run(USAGE, serve)
 }
 
+/// Serves the connection that inetd has started this program with.
+fn serve_standard_input(flags: &common::Flags, in_a_loop: bool) -> common::Outcome {
+    const ONE: &str = "with --inetd there is one connection, and it is there already";
+    flags.refuse_processes(ONE)?;
+    flags.front.refuse(ONE)?;
+    flags.tls.refuse(ONE)?;
+    if let Some(address) = flags.listen.first() {
+        return Err(common::wrong_usage(format!("--listen {address}: {ONE}")));
+    }
+    if let Some(dispatch) = &flags.dispatch {
+        return Err(common::wrong_usage(format!("--dispatch {dispatch}: {ONE}")));
+    }
+    let options = ServerOptions::default();
+    let report = match (flags.transport.as_deref().unwrap_or("tcp"), in_a_loop) {
+        ("tcp", false) => inetd::serve::<std::net::TcpStream, _>(|| Echo, options)?,
+        ("tcp", true) => inetd::serve::<std::net::TcpStream, _>(|| EchoInALoop, options)?,
+        ("unix-stream", false) => inetd::serve::<std::os::unix::net::UnixStream, _>(|| Echo, options)?,
+        ("unix-stream", true) => inetd::serve::<std::os::unix::net::UnixStream, _>(|| EchoInALoop, options)?,
+        (other, _) => {
+            return Err(common::wrong_usage(format!("--transport {other}: --inetd goes with tcp and unix-stream")));
+        }
+    };
+    if report.failed == 0 { Ok(()) } else { Err("the connection has failed".into()) }
+}
+
 fn serve() -> common::Outcome {
-    let mut in_a_loop = false;
+    let (mut in_a_loop, mut by_inetd) = (false, false);
     let flags = common::Flags::parse(USAGE, |name, _| {
         in_a_loop |= name == "loop";
-        Ok(name == "loop")
+        by_inetd |= name == "inetd";
+        Ok(matches!(name, "loop" | "inetd"))
     })?;
+    if by_inetd {
+        return serve_standard_input(&flags, in_a_loop);
+    }
     let inet = || flags.listen_or("127.0.0.1:7007");
     let path = || flags.listen_or("echo.sock");
     match (flags.transport.as_deref().unwrap_or("tcp"), in_a_loop) {

@@ -77,7 +77,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(all(unix, feature = "systemd"))]
+#[cfg(unix)]
 pub mod deploy;
 pub mod dispatch;
 mod end;

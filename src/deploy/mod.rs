@@ -1,16 +1,28 @@
 //! Running servers under process managers.
 //!
-//! - [`Sockets`] are what a process manager has opened before the program began; [`systemd`] tells it how the server is.
-//! - A [`Restart`] replaces the program, without a client noticing.
+//! - [`inetd`] serves the one connection that a program was started with.
+//! - With the feature `systemd`: `Sockets` are what a process manager has opened before the program began, the module
+//!   `systemd` tells it how the server is, and a `Restart` replaces the program, without a client noticing.
 
+pub mod inetd;
+#[cfg(feature = "systemd")]
 mod restart;
+#[cfg(feature = "systemd")]
 mod sockets;
+#[cfg(feature = "systemd")]
 pub mod systemd;
 
+#[cfg(feature = "systemd")]
 pub use restart::Restart;
+#[cfg(feature = "systemd")]
 pub use restart::RestartError;
+#[cfg(feature = "systemd")]
 pub use restart::RestartHandle;
+#[cfg(feature = "systemd")]
 pub use sockets::PassedSocket;
+#[cfg(feature = "systemd")]
 pub use sockets::PassedSocketError;
+#[cfg(feature = "systemd")]
 pub use sockets::PassedSockets;
+#[cfg(feature = "systemd")]
 pub use sockets::Sockets;

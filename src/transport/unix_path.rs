@@ -55,7 +55,7 @@ impl UnixAddress {
         }
     }
 
-    pub(super) fn from_std(address: &SocketAddr) -> Self {
+    pub(crate) fn from_std(address: &SocketAddr) -> Self {
         if let Some(path) = address.as_pathname() {
             return Self::Path(path.to_owned());
         }
