@@ -154,6 +154,7 @@ const PAUSED: usize = 2;
 /// Among the shared words: 1 while the server hands over.
 const HANDS_OVER: usize = 3;
 /// Among the shared words: a bit for each signal that has woken the server, and that its children are to have.
+#[cfg(unix)]
 const SIGNALS: usize = 4;
 
 #[derive(Debug)]
