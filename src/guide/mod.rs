@@ -12,6 +12,8 @@
 //! - [`wrapping_transports`]: several listeners, proxies, limits by source, TLS, and what each order of them means.
 //! - [`custom_transport`]: how to write a transport, or one that wraps others.
 //! - `tls`, with the feature: certificates that are renewed, what a connection costs, and what is not defended.
+//! - `running_it`, with the features `signals` and `systemd`, on Unix: process managers, inetd, hot restarts, signals,
+//!   balancers, containers.
 //! - [`platforms`]: platform support, and the features of the crate.
 
 pub mod coming_from_python;
@@ -22,6 +24,8 @@ pub mod limits;
 pub mod other_connections;
 pub mod platforms;
 pub mod programs_that_everybody_begins_with;
+#[cfg(all(unix, feature = "signals", feature = "systemd"))]
+pub mod running_it;
 pub mod stopping;
 #[cfg(feature = "tls")]
 pub mod tls;
