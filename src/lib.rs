@@ -73,6 +73,10 @@
 //! - [Events](guide::events): errors, events and counters.
 //! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection
 //!   out of the server.
+//! - [Transports that wrap others](guide::wrapping_transports), and [custom ones](guide::custom_transport).
+//! - TLS (`guide::tls`, with the feature `tls`): certificates, clients that have one, and what a session costs.
+//! - Running it (`guide::running_it`, with the features `signals` and `systemd`): systemd, inetd, hot restarts, signals,
+//!   HAProxy, limits, containers.
 //! - [Platforms and features](guide::platforms).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
