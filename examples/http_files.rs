@@ -71,7 +71,10 @@ use socketserver::UnixStream;
 
 const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [--hello] [--timeout SECONDS]
                   [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N] [--processes N]
-                  [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
+                  [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
+
+--metrics: on a second port /metrics for Prometheus, and /healthz. No password protects them: PORT is one of 127.0.0.1;
+           where others are to reach it, give the whole address";
 
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;
@@ -210,15 +213,17 @@ fn serve() -> common::Outcome {
     let mut folder = PathBuf::from(".");
     let mut hello = false;
     let mut timeout = 30;
+    let mut metrics = common::metrics::MetricsFlag::default();
     let flags = common::Flags::parse(USAGE, |name, parser| {
         match name {
             "directory" => folder = parser.value()?.into(),
             "hello" => hello = true,
             "timeout" => timeout = parser.value()?.parse()?,
-            _ => return Ok(false),
+            name => return metrics.take(name, parser),
         }
         Ok(true)
     })?;
+    metrics.start("http_files", &flags)?;
     let content = if hello { Content::Hello } else { Content::Site(Site::open(&folder)?) };
     let factory = Factory { content: Arc::new(content) };
     let timeout = Duration::from_secs(timeout);

@@ -56,7 +56,10 @@ use socketserver::frames::Frames;
 use store::Store;
 
 const USAGE: &str = "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
-          [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]";
+          [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
+
+--metrics: on a second port /metrics for Prometheus, and /healthz. No password protects them: PORT is one of 127.0.0.1;
+           where others are to reach it, give the whole address";
 
 /// Answers for a client that does not read are held up to here; then its worker waits for it.
 const HELD_ANSWERS: usize = 16 * 1024 * 1024;
@@ -87,7 +90,9 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> common::Outcome {
-    let flags = common::Flags::parse(USAGE, |_, _| Ok(false))?;
+    let mut metrics = common::metrics::MetricsFlag::default();
+    let flags = common::Flags::parse(USAGE, |name, parser| metrics.take(name, parser))?;
+    metrics.start("kv", &flags)?;
     if flags.dispatch.as_deref() == Some("fork") {
         return Err(common::wrong_usage(
             "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool",

@@ -259,6 +259,36 @@ fn two_servers_of_one_process_go_together() {
     server.stop();
 }
 
+#[test]
+fn metrics_are_found_where_they_were() {
+    for dispatch in ["sync", "threads", "pool"] {
+        let flags = ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--dispatch", dispatch];
+        let mut server = Restarted::start("kv", &flags);
+        let mut url = None;
+        eventually("the second address", || {
+            url = server.said(&server.output).lines().nth(1).map(str::to_owned);
+            url.is_some()
+        });
+        let url = url.unwrap();
+        let address = url.strip_prefix("metrics on http://").unwrap().strip_suffix('/').unwrap().parse().unwrap();
+        let started = || {
+            let mut client = connect(address);
+            client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+            let answer = String::from_utf8(read_rest(&client)).unwrap();
+            let sample = answer.lines().find(|line| line.starts_with("socketserver_started_total{"));
+            sample.unwrap_or_else(|| panic!("{answer}")).rsplit(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(ask(&connect(server.address()), "PING\r"), "+PONG\r");
+        assert_eq!(started(), "1");
+        let old = server.restart();
+        eventually("the old process has gone", || !is_there(old));
+        assert_eq!(started(), "0", "{dispatch}: it counts its own");
+        assert_eq!(ask(&connect(server.address()), "PING\r"), "+PONG\r");
+        assert_eq!(started(), "1");
+        server.stop();
+    }
+}
+
 /// By another process: a child that another test starts meanwhile would have the file open for writing until it executes
 /// its program, and for so long this one could not be executed.
 fn copy_program(from: &Path, to: &Path) {

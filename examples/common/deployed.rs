@@ -16,13 +16,14 @@ use socketserver::transport::Adopt;
 use super::Listen;
 use super::Outcome;
 use super::complain;
+use super::metrics;
 use super::wrong_usage;
 
 /// What the factory is when hot restarts are told of.
 pub type Told<H> = Observed<H, fn(&Event<'_>)>;
 
-/// A server that can be restarted.
-pub type Deployed<T, D, H> = (Server<T, D, Told<H>>, Restart);
+/// A server that can be restarted, and the one of its metrics.
+pub type Deployed<T, D, H> = (Server<T, D, Told<H>>, Option<metrics::Bound>, Restart);
 
 /// A server at the addresses; for `systemd` on the sockets that were passed, for `systemd:NAME` on those of that name. A
 /// process that a hot restart has started goes on with the sockets of the one before.
@@ -56,12 +57,19 @@ where
             },
         )?,
     };
+    let metrics = metrics::bind(&mut restart, server.stats_handle())?;
     restart.sockets().finish()?;
-    Ok((server, restart))
+    Ok((server, metrics, restart))
 }
 
-/// Tells of hot restarts.
+/// Tells of hot restarts, and counts everything if that was asked for.
 pub fn tell(event: &Event<'_>) {
+    metrics::count(event);
+    tell_of_restarts(event);
+}
+
+/// Tells of hot restarts. Of several servers in a process any may be the one that is told of them.
+pub fn tell_of_restarts(event: &Event<'_>) {
     match event {
         Event::Restarting { pid } => complain(format_args!("restarting: process {pid} is on its way")),
         Event::Restarted { pid } => complain(format_args!("restarted: process {pid} serves")),

@@ -5,6 +5,7 @@
 pub mod deployed;
 mod flags;
 pub mod front;
+pub mod metrics;
 mod outcome;
 pub mod tls;
 
@@ -42,12 +43,23 @@ where
     D: Process<Job<T, Told<H>>>,
     H: HandlerFactory<T::Request>,
 {
-    let (server, restart) = deployed::bind(builder, listen)?;
-    serve_until_signal(server, &restart)
+    let (server, metrics, restart) = deployed::bind(builder, listen)?;
+    serve_beside(metrics, server, &restart)
 }
 
 /// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report. SIGUSR2 restarts the program.
 pub fn serve_until_signal<T, A, D, H>(server: Server<T, D, H>, restart: &Restart) -> Outcome
+where
+    T: Transport<Addr = Addresses<A>>,
+    A: Clone + Display,
+    D: Process<Job<T, H>>,
+    H: HandlerFactory<T::Request>,
+{
+    serve_beside(None, server, restart)
+}
+
+/// As [`serve_until_signal`], with the server of its metrics, which goes on until the drain is over.
+fn serve_beside<T, A, D, H>(metrics: Option<metrics::Bound>, server: Server<T, D, H>, restart: &Restart) -> Outcome
 where
     T: Transport<Addr = Addresses<A>>,
     A: Clone + Display,
@@ -64,6 +76,13 @@ where
     for address in server.local_addr().iter() {
         print(format_args!("listening on {address}"))?;
     }
+    let _metrics = match metrics {
+        Some(metrics) => {
+            print(format_args!("metrics on http://{}/", metrics.local_addr()))?;
+            Some(metrics.serve_in_background()?)
+        }
+        None => None,
+    };
     Manager::new().watch(&server);
     let report = server.serve_forever()?;
     complain(report);
