@@ -218,6 +218,9 @@ fn routes() {
     assert_eq!(get(address, "/healthz?verbose").1, "ok\n");
     let (head, body) = request(address, "HEAD /healthz HTTP/1.0\r\n\r\n");
     assert!(head.contains("\r\nContent-Length: 3\r\n") && body.is_empty(), "{head}{body}");
+    let (head, page) = get(address, "/");
+    assert!(head.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"), "{head}");
+    assert!(page.starts_with("<!doctype html>") && !page.contains("http://") && !page.contains("https://"), "{page}");
     let refused = [
         ("GET /metric HTTP/1.1\r\n\r\n", "404 Not Found"),
         ("GET /metrics/ HTTP/1.1\r\n\r\n", "404 Not Found"),

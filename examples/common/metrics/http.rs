@@ -49,6 +49,12 @@ impl Pages {
         }
         let path = target.split('?').next().unwrap_or_default();
         let mut answer = match path {
+            // It asks for the metrics again and again, and draws them.
+            "/" => Answer {
+                kind: "text/html; charset=utf-8",
+                body: include_str!("page.html").to_owned(),
+                ..Answer::told("200 OK")
+            },
             "/metrics" => {
                 let (figures, stats) = (self.book.figures(), self.stats.snapshot());
                 Answer {
