@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use parking_lot::Mutex;
 
 use crate::error::BindError;
-use crate::sys::Descriptor;
 use crate::sys::shared::SharedWords;
 use crate::transport::Bind;
 use crate::transport::Offers;
 use crate::transport::Transport;
+use crate::transport::listens_as_inner;
 
 /// What one call of [`Transport::accept`] on a [`Faulty`] transport does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,33 +184,7 @@ impl<T: Transport> Transport for Faulty<T> {
         Ok(pending)
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.inner.descriptor()
-    }
-
-    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
-        self.inner.descriptors(show);
-    }
-
-    fn addresses(&self, show: &mut dyn FnMut(&str)) {
-        self.inner.addresses(show);
-    }
-
-    fn local_addr(&self) -> T::Addr {
-        self.inner.local_addr()
-    }
-
-    fn has_buffered(&self) -> bool {
-        self.inner.has_buffered()
-    }
-
-    fn hand_over(&mut self) {
-        self.inner.hand_over();
-    }
-
-    fn answers_itself(&self) -> bool {
-        self.inner.answers_itself()
-    }
+    listens_as_inner!();
 }
 
 impl<T: Bind> Bind for Faulty<T> {

@@ -232,6 +232,41 @@ pub trait Transport: Sized + 'static {
     }
 }
 
+/// The methods of a [`Transport`] that has another in its field `inner`, and listens as that one does: all but `accept`.
+/// A method that were left out would be that of a plain listener.
+macro_rules! listens_as_inner {
+    () => {
+        fn descriptor(&self) -> $crate::transport::Descriptor<'_> {
+            self.inner.descriptor()
+        }
+
+        fn descriptors<'a>(&'a self, show: &mut dyn FnMut($crate::transport::Descriptor<'a>)) {
+            self.inner.descriptors(show);
+        }
+
+        fn addresses(&self, show: &mut dyn FnMut(&str)) {
+            self.inner.addresses(show);
+        }
+
+        fn local_addr(&self) -> Self::Addr {
+            self.inner.local_addr()
+        }
+
+        fn has_buffered(&self) -> bool {
+            self.inner.has_buffered()
+        }
+
+        fn hand_over(&mut self) {
+            self.inner.hand_over();
+        }
+
+        fn answers_itself(&self) -> bool {
+            self.inner.answers_itself()
+        }
+    };
+}
+pub(crate) use listens_as_inner;
+
 /// The second phase: from what was accepted to what is handled.
 ///
 /// It goes in turns. [`advance`](Self::advance) goes as far as it can without waiting for the peer, and says what it

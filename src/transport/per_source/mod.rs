@@ -17,6 +17,7 @@ use super::Establish;
 use super::Peer;
 use super::Source;
 use super::Transport;
+use super::listens_as_inner;
 use crate::error::BindError;
 use crate::event::Refusal;
 use crate::request::Request;
@@ -91,33 +92,7 @@ where
         Ok(pending)
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.inner.descriptor()
-    }
-
-    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
-        self.inner.descriptors(show);
-    }
-
-    fn addresses(&self, show: &mut dyn FnMut(&str)) {
-        self.inner.addresses(show);
-    }
-
-    fn local_addr(&self) -> T::Addr {
-        self.inner.local_addr()
-    }
-
-    fn has_buffered(&self) -> bool {
-        self.inner.has_buffered()
-    }
-
-    fn hand_over(&mut self) {
-        self.inner.hand_over();
-    }
-
-    fn answers_itself(&self) -> bool {
-        self.inner.answers_itself()
-    }
+    listens_as_inner!();
 }
 
 impl<T> Bind for PerSource<T>

@@ -26,10 +26,10 @@ use super::Adopt;
 use super::Bind;
 use super::Peer;
 use super::Transport;
+use super::listens_as_inner;
 use crate::error::BindError;
 use crate::request::Socket;
 use crate::request::Stream;
-use crate::sys::Descriptor;
 
 /// A transport behind proxies that speak the PROXY protocol, version 1 or 2: HAProxy, nginx, the balancers of clouds.
 ///
@@ -112,33 +112,7 @@ where
         Ok(ProxyPending::new(self.inner.accept()?, &self.rules))
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.inner.descriptor()
-    }
-
-    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
-        self.inner.descriptors(show);
-    }
-
-    fn addresses(&self, show: &mut dyn FnMut(&str)) {
-        self.inner.addresses(show);
-    }
-
-    fn local_addr(&self) -> T::Addr {
-        self.inner.local_addr()
-    }
-
-    fn has_buffered(&self) -> bool {
-        self.inner.has_buffered()
-    }
-
-    fn hand_over(&mut self) {
-        self.inner.hand_over();
-    }
-
-    fn answers_itself(&self) -> bool {
-        self.inner.answers_itself()
-    }
+    listens_as_inner!();
 }
 
 impl<T, S> Bind for ProxyProtocol<T>

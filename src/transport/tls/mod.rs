@@ -24,11 +24,11 @@ pub use self::socket::TlsSocket;
 use super::Adopt;
 use super::Bind;
 use super::Transport;
+use super::listens_as_inner;
 use crate::error::BindError;
 pub use crate::error::TlsConfigError;
 use crate::request::Socket;
 use crate::request::Stream;
-use crate::sys::Descriptor;
 
 /// TLS over the transport `T` inside: [`Tcp`](super::Tcp), `UnixStream`, or one that wraps another, whose requests are
 /// streams.
@@ -99,33 +99,7 @@ where
         self.inner.accept().map(|pending| Handshake::new(pending, &self.config))
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
-        self.inner.descriptor()
-    }
-
-    fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
-        self.inner.descriptors(show);
-    }
-
-    fn addresses(&self, show: &mut dyn FnMut(&str)) {
-        self.inner.addresses(show);
-    }
-
-    fn local_addr(&self) -> T::Addr {
-        self.inner.local_addr()
-    }
-
-    fn has_buffered(&self) -> bool {
-        self.inner.has_buffered()
-    }
-
-    fn hand_over(&mut self) {
-        self.inner.hand_over();
-    }
-
-    fn answers_itself(&self) -> bool {
-        self.inner.answers_itself()
-    }
+    listens_as_inner!();
 }
 
 impl<T, S> Bind for Tls<T>
