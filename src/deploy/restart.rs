@@ -34,7 +34,7 @@ use crate::handler::HandlerFactory;
 use crate::transport::Adopt;
 use crate::transport::Transport;
 
-/// How soon to look again for what tells nobody of its end.
+/// How soon to look again at a process whose end no descriptor tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The name of the descriptor on which a new process tells the old one that it serves.
@@ -403,7 +403,7 @@ impl State {
             && let Some(ready) = self.ready.take()
         {
             crate::transport::unix_path::moving::arm();
-            // If it has gone, there is nobody to take over from.
+            // If it has gone, there is no process to take over from.
             let _ = rustix::io::write(ready.as_fd(), b"R");
         }
     }

@@ -87,7 +87,7 @@ impl<D> PreFork<D> {
         self
     }
 
-    /// A child whose serve loop has not been heard of for so long is killed with SIGKILL, and replaced: under `Sync` its
+    /// A child whose serve loop has not been heard of for this long is killed with SIGKILL, and replaced: under `Sync` its
     /// handler keeps the thread, under the others none of its threads waits for events. Default `None`: handlers may take
     /// for ever.
     #[must_use]

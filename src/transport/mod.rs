@@ -325,14 +325,14 @@ pub trait Establish: Sized {
     /// Ends a connection on which [`advance`](Self::advance) has failed, as far as that goes without waiting: sends what is
     /// still to be said about it, as TLS does with an alert, and shuts down the sending side.
     ///
-    /// After [`Advance::Done`] the server reads on for a while, and discards what it reads: input that nobody has read would
+    /// After [`Advance::Done`] the server reads on for a while, and discards what it reads: unread input would
     /// make the kernel reset the connection, and the reset could overtake the last word. After [`Advance::Wait`] it is
     /// called again. Both within the builder's [`linger`](crate::Builder::linger). After anything else the connection is
     /// closed at once, which is the default.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong: the connection is closed, and nobody is told.
+    /// Whatever went wrong: the connection is closed, and the peer is not told.
     fn close(&mut self) -> io::Result<Advance> {
         Ok(Advance::Closed)
     }

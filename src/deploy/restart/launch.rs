@@ -19,7 +19,7 @@ use crate::transport::unix_path::moving;
 /// In the environment, followed by the number of a descriptor: the file of that socket.
 const FILE_OF: &str = "SOCKETSERVER_FILE_OF_";
 
-/// What was meant for this process alone. The watchdog's is left out, so that it means whoever reads the rest.
+/// What was meant for this process alone. The watchdog's is left out, so that it means the process that reads the rest.
 const OWN: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID"];
 
 /// What a new process needs that is to be what this one is.
@@ -90,7 +90,7 @@ pub(super) fn inherit_paths(sockets: &Sockets) {
     }
 }
 
-/// The new process is the main process of the service from now on; without systemd nobody is told.
+/// The new process is the main process of the service from now on; without systemd there is none to tell.
 pub(super) fn tell_manager(pid: u32) {
     // A manager that cannot be told sees this process end.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]);

@@ -46,7 +46,7 @@ impl Linger {
         Self { since, discarded: 0, heard: None, stopping: false }
     }
 
-    /// The peer has sent this much more, which nobody reads.
+    /// The peer has sent this much more, which is discarded.
     pub(super) fn discard(&mut self, bytes: usize, now: Instant) {
         if bytes > 0 {
             self.discarded += bytes;

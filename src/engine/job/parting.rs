@@ -35,7 +35,7 @@ pub(super) struct Parting {
 enum Said {
     All,
     Waits(Interest),
-    /// There is nothing, or nobody to hear it.
+    /// There is nothing, or the peer cannot be told.
     Nothing,
 }
 
@@ -104,7 +104,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 }
 
-/// What a peer has sent and nobody reads.
+/// What a peer has sent and is not read.
 enum Discarded {
     /// All that has arrived.
     All(usize),
@@ -116,7 +116,7 @@ enum Discarded {
 
 /// Reads past the transport: what it has not understood it need not understand now.
 fn discard(socket: Descriptor<'_>) -> Discarded {
-    /// So much at a time, so that a peer that sends without end does not hold the worker.
+    /// This much at a time, so that a peer that sends without end does not hold the worker.
     const ROUNDS: usize = 16;
     let (mut room, mut discarded) = ([0; 16 * 1024], 0);
     for _ in 0..ROUNDS {

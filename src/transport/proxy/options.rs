@@ -8,7 +8,7 @@ use crate::transport::Peer;
 
 /// What can be chosen of a [`ProxyProtocol`](super::ProxyProtocol) over a transport with the options `O`.
 ///
-/// Nobody is trusted by default, and to bind like that is an error: the proxies have to be named.
+/// No peer is trusted by default, and to bind like that is an error: the proxies have to be named.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions<O> {
     pub(super) inner: O,
@@ -58,7 +58,7 @@ impl<O> ProxyOptions<O> {
     }
 
     /// No connection has a header, and all are served as if there was no [`ProxyProtocol`](super::ProxyProtocol): for
-    /// programs whose configuration says whether there are proxies. Nobody may be trusted then.
+    /// programs whose configuration says whether there are proxies. No peer may be trusted then.
     #[must_use]
     pub fn without_headers(mut self) -> Self {
         self.rules.has_headers = false;
@@ -105,7 +105,7 @@ impl<O> ProxyOptions<O> {
 }
 
 impl Rules {
-    /// Whether this peer is served: all are where nobody announces others, and else those that may.
+    /// Whether this peer is served: all are where no peer announces another, and else those that may.
     pub(super) fn admit<A: Peer>(&self, peer: Option<&A>) -> bool {
         !self.has_headers
             || peer.is_some_and(|peer| peer.ip().map_or(self.trusts_unix, |address| self.networks.contains(address)))

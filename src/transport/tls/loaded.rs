@@ -79,7 +79,7 @@ impl Loaded {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        // Who has resumed is not verified again: where others are let in than before, nobody resumes.
+        // Who has resumed is not verified again: where others are let in than before, no client resumes.
         let kept = before.filter(|before| before.authorities == authorities).and_then(|before| before.tickets.clone());
         let tickets = match kept {
             Some(tickets) => tickets,

@@ -53,7 +53,7 @@ impl<J> SlowLane<J> {
         self.ring.steal_all().into_iter().map(|(_, work)| work)
     }
 
-    /// Whether work has waited for so long that it comes before that of the quick ones.
+    /// Whether work has waited long enough to come before that of the quick ones.
     fn is_overdue(&self) -> bool {
         self.waiting() > 0
             && self.ring.peek(|(since, _)| now().saturating_duration_since(*since) >= OVERDUE) == Some(true)
