@@ -149,6 +149,26 @@ fn sighup_loads_the_certificate_again_and_open_connections_go_on() {
 }
 
 #[test]
+fn sighup_reaches_the_processes_that_serve() {
+    for dispatch in IN_ONE_PROCESS {
+        let files = Files::of(localhost());
+        let server = files.start("echo", &["--dispatch", dispatch, "--processes", "2"]);
+        Client::default().shake_hands(server.socket_address()).unwrap();
+        let another = Authority::new("another authority");
+        files.write(&another.server(&["localhost"]));
+        hang_up(&server);
+        let after = Client::trusting(&another);
+        // Whichever of them accepts.
+        eventually("the new certificate is shown by all", || {
+            (0..20).all(|_| after.shake_hands(server.socket_address()).is_ok())
+        });
+        let (status, said) = server.stop();
+        assert!(status.success(), "{dispatch}: {said}");
+        assert!(said.matches("the certificate was loaded again").count() >= 2, "{dispatch}: {said}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_loaded_leave_the_old_certificate_in_force() {
     let files = Files::of(localhost());
     // Here the test waits for what the server says, so that it is known when it has tried.
