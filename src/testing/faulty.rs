@@ -184,6 +184,10 @@ impl<T: Transport> Transport for Faulty<T> {
         Ok(pending)
     }
 
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
     listens_as_inner!();
 }
 

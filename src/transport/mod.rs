@@ -232,7 +232,8 @@ pub trait Transport: Sized + 'static {
     }
 }
 
-/// The methods of a [`Transport`] that has another in its field `inner`, and listens as that one does: all but `accept`.
+/// The methods of a [`Transport`] that has another in its field `inner`, and listens as that one does: all but `accept`
+/// and `local_addr`.
 /// A method that were left out would be that of a plain listener.
 macro_rules! listens_as_inner {
     () => {
@@ -246,10 +247,6 @@ macro_rules! listens_as_inner {
 
         fn addresses(&self, show: &mut dyn FnMut(&str)) {
             self.inner.addresses(show);
-        }
-
-        fn local_addr(&self) -> Self::Addr {
-            self.inner.local_addr()
         }
 
         fn has_buffered(&self) -> bool {

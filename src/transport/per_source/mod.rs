@@ -92,6 +92,10 @@ where
         Ok(pending)
     }
 
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
     listens_as_inner!();
 }
 

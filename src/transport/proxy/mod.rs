@@ -112,6 +112,10 @@ where
         Ok(ProxyPending::new(self.inner.accept()?, &self.rules))
     }
 
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
     listens_as_inner!();
 }
 

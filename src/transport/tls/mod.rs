@@ -99,6 +99,10 @@ where
         self.inner.accept().map(|pending| Handshake::new(pending, &self.config))
     }
 
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
     listens_as_inner!();
 }
 
