@@ -26,6 +26,8 @@ pub mod process;
 pub mod proxy_headers;
 mod recorder;
 mod report;
+#[cfg(unix)]
+pub mod restarted;
 mod server;
 #[cfg(unix)]
 mod server_process;
