@@ -147,26 +147,23 @@
 //! Several servers on ports of their own, any of which may be killed, restarted or drained:
 //!
 //! ```text
-//! backend web
-//!     mode http
-//!     balance roundrobin
-//!     option httpchk GET /
-//!     default-server check inter 1s fall 2 rise 1 send-proxy-v2
-//!     retries 3
-//!     option redispatch 1
-//!     retry-on conn-failure empty-response
-//!     server one 127.0.0.1:8001
-//!     server two 127.0.0.1:8002
+#![doc = include_str!("../../docs/haproxy.cfg")]
 //! ```
 //!
 //! - `send-proxy-v2` says whose a connection is; the transport is a
 //!   [`ProxyProtocol`](crate::transport::ProxyProtocol) that trusts the balancer. [The chapter on wrapping
 //!   transports](super::wrapping_transports) has it. The health checks send the header as well.
 //! - A server that is hot restarted never refuses a connection, and the balancer notices nothing.
-//! - A server that drains or is killed refuses connections from then on. `redispatch 1` tries another server at once,
-//!   and `check` takes it out of the rotation.
-//! - A connection that was accepted and ends without an answer is `empty-response`. Trying again is right for requests
-//!   that may be done twice; have it only where all are of that kind.
+//! - A server that stops or is killed refuses connections from then on. `redispatch 1` tries another server at once,
+//!   and `check` takes it out of the rotation until it is there again.
+//! - A connection that ends without an answer is an `empty-response`: the server was killed, or it stopped while a
+//!   request was on its way. Trying again is right for requests that may be done twice; have it only where all are of
+//!   that kind.
+//! - What a killed server had begun to answer is lost, and nothing else is.
+//! - HAProxy resets the connections to a server that it needs no more. For the server that is an error of which
+//!   [`is_disconnect`](crate::RequestError::is_disconnect) is true, and the report counts it as failed.
+//! - A process that has handed over may wait for connections that HAProxy keeps and does not use until its
+//!   [`drain_timeout`](crate::Builder::drain_timeout). The new one serves meanwhile.
 //!
 //! On one machine and behind one address [`PreFork`](crate::PreFork) is simpler: a child that crashes is replaced, and
 //! no balancer is needed.
