@@ -35,6 +35,11 @@ impl Buffer {
         self.start == self.end
     }
 
+    /// Whether it is as [`default`](Self::default) makes it.
+    pub(crate) fn has_no_memory(&self) -> bool {
+        self.data.is_empty()
+    }
+
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start + count);

@@ -27,7 +27,9 @@ pub use mailbox::Mailbox;
 pub use mailbox::SendError;
 pub use sender::Sender;
 pub use socket::Socket;
+pub use stream::ReadHalf;
 pub use stream::Stream;
+pub use stream::WriteHalf;
 pub use writer::Writer;
 
 pub use crate::sys::bytes::Bytes as ReadBuffer;

@@ -2,17 +2,20 @@
 //!
 //! What a handler reads and writes is in [`reading_and_writing`]; here is what the server does with it.
 
+mod halves;
 mod messages;
 mod reading_and_writing;
+mod sending;
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+pub use halves::ReadHalf;
+pub use halves::WriteHalf;
 
 use super::Discard;
 use super::Fill;
@@ -22,10 +25,8 @@ use super::Request;
 use super::Session;
 use super::Timeouts;
 use super::buffer::Buffer;
-use super::inbox::Inbox;
 use super::mailbox::Mailbox;
 use super::pace::Reading;
-use super::sender::Sender;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::receive;
@@ -58,7 +59,7 @@ use crate::sys::Interest;
 /// - `read_line`, `read_until`, `read_exact` and the others of [`Read`](std::io::Read) and [`BufRead`] block inside
 ///   `handle`. Under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork` that is what the thread or process is
 ///   for; [`Pool`](crate::Pool) starts another thread meanwhile; [`Sync`](crate::Sync) serves no other connection
-///   meanwhile.
+///   meanwhile. A loop over [`lines`](BufRead::lines) that answers each needs both halves: see [`halves`](Self::halves).
 /// - [`frames`](crate::frames) take the messages apart before the handler is called.
 ///
 /// A line is no longer than the builder's [`max_line`](crate::Builder::max_line), 64 KiB; `read_to_end` and
@@ -197,62 +198,6 @@ impl<S: Socket> Stream<S> {
         self.writer.session.as_ref().map(|session| session.stop.clone())
     }
 
-    /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any
-    /// thread.
-    ///
-    /// What it sends leaves on the thread that serves this connection, between two calls of its handler or while a read
-    /// inside `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
-    /// [`max_pending_output`](crate::Builder::max_pending_output) waits for a client that does not read; it is subject
-    /// to the write timeout, and is counted in [`transferred`](Self::transferred). It does not count as a message of
-    /// the client: the idle timeout goes on.
-    ///
-    /// A connection without a sender pays nothing for the possibility. The chapter on
-    /// [other connections](crate::guide::other_connections) says more.
-    ///
-    /// ```
-    /// use std::io::BufRead;
-    /// use std::sync::Mutex;
-    /// use socketserver::{Flow, PoolTcpServer, Sender};
-    ///
-    /// /// Those who listen. What comes from one goes to all.
-    /// static AUDIENCE: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
-    ///
-    /// let server = PoolTcpServer::bind_fn("127.0.0.1:0", |request| {
-    ///     let mut line = String::new();
-    ///     request.read_line(&mut line)?;
-    ///     let mut audience = AUDIENCE.lock().unwrap();
-    ///     if line == "listen\n" {
-    ///         audience.push(request.sender()?);
-    ///     } else {
-    ///         // Those who have gone, and those who do not listen any more, miss it.
-    ///         audience.retain(|listener| listener.send(&line).is_ok());
-    ///     }
-    ///     Ok(Flow::Continue)
-    /// })?;
-    /// # Ok::<(), socketserver::BindError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection has a process of its own and no other can reach
-    /// it; and for a connection that no server serves, because it was detached or made by [`new`](Self::new).
-    pub fn sender(&mut self) -> io::Result<Sender> {
-        let unsupported = |why| Err(io::Error::new(ErrorKind::Unsupported, why));
-        let Some(session) = &self.writer.session else {
-            return unsupported(
-                "no server serves this connection, so nothing would send for a sender: write to the stream",
-            );
-        };
-        if session.in_child.load(Ordering::Relaxed) {
-            return unsupported(
-                "under Fork each connection has a process of its own, and no other can write to it: use Pool, ThreadPerRequest or Sync",
-            );
-        }
-        let limit = session.options.max_pending_output;
-        let inbox = self.writer.inbox.get_or_insert_with(|| Inbox(Arc::new(Mailbox::new(limit))));
-        Ok(Sender::new(Arc::clone(&inbox.0)))
-    }
-
     /// Bytes received from and sent to the peer so far.
     pub fn transferred(&self) -> (u64, u64) {
         (self.received, self.writer.sent_so_far())
@@ -273,42 +218,6 @@ impl<S: Socket> Stream<S> {
     /// ```
     pub fn split_buffered(&mut self) -> (&[u8], &mut Writer<S>) {
         (self.buffer.unread(), &mut self.writer)
-    }
-
-    /// Sends `length` bytes of `file` from byte `offset` on, behind what was written before.
-    ///
-    /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a
-    /// thread (under `Sync` and `Pool`), whatever its length: it takes no memory, and is no part of the builder's
-    /// `max_pending_output`. On Linux the kernel sends it by itself (sendfile(2)) where the socket [is
-    /// plain](Socket::is_plain); elsewhere pieces of 64 KiB are copied.
-    ///
-    /// What is written behind it is pending output like any other. A second file, or more output than may be pending,
-    /// waits for it with its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left.
-    /// The builder's `write_timeout` is for a client that reads nothing for this long, not for the whole file. Reading
-    /// from a slow disk takes the thread's time.
-    ///
-    /// ```
-    /// use std::fs::File;
-    /// use std::io::Write;
-    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
-    ///
-    /// fn download<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
-    ///     let file = File::open("large")?;
-    ///     let length = file.metadata()?.len();
-    ///     request.write_all(&length.to_be_bytes())?;
-    ///     request.send_file(file, 0, length)?;
-    ///     Ok(Flow::Close) // When all of it has left.
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// What the system says of the file or the socket, and [`ErrorKind::InvalidData`] for a file that ends before
-    /// `offset + length`. What is found later, when the rest is sent, goes to
-    /// [`handle_error`](crate::HandlerFactory::handle_error), and the connection is closed: a client that was promised
-    /// a length sees that it got less.
-    pub fn send_file(&mut self, file: impl Into<Arc<File>>, offset: u64, length: u64) -> io::Result<()> {
-        self.writer.send_file(file, offset, length)
     }
 
     /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still
