@@ -10,9 +10,12 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use common::PATIENCE;
 use common::Start;
@@ -365,4 +368,57 @@ impl<S: Socket> FrameHandler<LinesCodec, S> for Blow {
         replies.send("x".repeat(1000))?;
         Ok(Flow::Continue)
     }
+}
+
+/// Answers lines, each of which takes its time, and the first one no sooner than the test says; tells the test of each.
+struct Toil {
+    told: Sender<String>,
+    go_on: Arc<Mutex<Receiver<()>>>,
+}
+
+impl<S: Socket> FrameHandler<LinesCodec, S> for Toil {
+    fn message(&mut self, line: &str, replies: &mut Replies<'_, LinesCodec>) -> HandlerResult {
+        self.told.send(line.to_owned()).expect("the test listens");
+        if line == "first" {
+            self.go_on.lock().expect("one at a time").recv().expect("the test lets it go on");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        replies.send(line)?;
+        Ok(Flow::Continue)
+    }
+}
+
+#[test]
+fn messages_that_arrived_together_leave_others_their_turn() {
+    const MANY: usize = 200;
+    let check = |address, hears: &Receiver<String>, go_on: &Sender<()>| {
+        let (mut many, mut one) = (Client::connect(address), Client::connect(address));
+        many.send(format!("first\n{}", "more\n".repeat(MANY)));
+        assert_eq!(hears.recv_timeout(PATIENCE).expect("the first"), "first");
+        // The one thread is held; when it goes on, both clients have sent all that they have to say.
+        one.send("one\n");
+        go_on.send(()).expect("the handler waits");
+        assert_eq!(one.line(), "one\n");
+        assert_eq!(many.line(), "first\n");
+        for _ in 0..MANY {
+            assert_eq!(many.line(), "more\n");
+        }
+        let order: Vec<String> = hears.try_iter().collect();
+        let place = order.iter().position(|line| line == "one").expect("it was handled");
+        assert_eq!(order.len(), MANY + 1);
+        assert!(place < MANY, "it was handled behind all others");
+    };
+    let factory = || {
+        let ((told, hears), (goes, go_on)) = (mpsc::channel(), mpsc::channel());
+        let go_on = Arc::new(Mutex::new(go_on));
+        (move || Frames::new(LinesCodec::new(), Toil { told: told.clone(), go_on: Arc::clone(&go_on) }), hears, goes)
+    };
+    let (toil, hears, goes) = factory();
+    let server = Builder::<Tcp, Sync, _>::new(toil).start();
+    check(server.local_addr(), &hears, &goes);
+    server.stop();
+    let (toil, hears, goes) = factory();
+    let server = Builder::<Tcp, Pool, _>::new(toil).dispatch(Pool::new(1).max_threads(1)).start();
+    check(server.local_addr(), &hears, &goes);
+    server.stop();
 }

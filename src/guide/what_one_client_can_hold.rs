@@ -32,7 +32,7 @@
 //! | sends half a message that a read in `handle` waits for | a thread | [`read_timeout`](crate::Builder::read_timeout), 30 s | `no_client_holds_the_server.rs` |
 //! | sends its message byte by byte | the same | [`min_rate`](crate::Builder::min_rate), 100 bytes a second after 30 s | `min_rate.rs` |
 //! | sends a message that does not end | the same | [`read_timeout`](crate::Builder::read_timeout), 30 s | `endless_message.rs` |
-//! | sends messages without a pause | turns, between those of the others | [`total_timeout`](crate::Builder::total_timeout), off | `no_client_holds_the_server.rs`, `total_timeout.rs` |
+//! | sends messages without a pause | turns, between those of the others | [`total_timeout`](crate::Builder::total_timeout), off | `no_client_holds_the_server.rs`, `frames.rs`, `total_timeout.rs` |
 //! | reads nothing of its answer | a table entry; a thread, if the write blocks | [`write_timeout`](crate::Builder::write_timeout), 30 s | `no_client_holds_the_server.rs` |
 //! | reads its answer byte by byte | the same | [`min_rate`](crate::Builder::min_rate) | `min_rate.rs` |
 //! | ends its side in the middle of a message | a call of `handle` | at once | `half_message.rs` |

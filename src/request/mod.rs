@@ -91,8 +91,10 @@ pub trait Request {
         Ok(Fill::Data)
     }
 
-    /// Told before each call of `handle`.
-    fn call_begins(&mut self) {}
+    /// Told before each call of `handle`, and when others are to have the thread; never, if there are none.
+    fn call_begins(&mut self, turn_ends: Option<Instant>) {
+        let _ = turn_ends;
+    }
 
     /// The timeouts of this request, where its handler has changed them.
     fn timeouts(&self) -> Option<&Timeouts> {

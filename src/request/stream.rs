@@ -89,6 +89,8 @@ pub struct Stream<S: Socket> {
     handed_over: Option<u64>,
     /// What had been consumed and written when the present call of `handle` began.
     call: Option<(u64, u64)>,
+    /// When others that wait for this thread are to have it.
+    turn_ends: Option<Instant>,
     /// A wait inside of `handle` has found the connection idle.
     idle_end: Option<End>,
 }
@@ -111,6 +113,7 @@ impl<S: Socket> Stream<S> {
             handed_over: None,
             reading_since: 0,
             call: None,
+            turn_ends: None,
             idle_end: None,
         }
     }
@@ -191,6 +194,36 @@ impl<S: Socket> Stream<S> {
     /// Whether the server has been told to stop: a handler that loops should end its conversation.
     pub fn is_stopping(&self) -> bool {
         self.writer.session.as_ref().is_some_and(|session| session.stop.is_stopping())
+    }
+
+    /// Whether other connections have waited long enough for the thread that runs this call: for a handler that goes
+    /// through many messages in one call. It returns [`Flow::Continue`](crate::Flow::Continue) then, with the rest
+    /// still unread, and is called again when the others have had their turn.
+    ///
+    /// Under [`Sync`](crate::Sync) and [`Pool`](crate::Pool) a turn is 1 ms. Never true where a connection has its
+    /// thread for itself, and while the server stops, since what has arrived by then is still to be answered.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
+    ///
+    /// fn handle<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
+    ///     while let Some(line) = request.line()? {
+    ///         request.write_all(line.to_uppercase().as_bytes())?;
+    ///         if request.turn_is_over() {
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(Flow::Continue)
+    /// }
+    /// ```
+    pub fn turn_is_over(&self) -> bool {
+        self.turn_ends().is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// When [`turn_is_over`](Self::turn_is_over) becomes true, if it can.
+    pub(crate) fn turn_ends(&self) -> Option<Instant> {
+        self.turn_ends.filter(|_| !self.is_stopping())
     }
 
     /// A handle that stops the server, if one serves this connection.
@@ -305,7 +338,8 @@ impl<S: Socket> Request for Stream<S> {
     }
 
     #[inline]
-    fn call_begins(&mut self) {
+    fn call_begins(&mut self, turn_ends: Option<Instant>) {
+        self.turn_ends = turn_ends;
         self.call = Some((self.consumed, self.writer.written));
         self.reading = Reading::default();
     }

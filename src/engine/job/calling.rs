@@ -37,7 +37,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
         }
         let Some(handler) = &mut conversation.handler else { return Step::Next };
-        request.call_begins();
+        request.call_begins(budget.until);
         let before = request.progress();
         let began = worker.now();
         // Looked at before the call, so that its answer could announce the end.
