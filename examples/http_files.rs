@@ -123,61 +123,61 @@ impl Http {
 }
 
 impl<S: Socket> Handler<Stream<S>> for Http {
-    /// Answers every request that has arrived whole, up to one whose answer has to leave before the next. Never waits
-    /// for the client: where there is more to send than it takes, the server does, and calls again.
+    /// Answers one request that has arrived whole, and is called again for the next; others have their turn in between.
+    /// Never waits for the client: where there is more to send than it takes, the server does, and calls again.
     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-        loop {
-            if let Some(flow) = self.go_on(request)? {
-                return Ok(flow);
+        if let Some(flow) = self.go_on(request)? {
+            return Ok(flow);
+        }
+        if self.skip > 0 {
+            let there = request.buffered().len();
+            let count = there.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+            request.consume(count);
+            self.skip -= count as u64;
+        }
+        let blank = head::empty_lines(request.buffered(), request.is_ended());
+        request.consume(blank);
+        self.blank += blank;
+        let (is_ended, is_stopping) = (request.is_ended(), request.is_stopping());
+        let (bytes, out) = request.split_buffered();
+        if self.blank > BLANK {
+            return reply::refuse(out, 400, bytes);
+        }
+        if bytes.is_empty() {
+            return Ok(Flow::Continue);
+        }
+        let copy;
+        let parsed = match Head::parse(bytes) {
+            Parsed::Later => {
+                copy = head::as_1_1(bytes);
+                Head::parse(&copy)
             }
-            if self.skip > 0 {
-                let there = request.buffered().len();
-                let count = there.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
-                request.consume(count);
-                self.skip -= count as u64;
+            parsed => parsed,
+        };
+        let mut head = match parsed {
+            Parsed::Whole(head) => head,
+            Parsed::Incomplete if !is_ended => return Ok(Flow::Continue),
+            Parsed::Incomplete | Parsed::Later => return reply::refuse(out, 400, bytes),
+            Parsed::Refused(status) => return reply::refuse(out, status, bytes),
+        };
+        head.keep_alive &= !is_stopping;
+        let answer = match (head.refusal, &*self.content) {
+            (Some(status), _) => Answer::Whole(reply::error(out, status, &head)?),
+            (None, Content::Hello) => Answer::Whole(reply::hello(out, &head)?),
+            (None, Content::Site(site)) => site.answer(&mut head, out)?,
+        };
+        let length = head.length;
+        self.skip = head.body;
+        self.blank = 0;
+        self.keep_alive = head.keep_alive;
+        request.consume(length);
+        match answer {
+            Answer::Page(page) => {
+                self.page = Some(page);
+                Ok(self.go_on(request)?.unwrap_or(Flow::Continue))
             }
-            let blank = head::empty_lines(request.buffered(), request.is_ended());
-            request.consume(blank);
-            self.blank += blank;
-            let (is_ended, is_stopping) = (request.is_ended(), request.is_stopping());
-            let (bytes, out) = request.split_buffered();
-            if self.blank > BLANK {
-                return reply::refuse(out, 400, bytes);
-            }
-            if bytes.is_empty() {
-                return Ok(Flow::Continue);
-            }
-            let copy;
-            let parsed = match Head::parse(bytes) {
-                Parsed::Later => {
-                    copy = head::as_1_1(bytes);
-                    Head::parse(&copy)
-                }
-                parsed => parsed,
-            };
-            let mut head = match parsed {
-                Parsed::Whole(head) => head,
-                Parsed::Incomplete if !is_ended => return Ok(Flow::Continue),
-                Parsed::Incomplete | Parsed::Later => return reply::refuse(out, 400, bytes),
-                Parsed::Refused(status) => return reply::refuse(out, status, bytes),
-            };
-            head.keep_alive &= !is_stopping;
-            let answer = match (head.refusal, &*self.content) {
-                (Some(status), _) => Answer::Whole(reply::error(out, status, &head)?),
-                (None, Content::Hello) => Answer::Whole(reply::hello(out, &head)?),
-                (None, Content::Site(site)) => site.answer(&mut head, out)?,
-            };
-            let length = head.length;
-            self.skip = head.body;
-            self.blank = 0;
-            self.keep_alive = head.keep_alive;
-            request.consume(length);
-            match answer {
-                Answer::Page(page) => self.page = Some(page),
-                Answer::Whole(_) if !self.keep_alive => return Ok(Flow::Close),
-                Answer::Whole(Flow::Continue) => {}
-                Answer::Whole(flow) => return Ok(flow),
-            }
+            Answer::Whole(_) if !self.keep_alive => Ok(Flow::Close),
+            Answer::Whole(flow) => Ok(flow),
         }
     }
 

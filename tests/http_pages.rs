@@ -8,6 +8,9 @@ use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use common::connect;
 use common::example::Example;
@@ -95,6 +98,43 @@ fn a_client_that_does_not_read_its_pages_holds_no_thread() {
         }
         assert!(server.stop().0.success());
     }
+}
+
+/// The page of a folder costs its server milliseconds, and many may be asked for at once.
+#[test]
+fn others_have_their_turn_between_pages_that_were_asked_for_at_once() {
+    const PAGES: usize = 200;
+    let site = site(50);
+    let server = site.serve(&["--dispatch", "sync"]);
+    let mut greedy = connect(server.socket_address());
+    let mut other = connect(server.socket_address());
+    let read = AtomicUsize::new(0);
+    let before = std::thread::scope(|scope| {
+        let mut asking = greedy.try_clone().unwrap();
+        scope.spawn(move || asking.write_all((PAGE.repeat(PAGES) + LAST).as_bytes()).unwrap());
+        let (read, begun) = (&read, mpsc::channel());
+        // As quick as it can: where an answer waits for its client, others have their turn in any case.
+        scope.spawn(move || {
+            let mut answers = vec![0; 1 << 20];
+            loop {
+                let count = greedy.read(&mut answers).unwrap();
+                if count == 0 {
+                    break;
+                }
+                read.fetch_add(count, Ordering::Relaxed);
+                let _ = begun.0.send(());
+            }
+        });
+        begun.1.recv().unwrap();
+        other.write_all(b"GET /a.txt HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+        let mut answer = [0; 16];
+        other.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK\r");
+        read.load(Ordering::Relaxed)
+    });
+    let all = read.into_inner();
+    assert!(before < all / 10 * 9, "answered behind {before} of {all} bytes");
+    assert!(server.stop().0.success());
 }
 
 #[test]
