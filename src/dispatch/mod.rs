@@ -61,6 +61,8 @@ pub use crate::engine::job::Job;
 pub use crate::engine::serve_loop::Rejected;
 pub use crate::engine::serve_loop::ServeLoop;
 pub use crate::error::ServeError as StartError;
+use crate::handler::HandlerFactory;
+use crate::transport::Transport;
 
 /// A way to run requests, chosen by type.
 #[diagnostic::on_unimplemented(
@@ -154,6 +156,24 @@ pub trait Process<J: Task>: Dispatch + Sized {
         let _ = (running, serve_loop);
     }
 }
+
+/// A dispatch that can serve the transport `T` with handlers of `H`: the bound of a function that is generic over
+/// servers. It is another way to write `Process<Job<T, H>>`.
+///
+/// ```
+/// use socketserver::dispatch::Serves;
+/// use socketserver::{HandlerFactory, Report, ServeError, Server, Tcp, Transport};
+///
+/// fn serve<D: Serves<Tcp, H>, H: HandlerFactory<<Tcp as Transport>::Request>>(
+///     server: Server<Tcp, D, H>,
+/// ) -> Result<Report, ServeError> {
+///     println!("listening on {}", server.local_addr());
+///     server.serve_forever()
+/// }
+/// ```
+pub trait Serves<T: Transport, H: HandlerFactory<T::Request>>: Process<Job<T, H>> {}
+
+impl<T: Transport, H: HandlerFactory<T::Request>, D: Process<Job<T, H>>> Serves<T, H> for D {}
 
 /// A dispatch whose server may run on a thread of its own, beside others; `Fork` and `PreFork` may not.
 #[diagnostic::on_unimplemented(

@@ -136,7 +136,7 @@ impl<J: Task, D: Process<J>> Process<J> for PreFork<D> {
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Supervisor<J>, StartError> {
         one_thread::check()?;
         let start = || {
-            use crate::engine::task::Report;
+            use crate::engine::source::Report;
             serve_loop.reporter.core().counters.make_places(self.processes)?;
             Supervisor::new(self.processes)
         };

@@ -13,9 +13,10 @@ use super::StartError;
 use super::Task;
 use crate::end::End;
 use crate::engine::answered::Answering;
+use crate::engine::drive::Drive;
+use crate::engine::drive::Turn;
 use crate::engine::serve_loop::Ready;
-use crate::engine::task::Report;
-use crate::engine::task::Turn;
+use crate::engine::source::Report;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
@@ -224,7 +225,7 @@ impl<J: Task> Running<J> {
 
     /// Lets a connection that was served elsewhere wait here.
     fn leave(&mut self, park: &ParkingPlace<Box<J>>, job: Box<J>, wait: Wait) -> Result<(), Rejected<J>> {
-        let Some(descriptor) = Task::descriptor(&*job) else { return Ok(()) };
+        let Some(descriptor) = Drive::descriptor(&*job) else { return Ok(()) };
         let token = match park.insert(descriptor) {
             Ok(token) => token,
             Err(error) => return Err(Rejected::new(*job, error)),

@@ -19,7 +19,7 @@ use super::ServeLoop;
 use super::ServesInBackground;
 use super::StartError;
 use super::Task;
-use crate::engine::task::Announced;
+use crate::engine::worker::Announced;
 use crate::error::BindError;
 
 /// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside

@@ -6,11 +6,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::end::End;
-use crate::engine::task::Report;
-use crate::engine::task::Source;
+use crate::engine::drive::Turn;
+use crate::engine::source::Report;
+use crate::engine::source::Source;
 use crate::engine::task::Task;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
+use crate::engine::worker::Worker;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;

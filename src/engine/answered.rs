@@ -3,10 +3,10 @@
 use std::ops::Deref;
 use std::ops::DerefMut;
 
-use super::task::Report;
+use super::drive::Turn;
+use super::source::Report;
 use super::task::Task;
-use super::task::Turn;
-use super::task::Worker;
+use super::worker::Worker;
 
 /// A worker, with the messages that have replies in its outbox.
 pub(crate) struct Answering<J> {

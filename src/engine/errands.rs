@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::task::Report;
+use super::source::Report;
 use crate::sys::Descriptor;
 use crate::sys::poller::Poller;
 

@@ -9,9 +9,8 @@ use super::core::Core;
 use super::core::Shared;
 use super::core::guarded;
 use super::job::Job;
-use crate::engine::task::Report;
-use crate::engine::task::Sealed;
-use crate::engine::task::Source;
+use crate::engine::source::Report;
+use crate::engine::source::Source;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
@@ -31,8 +30,6 @@ impl<T: Transport, H> fmt::Debug for Listening<T, H> {
         f.debug_struct("Listening").finish_non_exhaustive()
     }
 }
-
-impl<T: Transport, H> Sealed for Listening<T, H> {}
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Source for Listening<T, H> {
     type Task = Job<T, H>;
@@ -96,8 +93,6 @@ impl<T, H> fmt::Debug for Reporter<T, H> {
         f.debug_struct("Reporter").finish_non_exhaustive()
     }
 }
-
-impl<T, H> Sealed for Reporter<T, H> {}
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Report for Reporter<T, H> {
     fn error(&self, error: RequestError) {

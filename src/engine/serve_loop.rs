@@ -9,7 +9,7 @@ use super::acceptor::Acceptor;
 use super::acceptor::LISTENER;
 use super::errands::Scene;
 use crate::engine::job::Job;
-use crate::engine::task::Report;
+use crate::engine::source::Report;
 use crate::engine::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;

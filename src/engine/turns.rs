@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Instant;
 
+use super::drive::Drive;
+use super::drive::Turn;
 use super::serve_loop::Rejected;
 use super::task::Task;
-use super::task::Turn;
-use super::task::Worker;
+use super::worker::Worker;
 use crate::end::End;
 use crate::park::ParkingPlace;
 use crate::park::token::Token;
@@ -25,7 +26,7 @@ pub(crate) fn start<J: Task>(
     job: Box<J>,
     now: Instant,
 ) -> Result<Started<J>, Rejected<J>> {
-    let Some(descriptor) = Task::descriptor(&*job) else {
+    let Some(descriptor) = Drive::descriptor(&*job) else {
         return Err(Rejected::new(*job, io::ErrorKind::Unsupported.into()));
     };
     let token = match park.insert(descriptor) {
@@ -63,7 +64,7 @@ pub(crate) fn run_turn<J: Task>(
                 return None;
             }
             Turn::Detach => {
-                if let Some(descriptor) = Task::descriptor(&*job) {
+                if let Some(descriptor) = Drive::descriptor(&*job) {
                     // The new owner's registration is his; ours must not wake us for it.
                     let _ = park.release(token, descriptor);
                 }

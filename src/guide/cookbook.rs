@@ -346,16 +346,16 @@
 //!
 //! # To choose the dispatch at run time
 //!
-//! The dispatch is a type, so each choice is its own arm; what they have in common is generic. [`Process`] is what a
+//! The dispatch is a type, so each choice is its own arm; what they have in common is generic. [`Serves`] is what a
 //! dispatch is to a transport and a factory.
 //!
 //! ```
-//! use socketserver::dispatch::{Job, Process};
+//! use socketserver::dispatch::Serves;
 //! use socketserver::{Builder, Flow, HandlerFactory, Pool, Report, Stream, Sync, Tcp, ThreadPerRequest, Transport};
 //!
 //! fn serve<D, H>(dispatch: D, factory: H) -> Result<Report, Box<dyn std::error::Error>>
 //! where
-//!     D: Process<Job<Tcp, H>> + Default,
+//!     D: Serves<Tcp, H> + Default,
 //!     H: HandlerFactory<<Tcp as Transport>::Request>,
 //! {
 //!     let server = Builder::<Tcp, D, H>::new(factory).dispatch(dispatch).bind("127.0.0.1:0")?;
@@ -372,7 +372,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Process`]: crate::dispatch::Process
+//! [`Serves`]: crate::dispatch::Serves
 //!
 //! # A pool of fixed size
 //!

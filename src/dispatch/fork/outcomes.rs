@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::end::End;
-use crate::engine::task::Outcome;
+use crate::engine::drive::Outcome;
 use crate::sys::shared::SharedWords;
 
 /// A place for each child there may be at a time.

@@ -29,7 +29,7 @@ use super::ServesInBackground;
 use super::StartError;
 use super::Task;
 use crate::end::End;
-use crate::engine::task::Report;
+use crate::engine::source::Report;
 use crate::error::BindError;
 use crate::managed::with_pool;
 use crate::panics::Thrown;

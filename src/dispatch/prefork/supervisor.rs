@@ -17,7 +17,7 @@ use crate::dispatch::Task;
 use crate::engine::core::Counter;
 use crate::engine::serve_loop::Attention;
 use crate::engine::serve_loop::Ready;
-use crate::engine::task::Report;
+use crate::engine::source::Report;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;

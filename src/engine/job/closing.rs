@@ -8,9 +8,9 @@ use super::Job;
 use super::Phase;
 use crate::end::End;
 use crate::engine::core::Core;
-use crate::engine::task::Task;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
+use crate::engine::drive::Drive;
+use crate::engine::drive::Turn;
+use crate::engine::worker::Worker;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;
@@ -81,7 +81,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Ok(true) => {}
                 Err(error) if request.descriptor().is_none() => {
                     // A message: what could not be sent is a reply, whether or not others can be sent with it.
-                    Task::undelivered(self, error);
+                    Drive::undelivered(self, error);
                     return Turn::Done;
                 }
                 Err(error) => {

@@ -14,13 +14,13 @@ use super::Step;
 use super::closing::Closing;
 use crate::end::End;
 use crate::engine::core::guarded;
+use crate::engine::drive::Drive;
+use crate::engine::drive::Outcome;
+use crate::engine::drive::Turn;
 use crate::engine::listening::Listening;
 use crate::engine::listening::Reporter;
-use crate::engine::task::Outcome;
-use crate::engine::task::Sealed;
 use crate::engine::task::Task;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
+use crate::engine::worker::Worker;
 use crate::error::RequestError;
 use crate::error::Stage;
 use crate::event::Event;
@@ -41,17 +41,17 @@ use crate::sys::wait::Woken;
 use crate::transport::Establish;
 use crate::transport::Transport;
 
-impl<T: Transport, H: HandlerFactory<T::Request>> Sealed for Job<T, H> {}
-
 impl<T: Transport, H: HandlerFactory<T::Request>> Task for Job<T, H> {
-    type Source = Listening<T, H>;
-    type Reporter = Reporter<T, H>;
-
     fn run(mut self) {
         if self.run_here(false) == Turn::Detach {
             self.detach();
         }
     }
+}
+
+impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
+    type Source = Listening<T, H>;
+    type Reporter = Reporter<T, H>;
 
     fn run_until_lingering(&mut self) -> Turn {
         self.run_here(true)
@@ -280,8 +280,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             _ => false,
         };
         let until = crate::request::deadline(park.timeout);
-        let Some(descriptor) = Task::descriptor(self) else { return };
-        let mailbox = if park.interest == Interest::Read { Task::mailbox(self) } else { None };
+        let Some(descriptor) = Drive::descriptor(self) else { return };
+        let mailbox = if park.interest == Interest::Read { Drive::mailbox(self) } else { None };
         let between_messages = matches!(park.class, Class::Idle | Class::Linger);
         let what = WaitFor::new(descriptor, park.interest, until);
         let what = WaitFor { ends_idle: idle, between_messages, ..what };

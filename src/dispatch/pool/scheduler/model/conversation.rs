@@ -15,13 +15,13 @@ use shuttle::sync::atomic::Ordering::SeqCst;
 
 use crate::end::End;
 use crate::engine::core::Core;
-use crate::engine::task::Outcome;
-use crate::engine::task::Report;
-use crate::engine::task::Sealed;
-use crate::engine::task::Source;
+use crate::engine::drive::Drive;
+use crate::engine::drive::Outcome;
+use crate::engine::drive::Turn;
+use crate::engine::source::Report;
+use crate::engine::source::Source;
 use crate::engine::task::Task;
-use crate::engine::task::Turn;
-use crate::engine::task::Worker;
+use crate::engine::worker::Worker;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::limits::permit::Permit;
@@ -232,9 +232,13 @@ impl Drop for Conversation {
     }
 }
 
-impl Sealed for Conversation {}
-
 impl Task for Conversation {
+    fn run(self) {
+        unreachable!("a pool takes turns");
+    }
+}
+
+impl Drive for Conversation {
     fn undelivered(&mut self, _: io::Error) {}
 
     type Source = Arc<Listener>;
@@ -287,10 +291,6 @@ impl Task for Conversation {
 
     fn expire(&mut self, _: Class) {
         unreachable!("nothing has a deadline");
-    }
-
-    fn run(self) {
-        unreachable!("a pool takes turns");
     }
 
     fn run_until_lingering(&mut self) -> Turn {
@@ -360,8 +360,6 @@ impl Listener {
     }
 }
 
-impl Sealed for Arc<Listener> {}
-
 impl Source for Arc<Listener> {
     type Task = Conversation;
 
@@ -423,8 +421,6 @@ impl Reporter {
         }))
     }
 }
-
-impl Sealed for Reporter {}
 
 impl Report for Reporter {
     fn error(&self, error: RequestError) {
