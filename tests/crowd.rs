@@ -71,3 +71,13 @@ fn under_pool_of_four() {
 fn under_sync() {
     under("sync");
 }
+
+/// A parked connection needs this, and about 90 bytes in the tables: 512 in all, with what the allocator adds.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_connection_needs_little_memory() {
+    type Request = socketserver::Stream<TcpStream>;
+    type Answer = socketserver::handler::Function<fn(&mut Request) -> socketserver::HandlerResult>;
+    let size = size_of::<socketserver::dispatch::Job<socketserver::Tcp, Answer>>();
+    assert!(size <= 408, "{size} bytes");
+}

@@ -63,8 +63,8 @@ pub struct Job<T: Transport, H: HandlerFactory<T::Request>> {
     waiting_since: Option<Instant>,
     /// What the peer has not taken at once.
     sending: Option<Box<Sending>>,
-    /// What the transport has taken for the connection.
-    claim: Option<Claim>,
+    /// What the transport has taken for the connection: boxed twice, so that those without one need little room.
+    claim: Option<Box<Claim>>,
     /// Last, so that it is given back when everything else is gone.
     _permit: Permit,
 }
@@ -229,7 +229,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn take_claim(&mut self) {
         if let Phase::Pending(pending) = &mut self.phase {
             // A transport that panics here has no claim; whether its request can be made, the next step tells.
-            self.claim = guarded(Stage::Establish, || pending.take_claim()).unwrap_or_default();
+            self.claim = guarded(Stage::Establish, || pending.take_claim()).unwrap_or_default().map(Box::new);
         }
     }
 

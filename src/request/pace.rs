@@ -88,6 +88,30 @@ impl Sending {
     }
 }
 
+/// The reads of an adaptor, which cannot be told from one another: they may be a line or an upload. They share a deadline.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// What the handler has taken of them.
+    pub(super) taken: u64,
+    /// When one first waited.
+    begun: Option<Instant>,
+}
+
+impl Pieces {
+    /// When a wait that begins now is given up. Together they have the timeout, and the time that their bytes take at the
+    /// rate; where there is no rate, each wait has the timeout.
+    pub(super) fn due(&mut self, timeout: Option<Duration>, rate: Option<MinRate>) -> Due {
+        let now = Instant::now();
+        let Some(rate) = rate else {
+            return Due { between_messages: self.taken == 0, ..Due::first(after(now, timeout), None) };
+        };
+        let begun = *self.begun.get_or_insert(now);
+        let earned = MinRate { grace: Duration::ZERO, ..rate }.allowance(self.taken);
+        let at = timeout.and_then(|timeout| begun.checked_add(timeout.saturating_add(earned)));
+        Due { between_messages: self.taken == 0, ..Due::first(at, None) }
+    }
+}
+
 /// A read of the handler's that may take several waits: they share its deadline.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -99,20 +123,6 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// As [`due`](Self::due), for reads that cannot be told from one another: those of an adaptor, which may be a line
-    /// or an upload. Together they have the timeout, and the time that their bytes take at the rate; where there is no
-    /// rate, each wait has the timeout.
-    pub(super) fn due_in_pieces(&mut self, timeout: Option<Duration>, rate: Option<MinRate>) -> Due {
-        let now = Instant::now();
-        let Some(rate) = rate else {
-            return Due { between_messages: self.taken == 0, ..Due::first(after(now, timeout), None) };
-        };
-        let begun = *self.begun.get_or_insert(now);
-        let earned = MinRate { grace: Duration::ZERO, ..rate }.allowance(self.taken);
-        let at = timeout.and_then(|timeout| begun.checked_add(timeout.saturating_add(earned)));
-        Due { between_messages: self.taken == 0, ..Due::first(at, None) }
-    }
-
     /// When a wait that begins now is given up. One that waits for its first byte may be between two messages: no rate
     /// is asked of it.
     pub(super) fn due(&mut self, timeout: Option<Duration>, rate: Option<MinRate>) -> Due {

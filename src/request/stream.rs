@@ -7,10 +7,13 @@ mod messages;
 mod reading_and_writing;
 mod sending;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
+use std::num::NonZeroU64;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +29,7 @@ use super::Session;
 use super::Timeouts;
 use super::buffer::Buffer;
 use super::mailbox::Mailbox;
-use super::pace::Reading;
+use super::pace::Pieces;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::receive;
@@ -78,21 +81,27 @@ pub struct Stream<S: Socket> {
     consumed: u64,
     received: u64,
     /// Where it is not the server's.
-    max_buffered: Option<usize>,
-    /// This many unread bytes have been searched for the end of a line.
-    searched: usize,
+    max_buffered: Option<NonZeroUsize>,
+    /// This many unread bytes have been searched for the end of a line, or more than can be counted here.
+    searched: u32,
     /// Reads of an adaptor, which share a deadline.
-    reading: Reading,
+    reading: Pieces,
     /// What had been written when they began.
     reading_since: u64,
-    /// What was written when a message came in to a server that hands over: an answer beyond it is the last.
-    handed_over: Option<u64>,
-    /// What had been consumed and written when the present call of `handle` began.
-    call: Option<(u64, u64)>,
-    /// When others that wait for this thread are to have it.
-    turn_ends: Option<Instant>,
+    /// What was written when a message came in to a server that hands over, and 1: an answer beyond it is the last.
+    handed_over: Option<NonZeroU64>,
+    /// What had been consumed and written when the present call of `handle` began; `NO_CALL` before the first.
+    call: (u64, u64),
     /// A wait inside of `handle` has found the connection idle.
     idle_end: Option<End>,
+}
+
+/// More than any connection consumes.
+const NO_CALL: (u64, u64) = (u64::MAX, u64::MAX);
+
+thread_local! {
+    /// When others that wait for this thread are to have it. It is of the thread, so that connections need no room for it.
+    static TURN_ENDS: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 impl<S: Socket> Stream<S> {
@@ -109,11 +118,10 @@ impl<S: Socket> Stream<S> {
             received: 0,
             max_buffered: None,
             searched: 0,
-            reading: Reading::default(),
+            reading: Pieces::default(),
             handed_over: None,
             reading_since: 0,
-            call: None,
-            turn_ends: None,
+            call: NO_CALL,
             idle_end: None,
         }
     }
@@ -182,13 +190,13 @@ impl<S: Socket> Stream<S> {
     /// [`max_buffered`](crate::Builder::max_buffered), unless it was set for this connection.
     pub fn max_buffered(&self) -> usize {
         let of_server = || self.writer.session.as_ref().map_or(usize::MAX, |session| session.options.max_buffered);
-        self.max_buffered.unwrap_or_else(of_server)
+        self.max_buffered.map_or_else(of_server, NonZeroUsize::get)
     }
 
     /// Lets this connection hold up to `bytes` unread bytes, and one at least; memory is taken as they arrive.
     pub fn set_max_buffered(&mut self, bytes: usize) {
         // Without room for a byte a read could only say that the input has ended.
-        self.max_buffered = Some(bytes.max(1));
+        self.max_buffered = NonZeroUsize::new(bytes).or(Some(NonZeroUsize::MIN));
     }
 
     /// Whether the server has been told to stop: a handler that loops should end its conversation.
@@ -223,7 +231,7 @@ impl<S: Socket> Stream<S> {
 
     /// When [`turn_is_over`](Self::turn_is_over) becomes true, if it can.
     pub(crate) fn turn_ends(&self) -> Option<Instant> {
-        self.turn_ends.filter(|_| !self.is_stopping())
+        TURN_ENDS.get().filter(|_| self.call != NO_CALL && !self.is_stopping())
     }
 
     /// A handle that stops the server, if one serves this connection.
@@ -283,7 +291,7 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.session = None;
         self.writer.until = None;
         self.writer.timeouts = None;
-        self.call = None;
+        self.call = NO_CALL;
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
@@ -339,9 +347,9 @@ impl<S: Socket> Request for Stream<S> {
 
     #[inline]
     fn call_begins(&mut self, turn_ends: Option<Instant>) {
-        self.turn_ends = turn_ends;
-        self.call = Some((self.consumed, self.writer.written));
-        self.reading = Reading::default();
+        TURN_ENDS.set(turn_ends);
+        self.call = (self.consumed, self.writer.written);
+        self.reading = Pieces::default();
     }
 
     #[inline]

@@ -23,15 +23,16 @@ use crate::transport::Transport;
 pub(super) const STOPPING_LINGER: Duration = Duration::from_millis(100);
 
 /// How far the closing of a connection is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Closing {
     /// Output is left to be sent, or the peer is still to be told that no more will come.
     Flush,
     /// The peer may still be sending.
-    Linger(Linger),
+    /// In a box, as few connections linger, and many are open.
+    Linger(Box<Linger>),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Linger {
     pub(super) since: Instant,
     discarded: usize,
@@ -103,7 +104,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             // Handlers before this one may have taken their time; the linger begins now.
             worker.set_now(Instant::now());
-            *closing = Closing::Linger(Linger::new(worker.now()));
+            *closing = Closing::Linger(Box::new(Linger::new(worker.now())));
         }
         let Closing::Linger(linger) = closing else { return Turn::Done };
         match request.discard_input() {

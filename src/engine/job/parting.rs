@@ -24,11 +24,11 @@ use crate::transport::Establish;
 use crate::transport::Transport;
 
 /// How far that is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Parting {
     /// All has been said; the peer may still be sending.
     is_said: bool,
-    pub(super) linger: Linger,
+    pub(super) linger: Box<Linger>,
 }
 
 /// How far the transport has come with what it has to say.
@@ -53,7 +53,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
         self.phase = match phase {
             Phase::Pending(pending) => {
-                Phase::Parting(pending, Parting { is_said, linger: Linger::new(Instant::now()) })
+                Phase::Parting(pending, Parting { is_said, linger: Box::new(Linger::new(Instant::now())) })
             }
             other => other,
         };

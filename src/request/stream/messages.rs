@@ -3,6 +3,7 @@
 use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::error::told;
 use crate::request::Fill;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
-use crate::request::pace::Reading;
+use crate::request::pace::Pieces;
 
 impl<S: Socket> Stream<S> {
     /// The next line, with its end, if all of it has arrived; never waits.
@@ -41,13 +42,14 @@ impl<S: Socket> Stream<S> {
     pub fn line(&mut self) -> io::Result<Option<String>> {
         let unread = self.buffer.unread();
         // The slice's own, because it searches with memchr(3).
-        let found = (&unread[self.searched..]).skip_until(b'\n')?;
-        let length = self.searched + found;
+        let searched = self.searched as usize;
+        let found = (&unread[searched..]).skip_until(b'\n')?;
+        let length = searched + found;
         let is_whole = length > 0 && unread[length - 1] == b'\n';
         self.check_line(length)?;
         let is_rest = self.ended && length > 0;
         if !is_whole && !is_rest {
-            self.searched = length;
+            self.searched = u32::try_from(length).unwrap_or(u32::MAX);
             return Ok(None);
         }
         if !is_whole && self.is_truncated() {
@@ -90,16 +92,16 @@ impl<S: Socket> Stream<S> {
                            return Flow::Continue, which waits without the thread, or use Pool or ThreadPerRequest";
             return Err(io::Error::new(ErrorKind::Unsupported, message));
         }
-        self.reading = Reading::default();
+        self.reading = Pieces::default();
         if self.buffer.is_empty() {
             // As after a call that returned `Continue`: the message must have come when the server was handing over.
-            if !self.ended && self.handed_over.is_some_and(|written| self.writer.written > written) {
+            if !self.ended && self.handed_over.is_some_and(|written| self.writer.written >= written.get()) {
                 self.end_idle(End::Drained);
             }
             self.fill_idle()?;
         }
         let hands_over = self.writer.session.as_ref().is_some_and(|session| session.stop.state.hands_over());
-        self.handed_over = hands_over.then_some(self.writer.written);
+        self.handed_over = NonZeroU64::new(self.writer.written + 1).filter(|_| hands_over);
         Ok(!self.buffer.is_empty())
     }
 
@@ -128,7 +130,7 @@ impl<S: Socket> Stream<S> {
 
     /// Whether the present call of `handle` has neither read nor written: what it waits for is the next message.
     pub(super) fn is_between_messages(&self) -> bool {
-        self.call == Some((self.consumed, self.writer.written))
+        self.call == (self.consumed, self.writer.written)
     }
 
     fn end_idle(&mut self, end: End) {

@@ -14,6 +14,7 @@ use crate::request::Request;
 use crate::request::Socket;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Due;
+use crate::request::pace::Pieces;
 use crate::request::pace::Reading;
 use crate::request::writer::Writer;
 use crate::sys::Interest;
@@ -59,7 +60,7 @@ impl<S: Socket> Stream<S> {
         self.consume(count);
         reading.taken += count as u64;
         // An operation of its own: what adaptors read behind it is another.
-        self.reading = Reading::default();
+        self.reading = Pieces::default();
     }
 
     /// Takes everything up to `delimiter`, and that; or up to the end of input.
@@ -158,14 +159,13 @@ impl<S: Socket> BufRead for Stream<S> {
         if self.buffer.is_empty() && !self.ended {
             if self.reading_since != self.writer.written {
                 self.reading_since = self.writer.written;
-                self.reading = Reading::default();
+                self.reading = Pieces::default();
             }
             if self.reading.taken == 0 && self.is_between_messages() {
                 self.fill_idle()?;
             } else {
                 let mut reading = std::mem::take(&mut self.reading);
-                let outcome =
-                    self.fill_in_message(|writer| reading.due_in_pieces(writer.read_timeout(), writer.min_rate()));
+                let outcome = self.fill_in_message(|writer| reading.due(writer.read_timeout(), writer.min_rate()));
                 self.reading = reading;
                 outcome?;
             }
@@ -180,7 +180,7 @@ impl<S: Socket> BufRead for Stream<S> {
         let count = count.min(self.buffer.len());
         self.consumed += count as u64;
         self.reading.taken += count as u64;
-        self.searched = self.searched.saturating_sub(count);
+        self.searched = self.searched.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
         self.buffer.consume(count);
     }
 
