@@ -15,7 +15,8 @@
 //! | credentials of a Unix-domain peer | yes | no | no |
 //! | abstract socket names | yes | no | no |
 //!
-//! The tests run on Linux, under both ways of waiting; for macOS, FreeBSD and Windows the library is type-checked.
+//! The tests run on Linux, under both ways of waiting. For macOS, FreeBSD and Windows the library is type-checked; a program
+//! for Windows that serves TCP under three dispatches, and UDP, runs under Wine.
 //!
 //! # Features
 //!
