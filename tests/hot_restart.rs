@@ -6,6 +6,8 @@ mod common;
 use std::fs;
 use std::io::Read;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -17,13 +19,16 @@ use std::sync::atomic::Ordering;
 use common::PATIENCE;
 use common::TempDir;
 use common::activation::Manager;
+use common::activation::activated;
 use common::ask;
 use common::connect;
 use common::connect_udp;
 use common::connect_unix;
 use common::connect_unix_datagram;
 use common::eventually;
+use common::example::Example;
 use common::example::program;
+use common::read_line;
 use common::read_rest;
 use common::receive;
 use common::restarted::Restarted;
@@ -238,6 +243,39 @@ fn two_at_once_are_refused_and_a_stop_ends_what_waits() {
     let given_up = format!("no restart: process {hanging} has failed: this process was told to stop");
     assert!(errors.contains(&given_up), "{errors}");
     eventually("it has been ended", || !is_there(hanging));
+}
+
+/// A client that has the only place of the server, and one that waits behind it.
+fn one_and_one_behind_it(address: SocketAddr) -> [TcpStream; 2] {
+    let only = connect(address);
+    assert_eq!(ask(&only, "first"), "first");
+    [only, connect(address)]
+}
+
+#[test]
+fn who_waits_at_the_stop_of_the_last_one_is_left_to_the_manager() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let flags = ["--listen", "systemd", "--max-connections", "1"];
+    let activated = || activated(&program("echo"), &flags, "it", [listener.try_clone().unwrap().into()]);
+    let mut server = Restarted::start_in(TempDir::new(), &mut activated());
+    server.restart();
+    let [_only, mut waiting] = one_and_one_behind_it(server.address());
+    waiting.write_all(b"second\n").unwrap();
+    server.stop();
+    let next = Example::spawn_with(&mut activated());
+    assert_eq!(read_line(&waiting), "second");
+    drop(waiting);
+    assert!(next.stop().0.success());
+}
+
+#[test]
+fn who_waits_at_the_stop_of_the_last_one_sees_a_close_where_there_is_no_manager() {
+    let mut server = Restarted::start("echo", &["--listen", "127.0.0.1:0", "--max-connections", "1"]);
+    server.restart();
+    let [_only, waiting] = one_and_one_behind_it(server.address());
+    let errors = server.stop();
+    assert_eq!(read_rest(&waiting), b"", "no reset");
+    assert!(errors.contains(" 1 refused, "), "{errors}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod linux {
             each_kind_of_socket_is_served,
             who_connects_before_the_start_is_served,
             a_restart_by_the_manager_refuses_nobody,
+            who_waits_at_a_stop_is_served_by_the_next,
             what_was_not_passed_is_an_error,
             the_wrong_kind_is_an_error,
             several_are_served_together,
@@ -174,6 +175,32 @@ mod linux {
         assert_eq!(ask(&between, "two"), "two");
         drop(between);
         assert!(second.stop().0.success());
+    }
+
+    fn who_waits_at_a_stop_is_served_by_the_next() {
+        for flags in [
+            &["--dispatch", "sync"][..],
+            &["--dispatch", "threads"],
+            &["--dispatch", "fork"],
+            &["--dispatch", "pool"],
+            &["--dispatch", "sync", "--processes", "1"],
+        ] {
+            let listener = listener();
+            let address = listener.local_addr().unwrap();
+            let flags = [&["--listen", "systemd", "--max-connections", "1"], flags].concat();
+            let start = || Example::spawn_with(&mut activated(&program("echo"), &flags, "it", [copy(&listener)]));
+            let first = start();
+            let only = connect(address);
+            assert_eq!(ask(&only, "one"), "one");
+            let mut waiting = connect(address);
+            waiting.write_all(b"two\n").unwrap();
+            let (status, errors) = first.stop();
+            assert!(status.success() && errors.starts_with("1 accepted: "), "{flags:?}: {errors}");
+            let second = start();
+            assert_eq!(read_line(&waiting), "two", "{flags:?}");
+            drop((only, waiting));
+            assert!(second.stop().0.success());
+        }
     }
 
     fn what_was_not_passed_is_an_error() {

@@ -14,6 +14,7 @@ use socket2::SockRef;
 use socket2::Type;
 
 use crate::sys::passed::take_once;
+use crate::transport::kept;
 
 /// The sockets that a process manager has passed to this process, by the names that it gives them
 /// (`FileDescriptorName=` of systemd; the name of the unit by default, such as `echo.socket`).
@@ -32,6 +33,9 @@ use crate::sys::passed::take_once;
 ///
 /// They are closed in programs that this process executes, and closed when this is dropped, those excepted that were
 /// taken out.
+///
+/// The process manager keeps them open. So what waits in the backlog when the server [stops](crate::StopHandle::shutdown)
+/// is left there, for the next process that is started, where clients of a socket of the server's own see a close.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<(OwnedFd, String)>,
@@ -49,7 +53,9 @@ impl Sockets {
         match take_once(sd_notify::listen_fds_with_names) {
             Some(outcome) => {
                 let sockets = outcome.map_err(|source| PassedSocketError::Environment { source })?;
-                Ok(Self { sockets })
+                let this = Self { sockets };
+                kept::note_passed(this.descriptors());
+                Ok(this)
             }
             None => Err(PassedSocketError::TakenBefore),
         }

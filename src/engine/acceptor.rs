@@ -351,11 +351,15 @@ impl<J: Task> Acceptor<J> {
         received
     }
 
-    /// Closes what is in the backlog gracefully.
+    /// Closes what is in the backlog gracefully, unless another process is to find it there.
     fn sweep(&mut self, now: Instant) {
+        let is_kept = self.is_kept();
         // Clients in the backlog believe that they are connected; closing the listener would reset them. At most the
         // longest backlog, because a flood could otherwise keep the server from stopping.
         for _ in 0..MOST_SWEPT {
+            if is_kept && !self.source.has_buffered() {
+                break;
+            }
             let permit = self.reporter.core().permits.beyond_limit();
             match self.accept(permit, now) {
                 Ok(Accepted::Job(mut job)) if job.parks() => {
@@ -369,6 +373,16 @@ impl<J: Task> Acceptor<J> {
                 Ok(Accepted::Nothing | Accepted::Closed) | Err(_) => break,
             }
         }
+    }
+
+    /// Whether a process manager has the listeners, too.
+    fn is_kept(&self) -> bool {
+        let listeners = self.listeners();
+        #[cfg(unix)]
+        let is_kept = |listener| crate::transport::kept::is_kept(listener);
+        #[cfg(not(unix))]
+        let is_kept = |_| false;
+        !listeners.is_empty() && listeners.into_iter().all(is_kept)
     }
 
     /// Ends accepting for good: closes what is in the backlog gracefully, then the listener.

@@ -41,7 +41,8 @@
 //! # Under systemd
 //!
 //! The socket is there before the service, and stays when that is stopped and started: clients wait in its backlog
-//! meanwhile, and none is refused. The repository has both units in `docs/units/`, with a sandbox around the service.
+//! meanwhile, and none is refused. A stop ends those that are connected already, and idle; a hot restart serves them,
+//! too. The repository has both units in `docs/units/`, with a sandbox around the service.
 //!
 //! ```ini
 //! # upper.socket

@@ -40,6 +40,7 @@
 //! # The order
 //!
 //! 1. Nothing more is accepted. Clients that wait in the backlog see a close (not a reset), and are counted as refused.
+//!    In that of a socket that a process manager has passed they wait on, for the next process.
 //! 2. The listener closes; the file of a Unix-domain socket is removed.
 //! 3. Connections that wait for their next message end. Their handlers' `finish` is told
 //!    [`End::Drained`](crate::End::Drained).

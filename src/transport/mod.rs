@@ -8,6 +8,8 @@ use std::io;
 
 #[cfg(unix)]
 mod folder_lock;
+#[cfg(unix)]
+pub(crate) mod kept;
 mod listen;
 mod many;
 pub mod option;

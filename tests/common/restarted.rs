@@ -32,13 +32,13 @@ impl Restarted {
         let folder = TempDir::new();
         let copy = folder.join(name);
         copy_program(&program(name), &copy);
-        Self::start_in(folder, Command::new(copy).args(flags))
+        Self::start_in(folder, Command::new(copy).args(flags).stdin(Stdio::null()))
     }
 
     pub fn start_in(folder: TempDir, command: &mut Command) -> Self {
         let (output, errors) = (folder.join("output"), folder.join("errors"));
         let append = |path: &Path| fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        command.stdin(Stdio::null()).stdout(append(&output)).stderr(append(&errors));
+        command.stdout(append(&output)).stderr(append(&errors));
         let mut child = command.spawn().unwrap();
         let mut this = Self { pid: child.id(), output, errors, address: String::new(), folder };
         // Collected, so that its end can be seen; its successors are collected by the system.

@@ -14,13 +14,14 @@ use super::Sockets;
 use crate::sys::start::FIRST;
 use crate::sys::start::Program;
 use crate::sys::start::start;
+use crate::transport::kept;
 use crate::transport::unix_path::moving;
 
 /// In the environment, followed by the number of a descriptor: the file of that socket.
 const FILE_OF: &str = "SOCKETSERVER_FILE_OF_";
 
 /// What was meant for this process alone. The watchdog's is left out, so that it means the process that reads the rest.
-const OWN: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID"];
+const OWN: [&str; 5] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID", kept::NOT_KEPT];
 
 /// What a new process needs that is to be what this one is.
 pub(super) struct Recipe {
@@ -71,10 +72,13 @@ fn environment(listeners: &[(String, OwnedFd)]) -> Vec<OsString> {
         let text = moving::text_of(listener.as_fd())?;
         Some((format!("{FILE_OF}{number}").into(), text))
     });
+    let not_kept = (FIRST..).zip(listeners).filter(|(_, (_, listener))| !kept::is_kept(listener.as_fd()));
+    let not_kept = not_kept.map(|(number, _)| number.to_string()).collect::<Vec<_>>().join(",");
     let count = (listeners.len() + 1).to_string();
     of_this
         .into_iter()
         .chain([("LISTEN_FDS".into(), count.into()), ("LISTEN_FDNAMES".into(), names.into())])
+        .chain([(kept::NOT_KEPT.into(), not_kept.into())])
         .chain(files)
         .map(|(name, value)| [name.as_os_str(), OsStr::new("="), value.as_os_str()].into_iter().collect())
         .collect()

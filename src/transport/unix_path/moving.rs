@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::FileId;
 use super::NOBODY;
 use super::OwnedPath;
+use crate::transport::kept::number_of;
 
 struct Known {
     socket: u64,
@@ -33,12 +34,6 @@ static LEFT: Mutex<Vec<(u64, OwnedPath)>> = Mutex::new(Vec::new());
 
 /// What is inherited is removed by this process from [`arm`] on: an old process that serves on still needs it.
 static ARMED: Mutex<bool> = Mutex::new(false);
-
-/// Sockets are told apart by this number, as long as they exist. It has fewer bits on some systems.
-#[allow(clippy::unnecessary_cast, reason = "a type of the system")]
-fn number_of(socket: BorrowedFd<'_>) -> Option<u64> {
-    rustix::fs::fstat(socket).ok().map(|stat| stat.st_ino as u64)
-}
 
 pub(super) fn remember(socket: BorrowedFd<'_>, owned: &OwnedPath) {
     let Some(socket) = number_of(socket) else { return };
