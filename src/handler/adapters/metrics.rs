@@ -1,5 +1,8 @@
 //! Events as counters, gauges and histograms of the `metrics` crate.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -111,6 +114,9 @@ fn describe() {
     describe_counter!("socketserver_child_exits_total", "Children that have ended, by outcome.");
     describe_gauge!("socketserver_workers", "Threads that run handlers.");
     describe_counter!("socketserver_slow_total", "Handlers found in one call for long.");
+    describe_counter!("socketserver_long_calls_total", "Calls that took long, on threads that serve many.");
+    describe_counter!("socketserver_waits_ended_total", "Waits that were ended early, for the sake of others.");
+    describe_counter!("socketserver_restarts_total", "Hot restarts, by outcome.");
     describe_gauge!("socketserver_listening", "1 while the server accepts.");
     describe_gauge!("socketserver_draining", "1 from the stop on.");
     describe_counter!("socketserver_drains_forced_total", "Drains whose deadline has passed.");
