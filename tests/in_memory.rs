@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use socketserver::Datagram;
 use socketserver::End;
@@ -11,13 +12,17 @@ use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerFactoryExt;
 use socketserver::HandlerResult;
+use socketserver::ServerOptions;
 use socketserver::Socket;
+use socketserver::Stage;
 use socketserver::Stream;
 use socketserver::frames;
 use socketserver::frames::LinesCodec;
 use socketserver::handler::function;
+use socketserver::testing::Client;
 use socketserver::testing::MemorySocket;
 use socketserver::testing::converse;
+use socketserver::testing::converse_with;
 use socketserver::testing::deliver;
 
 type Memory = Stream<MemorySocket>;
@@ -69,7 +74,8 @@ fn errors_and_panics_are_told_and_finish_is_called() {
         [("fail\n", End::Failed, "handle: on purpose"), ("panic\n", End::Panicked, "handle: panicked: on purpose")]
     {
         let outcome = converse(|| Polite, [line]);
-        assert_eq!((outcome.end, outcome.errors), (end, vec![error.to_owned()]));
+        assert_eq!((outcome.end, outcome.errors.len()), (end, 1));
+        assert_eq!((outcome.errors[0].to_string(), outcome.errors[0].is_panic), (error.to_owned(), line == "panic\n"));
         assert_eq!(String::from_utf8(outcome.output).unwrap(), format!("hello\nbye, {end:?}\n"));
     }
 }
@@ -144,5 +150,47 @@ fn a_message_has_its_replies() {
     assert_eq!((outcome.end, outcome.calls), (End::HandlerClosed, 1));
     let outcome = deliver(function(talk), "panic");
     assert!(outcome.output.is_empty());
-    assert_eq!(outcome.errors, ["handle: panicked: on purpose"]);
+    assert_eq!(outcome.errors[0].message, "handle: panicked: on purpose");
+}
+
+fn short() -> ServerOptions {
+    let short = Duration::from_millis(20);
+    ServerOptions::new().idle_timeout(short).read_timeout(short).write_timeout(short).drain_timeout(short)
+}
+
+#[test]
+fn a_client_that_falls_silent() {
+    let outcome = converse_with(|| Polite, Client::new().sends("one\n").then_is_silent(), short());
+    assert_eq!((outcome.end, outcome.errors.len()), (End::IdleTimeout, 0));
+    assert_eq!(String::from_utf8(outcome.output).unwrap(), "hello\none\nbye, IdleTimeout\n");
+    let outcome = converse_with(|| Polite, Client::new().sends("one\ntw").then_is_silent(), short());
+    assert_eq!(outcome.end, End::TimedOut);
+    let [error] = &outcome.errors[..] else { panic!("{:?}", outcome.errors) };
+    assert_eq!((error.stage, error.is_timeout, error.is_disconnect), (Stage::Handle, true, false));
+}
+
+#[test]
+fn a_client_that_does_not_read() {
+    let outcome = converse_with(|| Polite, Client::new().sends("one\n").reads_at_most(8), short());
+    assert_eq!((outcome.end, &outcome.output[..]), (End::TimedOut, &b"hello\non"[..]));
+}
+
+#[test]
+fn a_client_that_vanishes() {
+    let outcome = converse_with(|| Polite, Client::new().sends("one\ntw").then_resets(), short());
+    assert_eq!(outcome.end, End::Failed);
+    let [error] = &outcome.errors[..] else { panic!("{:?}", outcome.errors) };
+    assert!(error.is_disconnect);
+}
+
+#[test]
+fn a_server_that_stops() {
+    // Between two messages at once, in the middle of one when it is over, or at the deadline.
+    let client = Client::new().sends("one\n").server_stops().sends("two\n").then_is_silent();
+    let outcome = converse_with(|| Polite, client, short());
+    assert_eq!((outcome.end, &outcome.output[..]), (End::Drained, &b"hello\none\nbye, Drained\n"[..]));
+    let client = Client::new().sends("tw").server_stops().sends("o\nthree\n").then_is_silent();
+    let outcome = converse_with(|| Polite, client, ServerOptions::new());
+    assert_eq!(outcome.end, End::Drained);
+    assert!(outcome.output.starts_with(b"hello\ntwo\n"), "{:?}", outcome.output);
 }

@@ -466,3 +466,6 @@
 //! let outcome = converse(|| Upper, ["one\nt", "wo\n"]);
 //! assert_eq!(outcome.output, b"ONE\nTWO\n");
 //! ```
+//!
+//! [`converse_with`](crate::testing::converse_with) has a [`Client`](crate::testing::Client) that falls silent, does not
+//! read, or vanishes, and a server that stops.

@@ -1,7 +1,6 @@
 //! One connection or message in memory, served by a real server.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -11,21 +10,30 @@ use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
+use super::client::Act;
+use super::client::Client;
+use super::client::Then;
 use crate::dispatch::Sync;
 use crate::end::End;
+use crate::error::RequestError;
+use crate::error::Stage;
 use crate::event::Event;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerFactoryExt;
+use crate::options::ServerOptions;
 use crate::request::Datagram;
 use crate::request::ReplySocket;
 use crate::request::Request;
 use crate::request::Socket;
 use crate::request::Stream;
 use crate::server::Server;
+use crate::stop::StopHandle;
 use crate::sys::Descriptor;
+use crate::sys::Interest;
 use crate::sys::signal::Signal;
 use crate::transport::Immediate;
 use crate::transport::Transport;
@@ -44,7 +52,41 @@ pub struct Outcome<T> {
     /// How often `handle` was called.
     pub calls: u64,
     /// The errors and panics of its steps, as `handle_error` is told them too.
-    pub errors: Vec<String>,
+    pub errors: Vec<Failure>,
+}
+
+/// An error or a panic of one step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The step.
+    pub stage: Stage,
+    /// What [`RequestError`](crate::RequestError) says.
+    pub message: String,
+    /// As [`RequestError::is_timeout`](crate::RequestError::is_timeout).
+    pub is_timeout: bool,
+    /// As [`RequestError::is_disconnect`](crate::RequestError::is_disconnect).
+    pub is_disconnect: bool,
+    /// As [`RequestError::is_panic`](crate::RequestError::is_panic).
+    pub is_panic: bool,
+}
+
+impl Failure {
+    fn of(error: &RequestError) -> Self {
+        Self {
+            stage: error.stage(),
+            message: error.to_string(),
+            is_timeout: error.is_timeout(),
+            is_disconnect: error.is_disconnect(),
+            is_panic: error.is_panic(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// Serves a connection in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does.
@@ -64,12 +106,27 @@ where
     H: HandlerFactory<Stream<MemorySocket>>,
     P: AsRef<[u8]>,
 {
+    let client = pieces.into_iter().fold(Client::new(), |client, piece| client.sends(piece));
+    converse_with(factory, client, ServerOptions::default())
+}
+
+/// Serves a connection of `client` in memory, on this thread, as a server under [`Sync`](crate::Sync) with these options
+/// does: for clients that fall silent, do not read, or vanish, and for a server that stops. See [`Client`].
+///
+/// It returns when the connection is over; where that takes a timeout, it takes its time.
+///
+/// # Panics
+///
+/// As [`converse`], and if an option has a value that cannot work.
+pub fn converse_with<H>(factory: H, client: Client, options: ServerOptions) -> Outcome<Vec<u8>>
+where
+    H: HandlerFactory<Stream<MemorySocket>>,
+{
     let ready = signal();
     ready.raise();
-    let output = Arc::default();
-    let pieces = pieces.into_iter().map(|piece| piece.as_ref().to_vec()).filter(|piece| !piece.is_empty());
-    let socket = MemorySocket { input: pieces.collect(), pause: false, output: Arc::clone(&output), ready };
-    let outcome = serve(factory, Stream::new(socket, Some(PEER)));
+    let (output, stop) = (Arc::default(), Arc::default());
+    let socket = MemorySocket { client, output: Arc::clone(&output), ready, stop: Arc::clone(&stop) };
+    let outcome = serve(factory, Stream::new(socket, Some(PEER)), options, &stop);
     outcome.with(std::mem::take(&mut *output.lock()))
 }
 
@@ -98,7 +155,8 @@ where
 {
     let replies = Arc::new(Replies::default());
     let socket: Arc<dyn ReplySocket<SocketAddr>> = Arc::<Replies>::clone(&replies);
-    let outcome = serve(factory, Datagram::new(payload.as_ref().to_vec(), Some(PEER), socket));
+    let request = Datagram::new(payload.as_ref().to_vec(), Some(PEER), socket);
+    let outcome = serve(factory, request, ServerOptions::default(), &OnceLock::new());
     outcome.with(std::mem::take(&mut *replies.0.lock()))
 }
 
@@ -107,11 +165,16 @@ fn signal() -> Signal {
 }
 
 /// A server for one request.
-fn serve<R: Request + 'static, H: HandlerFactory<R>>(factory: H, request: R) -> Outcome<()> {
+fn serve<R: Request + 'static, H: HandlerFactory<R>>(
+    factory: H,
+    request: R,
+    options: ServerOptions,
+    stop: &OnceLock<StopHandle>,
+) -> Outcome<()> {
     let told = Rc::new(RefCell::new(Outcome { output: (), end: End::Forced, calls: 0, errors: Vec::new() }));
     let tell = Rc::clone(&told);
     let factory = factory.observed(move |event: &Event<'_>| match event {
-        Event::Error { error, .. } => tell.borrow_mut().errors.push(error.to_string()),
+        Event::Error { error, .. } => tell.borrow_mut().errors.push(Failure::of(error)),
         Event::Stop { end, calls, .. } => {
             let mut told = tell.borrow_mut();
             (told.end, told.calls) = (*end, *calls);
@@ -119,7 +182,9 @@ fn serve<R: Request + 'static, H: HandlerFactory<R>>(factory: H, request: R) -> 
         _ => {}
     });
     let transport = Once { request: Some(request), nobody: signal() };
-    let mut server = Server::new(transport, Sync, factory).expect("descriptors");
+    let mut server =
+        Server::with_options(transport, Sync, factory, options).expect("descriptors, and options that work");
+    stop.get_or_init(|| server.stop_handle());
     server.handle_request().expect("a request is there");
     drop(server);
     told.replace(Outcome { output: (), end: End::Forced, calls: 0, errors: Vec::new() })
@@ -162,41 +227,66 @@ impl<R: Request + 'static> Transport for Once<R> {
 
 /// The socket of a connection in memory: see [`converse`].
 pub struct MemorySocket {
-    input: VecDeque<Vec<u8>>,
-    /// Between two pieces there is nothing to read, once.
-    pause: bool,
+    client: Client,
     output: Arc<Mutex<Vec<u8>>>,
-    /// Always raised: what is in memory is ready at once.
+    /// What is in memory is ready at once; cleared while the client does nothing more.
     ready: Signal,
+    stop: Arc<OnceLock<StopHandle>>,
+}
+
+impl MemorySocket {
+    fn would_block<T>() -> io::Result<T> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 impl fmt::Debug for MemorySocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemorySocket").field("pieces", &self.input.len()).finish_non_exhaustive()
+        f.debug_struct("MemorySocket").field("client", &self.client).finish_non_exhaustive()
     }
 }
 
 impl Read for MemorySocket {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if std::mem::take(&mut self.pause) {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.client.script.front_mut() {
+            Some(Act::Send(piece)) => {
+                let count = piece.len().min(bytes.len());
+                bytes[..count].copy_from_slice(&piece[..count]);
+                piece.drain(..count);
+                if piece.is_empty() {
+                    self.client.script.pop_front();
+                }
+                Ok(count)
+            }
+            Some(act @ (Act::Pause | Act::Stop)) => {
+                if let (Act::Stop, Some(stop)) = (act, self.stop.get()) {
+                    stop.shutdown();
+                }
+                self.client.script.pop_front();
+                Self::would_block()
+            }
+            None => match self.client.then {
+                Then::Close => Ok(0),
+                Then::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+                Then::Wait => {
+                    self.ready.clear();
+                    Self::would_block()
+                }
+            },
         }
-        let Some(piece) = self.input.front_mut() else { return Ok(0) };
-        let count = piece.len().min(bytes.len());
-        bytes[..count].copy_from_slice(&piece[..count]);
-        piece.drain(..count);
-        if piece.is_empty() {
-            self.input.pop_front();
-            self.pause = true;
-        }
-        Ok(count)
     }
 }
 
 impl Write for MemorySocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.output.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
+        let count = bytes.len().min(self.client.appetite);
+        if count == 0 && !bytes.is_empty() {
+            self.ready.clear();
+            return Self::would_block();
+        }
+        self.client.appetite -= count;
+        self.output.lock().extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -211,10 +301,16 @@ impl Socket for MemorySocket {
         self.ready.descriptor()
     }
 
+    /// A client that has read its fill takes no more, whatever the descriptor would say of writing.
+    fn write_interest(&self) -> Interest {
+        Interest::Read
+    }
+
     /// The peer closes as soon as the server does.
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.input.clear();
-        self.pause = false;
+        self.client.script.clear();
+        self.client.then = Then::Close;
+        self.ready.raise();
         Ok(())
     }
 }

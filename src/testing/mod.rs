@@ -1,7 +1,8 @@
 //! For tests of servers and handlers.
 //!
 //! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without
-//!   sockets, threads or waiting. For unit tests of handlers.
+//!   sockets, threads or waiting. For unit tests of handlers. [`converse_with`] has a [`Client`] that falls silent, does
+//!   not read or vanishes, and a server that stops.
 //! - [`CheckingObserver`] keeps accounts of a server's events: for tests with real clients.
 //! - [`Faulty`] is a transport that fails as a [`Script`] says.
 //!
@@ -59,6 +60,7 @@
 //! ```
 
 mod checking;
+mod client;
 mod faulty;
 mod memory;
 #[cfg(unix)]
@@ -66,13 +68,16 @@ mod signals;
 
 pub use checking::CheckingObserver;
 pub use checking::ChildExit;
+pub use client::Client;
 pub use faulty::Accept;
 pub use faulty::Faulty;
 pub use faulty::FaultyOptions;
 pub use faulty::Script;
+pub use memory::Failure;
 pub use memory::MemorySocket;
 pub use memory::Outcome;
 pub use memory::converse;
+pub use memory::converse_with;
 pub use memory::deliver;
 #[cfg(unix)]
 pub use signals::interrupt_by;
