@@ -33,8 +33,7 @@ use socketserver::ThreadingTcpServer;
 use socketserver::ThreadingUdpServer;
 use socketserver::Transport;
 use socketserver::UdpServer;
-use socketserver::dispatch::Job;
-use socketserver::dispatch::Process;
+use socketserver::dispatch::Serves;
 use socketserver::dispatch::ServesInBackground;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -155,7 +154,7 @@ fn in_background<T, D, H>(
 ) -> Outcome
 where
     T: Transport + Send,
-    D: Process<Job<T, H>> + ServesInBackground + Send + 'static,
+    D: Serves<T, H> + ServesInBackground + Send + 'static,
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Server<T, D, H>: Send,
 {
@@ -179,7 +178,7 @@ fn on_this_thread<T, H>(
 ) -> Outcome
 where
     T: Transport,
-    socketserver::Fork: Process<Job<T, H>>,
+    socketserver::Fork: Serves<T, H>,
     H: HandlerFactory<T::Request>,
 {
     let address = server.local_addr();

@@ -8,8 +8,7 @@ use socketserver::deploy::PassedSocket;
 use socketserver::deploy::Restart;
 use socketserver::deploy::RestartError;
 use socketserver::deploy::Sockets;
-use socketserver::dispatch::Job;
-use socketserver::dispatch::Process;
+use socketserver::dispatch::Serves;
 use socketserver::handler::Observed;
 use socketserver::transport::Adopt;
 
@@ -32,7 +31,7 @@ where
     T: Adopt<Socket = Vec<S>>,
     T::Address: for<'a> From<Vec<&'a str>>,
     S: PassedSocket,
-    D: Process<Job<T, Told<H>>>,
+    D: Serves<T, Told<H>>,
     H: HandlerFactory<T::Request>,
 {
     const NAME: &str = "listen";

@@ -26,8 +26,7 @@ use socketserver::Transport;
 use socketserver::deploy::PassedSocket;
 use socketserver::deploy::Restart;
 use socketserver::deploy::systemd::Manager;
-use socketserver::dispatch::Job;
-use socketserver::dispatch::Process;
+use socketserver::dispatch::Serves;
 use socketserver::transport::Addresses;
 use socketserver::transport::Adopt;
 
@@ -40,7 +39,7 @@ where
     T::Address: for<'a> From<Vec<&'a str>>,
     A: Clone + Display,
     S: PassedSocket,
-    D: Process<Job<T, Told<H>>>,
+    D: Serves<T, Told<H>>,
     H: HandlerFactory<T::Request>,
 {
     let (server, metrics, restart) = deployed::bind(builder, listen)?;
@@ -52,7 +51,7 @@ pub fn serve_until_signal<T, A, D, H>(server: Server<T, D, H>, restart: &Restart
 where
     T: Transport<Addr = Addresses<A>>,
     A: Clone + Display,
-    D: Process<Job<T, H>>,
+    D: Serves<T, H>,
     H: HandlerFactory<T::Request>,
 {
     serve_beside(None, server, restart)
@@ -63,7 +62,7 @@ fn serve_beside<T, A, D, H>(metrics: Option<metrics::Bound>, server: Server<T, D
 where
     T: Transport<Addr = Addresses<A>>,
     A: Clone + Display,
-    D: Process<Job<T, H>>,
+    D: Serves<T, H>,
     H: HandlerFactory<T::Request>,
 {
     // Before anybody can know that the server is there: a signal finds it ready.
