@@ -61,5 +61,20 @@
 //!   2 GiB. Lower [`max_connections`](crate::Builder::max_connections), or the two numbers of 64 KiB, where that is too
 //!   much.
 //!
-//! What is not bounded per client is how many connections one address opens. `verify_request` sees each connection's
-//! address: the [cookbook](super::cookbook#a-limit-per-client-address) has a limit.
+//! What is not bounded by default is how many connections one address opens: [`PerSource`](crate::PerSource) bounds
+//! that.
+//!
+//! # What that comes to
+//!
+//! `benches/attacks.py` in the repository does this to the examples, and asks beside it, as a client that is known and as
+//! one that connects for it. On a virtual machine with two processors, busy with other work, the median answer took:
+//!
+//! | beside | the known client | a new one |
+//! |---|---|---|
+//! | 2,000 clients with half a line, `upper` under `Pool` and `Sync` | 0.2 ms | 0.3 ms |
+//! | the same, read with `read_line` under `Pool`: 2,000 threads, which are gone 20 s after the clients | 0.1 ms | 0.4 ms |
+//! | 8 clients that pipeline and read, `http_files` with folders under `Sync` | 14 ms | 26 ms |
+//! | the same under `Pool` | 0.1 ms | 0.2 ms |
+//! | 5,000 silent handshakes under `Sync` or `Pool`, at 860 bytes each | | 0.03 ms |
+//! | 200 clients with half a line and `max_threads(32)`, from the second second on | 0.1 ms | |
+//! | 28 datagram peers that read no replies, under each dispatch | 0.2 to 1.5 ms | |
