@@ -61,7 +61,7 @@
 //!   2 GiB. Lower [`max_connections`](crate::Builder::max_connections), or the two numbers of 64 KiB, where that is too
 //!   much.
 //!
-//! What is not bounded by default is how many connections one address opens: [`PerSource`](crate::PerSource) bounds
+//! What is not bounded by default is how many connections one address opens: [`PerSource`](crate::transport::PerSource) bounds
 //! that.
 //!
 //! # What that comes to
