@@ -19,6 +19,7 @@ use common::ask;
 use common::connect;
 use common::echo::Echo;
 use common::eventually;
+use common::proxy_headers::v2_from;
 use common::read_line;
 use common::read_rest;
 use common::tls::Client;
@@ -41,6 +42,9 @@ use socketserver::Tcp;
 use socketserver::Tls;
 use socketserver::handler::Function;
 use socketserver::handler::function;
+use socketserver::transport::ProxyOptions;
+use socketserver::transport::ProxyProtocol;
+use socketserver::transport::TlsOptions;
 use socketserver::transport::TlsSocket;
 
 type Connection = Stream<TlsSocket<TcpStream>>;
@@ -203,6 +207,20 @@ under_each_dispatch! {
             // As over TCP: an end that was said is the end of the last line, too.
             assert_eq!(server.seen.wait_for_ends(1), [End::PeerClosed]);
         }
+    }
+
+    fn a_close_in_mid_message_is_one_also_behind_a_header_inside_of_tls<D>() {
+        let server = Builder::<ProxyProtocol<Tls<Tcp>>, D, _>::new(|| Echo)
+            .transport_options(ProxyOptions::new().trust("127.0.0.0/8".parse().unwrap()).inner(TlsOptions::new(server_config())))
+            .start();
+        let mut client = connect_tls(server.local_addr());
+        client.write_all(&v2_from([192, 0, 2, 1], 4711, &[])).unwrap();
+        assert_eq!(ask(&mut client, "hello"), "hello");
+        client.write_all(b"10").unwrap();
+        client.socket().shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
+        let cut = "handle: the connection was closed in the middle of a message, without the word that ends it";
+        assert_eq!(server.stop().seen.errors(), [cut]);
     }
 
     fn a_close_in_the_middle_of_a_record_is_an_error<D>() {

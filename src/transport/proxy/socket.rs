@@ -109,6 +109,10 @@ impl<S: Socket> Socket for Proxied<S> {
         self.socket.is_drained_by_short_read()
     }
 
+    fn is_truncated(&self) -> bool {
+        self.socket.is_truncated()
+    }
+
     fn unsent(&self) -> usize {
         self.socket.unsent()
     }
