@@ -148,7 +148,8 @@ pub enum Stage {
     Close,
     /// Handing the request to its thread, process or worker (`process_request`).
     Dispatch,
-    /// The second phase of the transport: handshakes, headers.
+    /// The second phase of the transport: handshakes, headers. And a handshake that the handler has begun, while it is
+    /// waited for between two calls.
     Establish,
     /// [`Handler::finish`](crate::Handler::finish).
     Finish,

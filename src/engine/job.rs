@@ -15,6 +15,7 @@
 
 mod calling;
 mod closing;
+mod parking;
 mod parting;
 mod task;
 mod timeouts;
@@ -96,8 +97,8 @@ struct Conversation<K> {
     gathering: bool,
     /// The peer has ended its side, and `handle` has been called with what is left of its input.
     rest_shown: bool,
-    /// It waits with a part of a message, not between two.
-    in_message: bool,
+    /// What of the peer it waits for: its next message, the rest of one, or a handshake that the handler has begun.
+    awaits: Class,
 }
 
 /// The next step of an open request.
@@ -342,7 +343,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let Phase::Open(request, conversation) = &mut self.phase else { return Step::Next };
         match request.fill() {
             Ok(Fill::Data) => {
-                if !conversation.in_message {
+                if conversation.awaits != Class::Message {
                     self.waiting_since = None;
                 }
                 conversation.next = Next::Call;
@@ -353,10 +354,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             // client's inside of it is the wait for a message.
             Ok(Fill::NotReady) if worker.is_dedicated && conversation.handler.is_none() => self.call(worker, budget),
             Ok(Fill::NotReady) => {
-                let unread = request.progress().unread;
+                let awaits = Self::awaits(&request.progress());
                 // To read may have made a socket answer (TLS: an alert, new keys), and no more may come before it has left.
                 match request.flush_output() {
-                    Ok(true) => self.park(unread > 0, worker),
+                    Ok(true) => self.park(awaits, worker),
                     Ok(false) => Step::Turn(self.wait_for_room(worker)),
                     Err(error) => self.failed(RequestError::failed(Stage::Handle, error)),
                 }
@@ -384,33 +385,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 self.give_connection_up();
                 Step::Next
             }
-            Err(error) => self.failed(RequestError::failed(Stage::Handle, error)),
+            Err(error) => {
+                let stage = if request.progress().in_handshake { Stage::Establish } else { Stage::Handle };
+                self.failed(RequestError::failed(stage, error))
+            }
         }
-    }
-
-    /// Waits for the peer, unless the server is stopping.
-    fn park(&mut self, in_message: bool, worker: &mut Worker) -> Step {
-        let stop = &self.shared.core.stop.state;
-        if stop.is_stopping() && !stop.hands_over() {
-            self.finish(End::Drained);
-            return Step::Next;
-        }
-        let Phase::Open(_, conversation) = &mut self.phase else { return Step::Next };
-        if conversation.in_message != in_message {
-            conversation.in_message = in_message;
-            self.waiting_since = None;
-        }
-        // The deadline of a message counts from its first byte, however often a byte of it arrives; that of an idle
-        // connection from the last message of the peer, however often others send to it.
-        self.waiting_since.get_or_insert_with(|| worker.now());
-        let class = if in_message { Class::Message } else { Class::Idle };
-        let wait = self.wait_for(class, worker.now());
-        if in_message && wait.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            // Bytes that trickle in faster than the timers look would be ready each time.
-            self.give_up(class);
-            return Step::Next;
-        }
-        Step::Turn(Turn::Park(wait))
     }
 
     fn failed(&mut self, error: RequestError) -> Step {
@@ -489,6 +468,6 @@ enum Step {
 
 impl<K> Conversation<K> {
     fn new() -> Self {
-        Self { handler: None, next: Next::Verify, gathering: false, rest_shown: false, in_message: false }
+        Self { handler: None, next: Next::Verify, gathering: false, rest_shown: false, awaits: Class::Idle }
     }
 }

@@ -92,6 +92,24 @@
 //! If a reload changes the authorities, tickets issued before it are void, because their clients were judged by other
 //! rules.
 //!
+//! # A connection that begins in the clear
+//!
+//! SMTP, IMAP, LDAP and PostgreSQL have a command that begins TLS in the middle of a connection. Over
+//! [`StartTls<T>`](crate::transport::StartTls) the handler answers it and calls [`start_tls`](crate::Stream::start_tls);
+//! the same handler goes on, with the same state, and is called again with the first message inside of TLS.
+//!
+//! - What the handler has learned in the clear is not to be believed afterwards, because anybody could have said it: forget
+//!   the client's name, and a login. RFC 3207 (section 4.2) says so of SMTP.
+//! - What came in the clear behind the command is never taken for a message inside of TLS: `start_tls` fails if it has
+//!   been read, and the handshake if it has not.
+//! - The handshake holds no thread under `Sync` and `Pool`, and has the builder's
+//!   [`establish_timeout`](crate::Builder::establish_timeout), from the end of the call that has begun it. A read in the same
+//!   call of `handle` blocks like any other.
+//! - A client may be kept from beginning: whoever sits between the two can strike the offer out. A handler that serves
+//!   nothing of worth while [`is_secure`](crate::transport::StartTlsSocket::is_secure) is false has nothing to lose; where
+//!   the protocol has a port for TLS from the first byte, prefer it (RFC 8314).
+//! - [`frames`](crate::frames) do not go with it: their functions see messages, and not the connection.
+//!
 //! # What a connection costs
 //!
 //! | state | what it holds |

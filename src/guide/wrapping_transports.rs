@@ -10,6 +10,7 @@
 //! | [`PerSource<T>`](crate::transport::PerSource) | serves a number of connections of one source at a time, and no more | `Stream<TcpStream>` |
 //! | [`ProxyProtocol<T>`](crate::transport::ProxyProtocol) | takes the client's address from a proxy's header | `Stream<Proxied<TcpStream>>` |
 //! | `Tls<T>` (feature `tls`) | encrypts | `Stream<TlsSocket<TcpStream>>` |
+//! | `StartTls<T>` (feature `tls`) | encrypts from where the handler says so | `Stream<StartTlsSocket<TcpStream>>` |
 //! | [a custom one](crate::guide::custom_transport) | what it is written for | what it makes |
 //!
 //! Each goes over TCP, over Unix-domain sockets, and over the others. A handler that is written for any `S: Socket` serves
@@ -65,6 +66,7 @@
 //! | `ProxyProtocol<Tls<T>>` | the header is the first message inside of TLS: for proxies that encrypt it, too |
 //! | `Tls<PerSource<T>>`, `PerSource<Tls<T>>` | the same: a place is taken before the handshake |
 //! | `Tls<Many<T>>`, `Many<Tls<T>>` | the same, if bound with one configuration; [`Many::of`](crate::transport::Many::of) takes listeners with a certificate each |
+//! | `StartTls<ProxyProtocol<T>>`, `StartTls<PerSource<T>>` | the header, or a place, comes first: TLS is begun by the handler, behind every second phase |
 //! | `Tls<Tls<T>>` | TLS inside of TLS, each with its own handshake and certificate |
 //! | `Many<Many<T>>` | all listeners of all; the inner ones take turns among themselves |
 //! | `ProxyProtocol<ProxyProtocol<T>>` | two proxies in a row, each of which adds a header: the inner options trust the near one, the outer ones the far one |
@@ -74,7 +76,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "tls")] {
-//! use socketserver::transport::{Many, PerSource, ProxyProtocol};
+//! use socketserver::transport::{Many, PerSource, ProxyProtocol, StartTls};
 //! use socketserver::{Tcp, Tls, Transport};
 //!
 //! fn serves<T: Transport>() {}
@@ -86,6 +88,7 @@
 //! serves::<Tls<Many<Tcp>>>();
 //! serves::<Many<Tls<Tcp>>>();
 //! serves::<Tls<Tls<Tcp>>>();
+//! serves::<StartTls<ProxyProtocol<PerSource<Tcp>>>>();
 //! serves::<Many<Many<Tcp>>>();
 //! serves::<Tls<PerSource<ProxyProtocol<Many<Tcp>>>>>();
 //! # }

@@ -205,6 +205,8 @@ pub struct Progress {
     pub transferred: (u64, u64),
     /// Whether the socket may have more than has been taken in.
     pub maybe_more: bool,
+    /// Whether the peer's part in a handshake is waited for, which the handler has begun.
+    pub in_handshake: bool,
     /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want
     /// of room.
     pub yielded: bool,

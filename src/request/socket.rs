@@ -57,6 +57,13 @@ pub trait Socket: Read + Write {
         false
     }
 
+    /// Whether it is in the middle of a handshake, which began when the handler had the connection already (STARTTLS): what
+    /// is waited for then has the builder's [`establish_timeout`](crate::Builder::establish_timeout), and what goes wrong
+    /// is told at [`Stage::Establish`](crate::Stage::Establish).
+    fn is_in_handshake(&self) -> bool {
+        false
+    }
+
     /// How many bytes of output it holds, about: with these the server knows whether a slow peer makes progress.
     fn unsent(&self) -> usize {
         0

@@ -6,6 +6,7 @@ mod halves;
 mod messages;
 mod reading_and_writing;
 mod sending;
+mod upgrading;
 
 use std::cell::Cell;
 use std::fmt;
@@ -369,6 +370,7 @@ impl<S: Socket> Request for Stream<S> {
             written: self.writer.written,
             transferred: self.transferred(),
             maybe_more: self.maybe_more,
+            in_handshake: self.writer.socket.is_in_handshake(),
             yielded: self.writer.has_yielded(),
             gathering: self.writer.is_gathering(),
             idle_end: self.idle_end,

@@ -102,7 +102,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a handshake may take, on transports that have one. Default 5 s; `None` for ever.
+    /// How long a handshake may take, on transports that have one, or one that a handler has begun. Default 5 s; `None` for
+    /// ever.
     pub fn establish_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.establish_timeout = timeout.into();
         self

@@ -49,6 +49,12 @@ pub use tcp::TcpOptions;
 #[cfg(feature = "tls")]
 pub use tls::Handshake;
 #[cfg(feature = "tls")]
+pub use tls::InTheClear;
+#[cfg(feature = "tls")]
+pub use tls::StartTls;
+#[cfg(feature = "tls")]
+pub use tls::StartTlsSocket;
+#[cfg(feature = "tls")]
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::handler::Flow;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
+use crate::park::token::Class;
 use crate::request::Progress;
 use crate::request::Request;
 use crate::transport::Transport;
@@ -106,7 +107,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // While the server stops, what has arrived since the last look is still taken in.
         if after.unread == 0 && !after.maybe_more && !self.shared.core.stop.is_stopping() {
             match request.flush_output() {
-                Ok(true) => return self.park(false, worker),
+                Ok(true) => return self.park(Self::awaits(after), worker),
                 Ok(false) => {}
                 Err(error) => return self.failed(RequestError::failed(Stage::Handle, error)),
             }
@@ -121,7 +122,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // A message has its time also while its bytes come faster than they are taken in.
         if needs_input
             && after.unread > 0
-            && let Step::Next = self.park(true, worker)
+            && let Step::Next = self.park(Class::Message, worker)
         {
             return Step::Next;
         }

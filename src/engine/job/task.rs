@@ -80,7 +80,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
     }
 
     fn is_establishing(&self) -> bool {
-        matches!(self.phase, Phase::Pending(_))
+        match &self.phase {
+            Phase::Pending(_) => true,
+            Phase::Open(_, conversation) => conversation.awaits == Class::Establish,
+            Phase::Parting(..) | Phase::Closing(..) | Phase::Over(_) => false,
+        }
     }
 
     fn parks(&self) -> bool {
@@ -117,7 +121,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
     fn cut(&mut self, end: End) {
         // A server that hands over keeps those open that may be about to speak: at its deadline they are merely idle.
         let idle = matches!(&self.phase, Phase::Open(request, conversation)
-            if !conversation.in_message && request.progress().unread == 0 && self.sending.is_none());
+            if conversation.awaits != Class::Message && request.progress().unread == 0 && self.sending.is_none());
         let silent = self.silent && matches!(self.phase, Phase::Pending(_));
         if end == End::Forced && (idle || silent) && self.shared.core.stop.state.hands_over() {
             self.finish(End::Drained);
@@ -273,7 +277,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // A connection between two messages ends when the drain begins, others at its deadline; one that only lingers
         // looks once whether its peer is still sending.
         let idle = match (park.class, &self.phase) {
-            (Class::Idle | Class::Message, _) => true,
+            (Class::Idle | Class::Message, _) | (Class::Establish, Phase::Open(..)) => true,
             (Class::Establish, _) => self.silent,
             (Class::Linger, Phase::Closing(_, Closing::Linger(linger))) => !linger.stopping,
             (Class::Linger, Phase::Parting(_, parting)) => !parting.linger.stopping,

@@ -85,6 +85,11 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             (Class::Establish, Phase::Pending(_)) => {
                 Due::first(after(self.account.accepted_at, options.establish_timeout), None)
             }
+            // One that its handler has begun.
+            (Class::Establish, Phase::Open(..)) => {
+                let until = self.waiting_since.and_then(|since| after(since, options.establish_timeout));
+                Due::first(until, None)
+            }
             (Class::Message, Phase::Open(request, _)) => self.waiting_since.map_or_else(Due::default, |since| {
                 let unread = request.progress().unread as u64;
                 Due::first(after(since, self.timeout(class)), rate.and_then(|rate| rate.due(since, unread)))
@@ -168,7 +173,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match class {
             Class::Establish => {
                 let error = timed_out("establishing", self.shared.core.options.establish_timeout.unwrap_or_default());
-                self.fail_to_establish(RequestError::failed(Stage::Establish, error));
+                let error = RequestError::failed(Stage::Establish, error);
+                if matches!(self.phase, Phase::Pending(_)) { self.fail_to_establish(error) } else { self.fail(error) }
             }
             Class::Idle => self.finish(End::IdleTimeout),
             Class::Linger => self.give_connection_up(),

@@ -6,8 +6,6 @@ use super::Builder;
 use crate::transport::Bind;
 use crate::transport::Offers;
 #[cfg(feature = "tls")]
-use crate::transport::Tls;
-#[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
 #[cfg(feature = "tls")]
 use crate::transport::TlsOptions;
@@ -99,11 +97,12 @@ impl<T: Bind, D, H> Builder<T, D, H> {
 }
 
 #[cfg(feature = "tls")]
-impl<T, O, D, H> Builder<Tls<T>, D, H>
+impl<T, O, D, H> Builder<T, D, H>
 where
-    Tls<T>: Bind<Options = TlsOptions<O>>,
+    T: Bind<Options = TlsOptions<O>>,
 {
-    /// The certificate and its key, and what is asked of clients. There is no default: without it `bind` fails.
+    /// The certificate and its key, and what is asked of clients, where [`Tls`](crate::Tls) or
+    /// [`StartTls`](crate::transport::StartTls) is the outermost transport. There is no default: without it `bind` fails.
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.transport.set_config(config);
         self

@@ -113,6 +113,10 @@ impl<S: Socket> Socket for Proxied<S> {
         self.socket.is_truncated()
     }
 
+    fn is_in_handshake(&self) -> bool {
+        self.socket.is_in_handshake()
+    }
+
     fn unsent(&self) -> usize {
         self.socket.unsent()
     }

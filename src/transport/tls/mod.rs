@@ -10,6 +10,7 @@ mod pem;
 mod scratch;
 mod session;
 mod socket;
+mod start_tls;
 mod tickets;
 mod words;
 
@@ -21,6 +22,9 @@ pub use self::config::TlsConfig;
 pub use self::handshake::Handshake;
 pub use self::options::TlsOptions;
 pub use self::socket::TlsSocket;
+pub use self::start_tls::InTheClear;
+pub use self::start_tls::StartTls;
+pub use self::start_tls::StartTlsSocket;
 use super::Adopt;
 use super::Bind;
 use super::Transport;

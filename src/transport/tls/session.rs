@@ -36,6 +36,8 @@ pub(super) struct Session {
     /// The name that the client has asked for.
     pub(super) server_name: Option<Box<str>>,
     input: Input,
+    /// The client has begun.
+    heard: bool,
     /// What went wrong behind bytes that were in order.
     failure: Option<io::Error>,
     /// That no more will come has been said, or need not be.
@@ -68,14 +70,21 @@ impl Session {
             sent: 0,
             server_name: None,
             input: Input::Open,
+            heard: false,
             failure: None,
             closed: false,
             drained: false,
         })
     }
 
+    /// Sends `unsent` in the clear before it says anything itself.
+    pub(super) fn begin_behind(&mut self, unsent: Vec<u8>) {
+        self.outgoing = unsent;
+    }
+
     /// The first bytes, which were read before there was a session.
     pub(super) fn begin<S: Socket>(&mut self, socket: &mut S, first: &mut [u8]) -> io::Result<()> {
+        self.heard = true;
         self.take_in(socket, first, &mut []).map(drop)
     }
 
@@ -89,6 +98,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
             match self.receive(socket, &mut []) {
+                Ok(_) if self.input == Input::Cut && !self.heard => return Ok(Advance::Closed),
                 Ok(_) if self.input == Input::Cut => return Err(words::gone(true)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Advance::Wait(Interest::Read)),
@@ -150,6 +160,7 @@ impl Session {
                 self.input = Input::Cut;
                 return if kept == 0 { Ok(0) } else { Err(words::gone(self.connection.is_handshaking())) };
             }
+            self.heard = true;
             self.drained = count < space && socket.is_drained_by_short_read();
             self.kept.clear();
             self.take_in(socket, &mut incoming[..kept + count], room)
@@ -321,9 +332,11 @@ impl Session {
         Ok(())
     }
 
-    /// Says that no more will come: `close_notify`, once. After an error its alert has said it.
+    /// Says that no more will come: `close_notify`, once. After an error its alert has said it, and before the end of a
+    /// handshake it cannot be said.
     pub(super) fn close<S: Socket>(&mut self, socket: &mut S) -> io::Result<()> {
-        if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
+        let says_so = !self.connection.is_handshaking() && self.input != Input::Failed;
+        if !std::mem::replace(&mut self.closed, true) && says_so {
             Scratch::with(|Scratch { outgoing, .. }| {
                 let sealed = self.seal(None, outgoing)?;
                 self.outgoing.extend_from_slice(&outgoing[..sealed]);
@@ -345,6 +358,11 @@ impl Session {
     /// Whether all that has arrived has been read: also the end, and that something went wrong.
     pub(super) fn is_drained(&self) -> bool {
         self.drained && self.read == self.plain.len() && self.input == Input::Open
+    }
+
+    /// Whether the handshake is not done yet.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
     }
 
     pub(super) fn is_cut(&self) -> bool {

@@ -40,6 +40,10 @@ impl<S> TlsSocket<S> {
         Self { socket, session }
     }
 
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
     pub(super) fn parts(&mut self) -> (&mut S, &mut Session) {
         (&mut self.socket, &mut self.session)
     }

@@ -146,6 +146,16 @@ pub(super) fn too_long(most: usize) -> io::Error {
     told(ErrorKind::InvalidData, format!("a message of the handshake takes more than {most} bytes"))
 }
 
+/// Input in the clear that was read ahead of the handshake.
+#[cold]
+pub(super) fn in_the_clear(count: usize) -> io::Error {
+    let text = format!(
+        "{count} bytes came in the clear behind the command that begins TLS, where anybody could have put them: \
+         the connection has to be closed"
+    );
+    told(ErrorKind::InvalidData, text)
+}
+
 /// Nothing more can be read from and written to a session that has failed.
 #[cold]
 pub(super) fn broken() -> io::Error {

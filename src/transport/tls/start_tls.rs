@@ -1,0 +1,178 @@
+//! TLS that begins in the middle of a connection: STARTTLS.
+
+mod pending;
+mod socket;
+
+use std::fmt;
+use std::io;
+
+pub use self::pending::InTheClear;
+pub use self::socket::StartTlsSocket;
+use super::TlsConfig;
+use super::TlsOptions;
+use super::words;
+use crate::error::BindError;
+use crate::request::Socket;
+use crate::request::Stream;
+use crate::transport::Adopt;
+use crate::transport::Bind;
+use crate::transport::Transport;
+use crate::transport::listens_as_inner;
+
+/// Connections over the transport `T` inside that begin in the clear, until their handler begins TLS: the STARTTLS of SMTP,
+/// IMAP and LDAP, the request for SSL of PostgreSQL.
+///
+/// Its requests are [`Stream<StartTlsSocket<S>>`](StartTlsSocket), where `T` has `Stream<S>`. A handler begins TLS with
+/// [`Stream::start_tls`]; one that never does serves connections in the clear.
+///
+/// ```
+/// use std::io::Write;
+/// use std::net::TcpStream;
+/// use socketserver::handler::function;
+/// use socketserver::transport::{StartTls, StartTlsSocket};
+/// use socketserver::{Builder, Flow, HandlerResult, Pool, Stream, Tcp, TlsConfig};
+///
+/// fn command(request: &mut Stream<StartTlsSocket<TcpStream>>) -> HandlerResult {
+///     let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+///     match line.trim_end() {
+///         // Behind it nothing may come in the clear: see `start_tls`.
+///         "STARTTLS" if request.get_ref().is_secure() => request.write_all(b"503 it has begun\r\n")?,
+///         "STARTTLS" => {
+///             request.write_all(b"220 go ahead\r\n")?;
+///             request.start_tls()?;
+///         }
+///         _ if !request.get_ref().is_secure() => request.write_all(b"530 say STARTTLS first\r\n")?,
+///         _ => request.write_all(b"250 gladly\r\n")?,
+///     }
+///     Ok(Flow::Continue)
+/// }
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// let config = TlsConfig::from_pem(certificate, key)?;
+/// let server = Builder::<StartTls<Tcp>, Pool, _>::new(function(command)).tls(config).bind("127.0.0.1:0")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The configuration is what it is for [`Tls`](super::Tls), and so is what a session does from its handshake on.
+pub struct StartTls<T> {
+    inner: T,
+    config: TlsConfig,
+}
+
+impl<T> StartTls<T> {
+    /// Wraps a transport that exists already, with what `config` shows and asks of clients that begin TLS.
+    pub fn over(inner: T, config: TlsConfig) -> Self {
+        Self { inner, config }
+    }
+
+    /// The transport inside.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The configuration: a handle.
+    pub fn config(&self) -> &TlsConfig {
+        &self.config
+    }
+}
+
+/// With the feature `tls`.
+impl<S: Socket> Stream<StartTlsSocket<S>> {
+    /// Begins TLS: what was written before goes out in the clear, and what is written or read from here on is inside of
+    /// TLS.
+    ///
+    /// It never waits for the client, whose part in the handshake is awaited as its next message is: after
+    /// [`Flow::Continue`](crate::Flow::Continue) without a thread under `Sync` and `Pool`, and the handler is called again
+    /// with the first message inside of TLS. All of that handshake has the builder's
+    /// [`establish_timeout`](crate::Builder::establish_timeout), and what goes wrong in it is told at
+    /// [`Stage::Establish`](crate::Stage::Establish). A read in the same call of `handle` waits for it as any read does,
+    /// for `read_timeout`. What is written before the handshake is done waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the client has sent more in the clear than the command that begins
+    /// TLS and has been read. Whoever sits between client and server could have put it there, and a server that took it for
+    /// the client's first words inside of TLS would do what an attacker says in the client's name (CVE-2011-0411).
+    /// Return the error, and the connection is closed. A handler that would rather refuse the command looks at
+    /// [`buffered`](Self::buffered) before it answers. What has not been read by then is taken for the client's handshake,
+    /// which fails.
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if TLS has begun before, or a file of
+    /// [`send_file`](Self::send_file) has not left yet. What the system said when it sent what was written before. After an
+    /// error the connection is in the clear as before.
+    pub fn start_tls(&mut self) -> io::Result<()> {
+        if self.get_ref().has_begun() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS has begun on this connection before"));
+        }
+        if !self.buffered().is_empty() {
+            return Err(words::in_the_clear(self.buffered().len()));
+        }
+        // Made first: what was written is not lost if it cannot be.
+        let session = self.get_ref().session()?;
+        let unsent = self.take_unsent()?;
+        self.get_mut().begin(session, unsent);
+        Ok(())
+    }
+}
+
+impl<T, S> Transport for StartTls<T>
+where
+    T: Transport<Request = Stream<S>>,
+    S: Socket + 'static,
+{
+    type Request = Stream<StartTlsSocket<S>>;
+    type Pending = InTheClear<T::Pending>;
+    type Addr = T::Addr;
+
+    fn accept(&mut self) -> io::Result<Self::Pending> {
+        self.config.keep_up();
+        self.inner.accept().map(|pending| InTheClear::new(pending, &self.config))
+    }
+
+    fn local_addr(&self) -> T::Addr {
+        self.inner.local_addr()
+    }
+
+    listens_as_inner!();
+}
+
+impl<T, S> Bind for StartTls<T>
+where
+    T: Bind<Request = Stream<S>>,
+    S: Socket + 'static,
+{
+    type Address = T::Address;
+    type Options = TlsOptions<T::Options>;
+
+    fn bind(address: &T::Address, options: &Self::Options) -> Result<Self, BindError> {
+        let config = options.config()?.clone();
+        Ok(Self::over(T::bind(address, &options.inner)?, config))
+    }
+}
+
+impl<T, S> Adopt for StartTls<T>
+where
+    T: Adopt<Request = Stream<S>>,
+    S: Socket + 'static,
+{
+    type Socket = T::Socket;
+
+    fn adopt(socket: T::Socket, options: &Self::Options) -> Result<Self, BindError> {
+        let config = options.config()?.clone();
+        Ok(Self::over(T::adopt(socket, &options.inner)?, config))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for StartTls<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartTls").field("inner", &self.inner).field("config", &self.config).finish()
+    }
+}
+
+#[cfg(unix)]
+impl<T: std::os::fd::AsFd> std::os::fd::AsFd for StartTls<T> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
