@@ -25,10 +25,19 @@ struct Visit {
     received: Vec<u8>,
 }
 
-pub(crate) fn run(server: &Server, at_once: usize, size: usize, upper: bool, time: Duration) -> Outcome<Measurement> {
+/// Each visitor says `first` before its message, in the same segment.
+pub(crate) fn run(
+    server: &Server,
+    at_once: usize,
+    first: &[u8],
+    size: usize,
+    upper: bool,
+    time: Duration,
+) -> Outcome<Measurement> {
     let mut pattern = Pattern::new(size, upper);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut count = 0;
+    let mut said = Vec::with_capacity(first.len() + size);
     let mut visit = |place: usize, pattern: &mut Pattern| -> Outcome<Visit> {
         let began = Instant::now();
         let socket = Socket::connect(&server.address)?;
@@ -36,7 +45,10 @@ pub(crate) fn run(server: &Server, at_once: usize, size: usize, upper: bool, tim
         epoll::add(&epoll, &socket, EventData::new_u64(place as u64), EventFlags::IN)?;
         count += 1;
         // A new socket has room for a small message.
-        if socket.write(pattern.request(QUICK, place, count))? < size {
+        said.clear();
+        said.extend_from_slice(first);
+        said.extend_from_slice(pattern.request(QUICK, place, count));
+        if socket.write(&said)? < said.len() {
             return Err("a message did not fit into an empty socket".into());
         }
         Ok(Visit { socket, number: count, began, received: Vec::with_capacity(size) })

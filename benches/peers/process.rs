@@ -74,17 +74,16 @@ impl Server {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// In ticks of 10 ms, with threads that have ended and children that were waited for.
+    /// In ticks of 10 ms, with threads that have ended and children, also those that were waited for.
     fn time_of_process(&self) -> Outcome<Duration> {
-        let ticks_per_second = rustix::param::clock_ticks_per_second();
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = text.rsplit(") ").next().unwrap_or_default();
-        let mut ticks = 0;
-        // utime, stime, cutime, cstime.
-        for field in fields.split(' ').skip(11).take(4) {
-            ticks += field.parse::<u64>()?;
+        let process = self.child.id();
+        let mut ticks = ticks_of(&process.to_string())?;
+        // What children are made by is their server's first thread: `Fork` and `PreFork` have no other.
+        for child in fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?.split_whitespace() {
+            // One that has ended meanwhile is in its parent's account next time.
+            ticks += ticks_of(child).unwrap_or_default();
         }
-        Ok(Duration::from_millis(ticks * 1000 / ticks_per_second))
+        Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
     }
 
     /// Resident memory, in bytes.
@@ -93,6 +92,18 @@ impl Server {
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
     }
+}
+
+/// What a process has used, and those of its children that it has waited for.
+fn ticks_of(process: &str) -> Outcome<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = text.rsplit(") ").next().unwrap_or_default();
+    let mut ticks = 0;
+    // utime, stime, cutime, cstime.
+    for field in fields.split(' ').skip(11).take(4) {
+        ticks += field.parse::<u64>()?;
+    }
+    Ok(ticks)
 }
 
 impl Drop for Server {

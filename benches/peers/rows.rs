@@ -114,6 +114,27 @@ pub(crate) fn all() -> Vec<Row> {
         contenders: churn(),
         ..row("churn", "connect, 64 bytes, close; 32 visitors at a time", base)
     });
+    rows.push(Row {
+        load,
+        contenders: vec![
+            contender("pool", Does::Echo, "Pool"),
+            contender("pool", Does::Echo, "Pool, again"),
+            contender("pool-proxy", Does::Echo, "Pool, a header before each message"),
+            contender("sync", Does::Echo, "Sync"),
+            contender("sync-proxy", Does::Echo, "Sync, a header before each message"),
+        ],
+        ..row("proxy", "connect, a PROXY v2 header and 64 bytes, close; 32 visitors at a time", base)
+    });
+    rows.push(Row {
+        load,
+        contenders: vec![
+            contender("pool", Does::Echo, "Pool, 2 workers"),
+            contender("pool", Does::Echo, "Pool, 2 workers, again"),
+            contender("prefork", Does::Echo, "PreFork, 2 processes of a Pool with 1 worker"),
+            contender("prefork-sync", Does::Echo, "PreFork, 2 processes of Sync"),
+        ],
+        ..row("prefork", "connect, 64 bytes, close; 32 visitors at a time", base)
+    });
     let mostly_idle = load::Echo { connections: 10_000, active: 64, ..base };
     rows.push(row("idle", "64 bytes, 10,000 connections of which 64 are active", mostly_idle));
     let both = "64 bytes, 64 connections, server and load generator on any CPU";

@@ -155,7 +155,10 @@ fn measure(row: &Row, contender: &Contender, time: Duration, cpus: Option<(usize
             let server = if many_threads { server.with_transient_threads() } else { server };
             load::run(&server, &load, upper, time)
         }
-        Load::Churn { at_once } => churn::run(&server.with_transient_threads(), at_once, SIZE, upper, time),
+        Load::Churn { at_once } => {
+            let first = servers::first_words(contender.server);
+            churn::run(&server.with_transient_threads(), at_once, first, SIZE, upper, time)
+        }
         Load::Udp { sockets, in_flight } => udp::run(&server, sockets, in_flight, SIZE, time),
     };
     // On a thread of its own, whose CPU is not that of the next row.

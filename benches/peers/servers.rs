@@ -16,6 +16,7 @@ use socketserver::Handler;
 use socketserver::HandlerFactory;
 use socketserver::HandlerResult;
 use socketserver::Pool;
+use socketserver::PreFork;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Sync;
@@ -26,6 +27,8 @@ use socketserver::UnixStream;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
 use socketserver::transport::Bind;
+use socketserver::transport::ProxyOptions;
+use socketserver::transport::ProxyProtocol;
 
 use crate::bare;
 use crate::message::NAP;
@@ -104,6 +107,10 @@ pub(crate) fn serve(name: &str, address: &str, does: &str, workers: &str) -> Out
         "pool" => ours(Pool::new(workers), does, &address),
         "threads" => ours(ThreadPerRequest::default(), does, &address),
         "fork" => ours(Fork::default(), does, &address),
+        "prefork" => preforked(Pool::new(1), workers, &address),
+        "prefork-sync" => preforked(Sync, workers, &address),
+        "sync-proxy" => behind_a_proxy(Sync, &address),
+        "pool-proxy" => behind_a_proxy(Pool::new(workers), &address),
         _ => Err(format!("there is no server {name}").into()),
     }
 }
@@ -125,6 +132,39 @@ where
         (Address::Unix(at), Does::Lines) => run::<UnixStream, D, _>(dispatch, does, at, (|| Upper) as fn() -> Upper),
         _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
     }
+}
+
+/// Several processes of this crate's that echo.
+fn preforked<D>(dispatch: D, processes: usize, address: &Address) -> Outcome
+where
+    D: Default + Process<Job<Tcp, fn() -> Echo>>,
+{
+    let Address::Tcp(at) = address else { return Err("processes are measured over TCP".into()) };
+    run::<Tcp, PreFork<D>, _>(PreFork::new(processes, dispatch), Does::Echo, at, (|| Echo) as fn() -> Echo)
+}
+
+/// What a visitor says before its message, to the server of this name: who it is, if that expects it of a proxy.
+pub(crate) fn first_words(server: &str) -> &'static [u8] {
+    if server.ends_with("-proxy") {
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x30\x39\0\x50"
+    } else {
+        b""
+    }
+}
+
+/// An echo of this crate's that expects a header of a proxy.
+fn behind_a_proxy<D>(dispatch: D, address: &Address) -> Outcome
+where
+    D: Default + Process<Job<ProxyProtocol<Tcp>, fn() -> Echo>>,
+{
+    let Address::Tcp(at) = address else { return Err("headers are measured over TCP".into()) };
+    let server = Builder::<ProxyProtocol<Tcp>, D, _>::new((|| Echo) as fn() -> Echo)
+        .dispatch(dispatch)
+        .transport_options(ProxyOptions::new().trust("127.0.0.0/8".parse()?))
+        .bind(at.as_str())?;
+    announce(&server.local_addr())?;
+    println!("{}", server.serve_forever()?);
+    Ok(())
 }
 
 fn run<T, D, H>(dispatch: D, does: Does, address: &str, factory: H) -> Outcome
