@@ -73,8 +73,8 @@ const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [-
                   [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N] [--processes N]
                   [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
 
---metrics: on a second port /metrics for Prometheus, and /healthz. No password protects them: PORT is one of 127.0.0.1;
-           where others are to reach it, give the whole address";
+--metrics: on a second port / for a browser, /metrics for Prometheus, and /healthz. No password protects them: PORT is one
+           of 127.0.0.1; where others are to reach it, give the whole address";
 
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;

@@ -58,8 +58,8 @@ use store::Store;
 const USAGE: &str = "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
           [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
 
---metrics: on a second port /metrics for Prometheus, and /healthz. No password protects them: PORT is one of 127.0.0.1;
-           where others are to reach it, give the whole address";
+--metrics: on a second port / for a browser, /metrics for Prometheus, and /healthz. No password protects them: PORT is one
+           of 127.0.0.1; where others are to reach it, give the whole address";
 
 /// Answers for a client that does not read are held up to here; then its worker waits for it.
 const HELD_ANSWERS: usize = 16 * 1024 * 1024;

@@ -18,9 +18,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use common::TempDir;
 use common::ask;
 use common::connect;
 use common::eventually;
@@ -249,6 +252,87 @@ fn routes() {
     let client = connect(address);
     client.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(read_rest(&client), b"");
+    assert!(server.stop().0.success());
+}
+
+/// The places of the peers in a list of `/longest`, in order.
+fn peers(longest: &serde_json::Value, list: &str) -> Vec<String> {
+    let list = longest[list].as_array().unwrap();
+    assert!(list.iter().all(|one| one["seconds"].as_f64().unwrap() >= 0.0), "{longest}");
+    list.iter().map(|one| one["peer"].as_str().unwrap().to_owned()).collect()
+}
+
+fn longest(address: SocketAddr) -> serde_json::Value {
+    let (head, body) = get(address, "/longest");
+    assert!(head.contains("\r\nContent-Type: application/json\r\n"), "{head}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[test]
+fn the_ten_that_are_open_longest_are_listed() {
+    let mut server = Example::start("kv", KV);
+    let address = metrics_address(&mut server);
+    assert_eq!(peers(&longest(address), "open"), [""; 0]);
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let client = connect(server.socket_address());
+        assert_eq!(ask(&client, "PING\r"), "+PONG\r");
+        clients.push(client);
+    }
+    let expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap().to_string()).collect();
+    assert_eq!(peers(&longest(address), "open"), expected[..10]);
+    drop(clients.remove(0));
+    eventually("the next comes after it", || peers(&longest(address), "open") == expected[1..11]);
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn the_ten_longest_calls_are_listed() {
+    let book = book::Book::new("kv");
+    let mut id = None;
+    socketserver_ids(|of_one| id = Some(of_one));
+    let id = id.unwrap();
+    book.count(&Event::Start { id, peer: Some(&"a peer") });
+    for took in [3, 1, 12, 2, 11, 4, 10, 5, 9, 6, 8, 7, 3] {
+        book.count(&Event::LongCall { id, took: Duration::from_secs(took) });
+    }
+    let [open, calls] = book.longest();
+    assert_eq!(open.len(), 1);
+    assert!(calls.iter().all(|call| call.peer == "\"a peer\""), "{calls:?}");
+    let times: Vec<_> = calls.iter().map(|call| call.time.as_secs()).collect();
+    assert_eq!(times, [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
+}
+
+/// A client of a Unix-domain socket that is bound to a path of its own, which is its address.
+fn connect_from_path(path: &Path, server: &Path) -> UnixStream {
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(path).unwrap()).unwrap();
+    socket.connect(&socket2::SockAddr::unix(server).unwrap()).unwrap();
+    UnixStream::from(std::os::fd::OwnedFd::from(socket))
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_browser_shows_what_comes_from_peers_as_text() {
+    let folder = TempDir::new();
+    let path = folder.join("socket");
+    let listen = path.to_str().unwrap();
+    let mut server = Example::start("kv", &["--listen", listen, "--transport", "unix", "--metrics", "0"]);
+    let address = metrics_address(&mut server);
+    let client = connect_from_path(&folder.join("<b onclick=\"x\">'&amp;\\\u{e9}"), &path);
+    assert_eq!(ask(&client, "PING\r"), "+PONG\r");
+    let mut chromium = Command::new("chromium");
+    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
+    chromium.arg(format!("--user-data-dir={}", folder.join("profile").display()));
+    // It asks once a second; what it has drawn after a few of these is looked at.
+    let shown = finish(chromium.args(["--virtual-time-budget=3000", "--dump-dom", &format!("http://{address}/")]));
+    assert_eq!(shown.code, Some(0), "{}", shown.errors);
+    let page = shown.output;
+    assert!(page.contains("<span id=\"name\">kv</span>") && page.contains(">accepting<"), "{page}");
+    let rows = page.split_once("<table id=\"longest\">").unwrap().1.split_once("</table>").unwrap().0;
+    assert!(rows.contains("&lt;b onclick=") && rows.contains("&gt;'&amp;amp;"), "{rows}");
+    assert_eq!(rows.matches("<tr>").count(), 1, "{rows}");
+    drop(client);
     assert!(server.stop().0.success());
 }
 

@@ -1,6 +1,7 @@
 //! What has happened in a server: its events, counted.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -29,12 +30,24 @@ const ENDS: [End; 11] = [
 /// The upper bounds of the histogram, in seconds; one place more is for what took longer.
 pub const BOUNDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0];
 
-/// The events of one server. One lock for all figures, so that they fit together.
+/// So many are listed of what lasts long.
+const LISTED: usize = 10;
+
+/// The events of one server. One lock for all of them, so that they fit together.
 #[derive(Debug)]
 pub struct Book {
     /// The value of the label `server`.
     pub server: &'static str,
-    figures: Mutex<Figures>,
+    sheets: Mutex<Sheets>,
+}
+
+#[derive(Debug, Default)]
+struct Sheets {
+    figures: Figures,
+    /// In the order in which they were accepted.
+    open: BTreeMap<RequestId, Open>,
+    /// The longest first.
+    calls: Vec<Lasting>,
 }
 
 /// Counts of things by a word.
@@ -44,7 +57,7 @@ pub type ByWord = BTreeMap<String, u64>;
 pub struct Figures {
     pub started: u64,
     pub ended: ByWord,
-    pub open: BTreeMap<RequestId, Open>,
+    pub open: u64,
     pub received: u64,
     pub sent: u64,
     pub calls: u64,
@@ -67,45 +80,63 @@ pub struct Figures {
 }
 
 /// A connection that is open.
-#[derive(Clone, Debug)]
-pub struct Open {
-    pub since: Instant,
+#[derive(Debug)]
+struct Open {
+    since: Instant,
     /// Where it comes from, as its transport writes it.
+    peer: String,
+}
+
+/// What lasts long, or has.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    pub time: Duration,
     pub peer: String,
 }
 
 impl Book {
     pub fn new(server: &'static str) -> Self {
         let ended = ENDS.map(|end| (end.to_string(), 0));
-        Self { server, figures: Mutex::new(Figures { ended: ended.into(), ..Figures::default() }) }
+        let figures = Figures { ended: ended.into(), ..Figures::default() };
+        Self { server, sheets: Mutex::new(Sheets { figures, ..Sheets::default() }) }
     }
 
     /// The figures now.
     pub fn figures(&self) -> Figures {
-        self.lock().clone()
+        self.lock().figures.clone()
     }
 
     /// Whether the server takes connections: it has begun to, and has not been told to stop.
     pub fn is_healthy(&self) -> bool {
-        let figures = self.lock();
+        let figures = &self.lock().figures;
         figures.is_listening && !figures.is_draining
     }
 
-    fn lock(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connections that have been open longest, and the longest calls of handlers that others had to wait for.
+    pub fn longest(&self) -> [Vec<Lasting>; 2] {
+        let sheets = self.lock();
+        let open = sheets.open.values().take(LISTED);
+        let open = open.map(|open| Lasting { time: open.since.elapsed(), peer: open.peer.clone() }).collect();
+        [open, sheets.calls.clone()]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sheets> {
+        self.sheets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn count(&self, event: &Event<'_>) {
-        let figures = &mut *self.lock();
+        let Sheets { figures, open, calls } = &mut *self.lock();
         match event {
             Event::Start { id, peer } => {
                 figures.started += 1;
-                let peer = peer.map(|peer| format!("{peer:?}")).unwrap_or_default();
-                figures.open.insert(*id, Open { since: Instant::now(), peer });
+                let peer = peer.map(written).unwrap_or_default();
+                open.insert(*id, Open { since: Instant::now(), peer });
+                figures.open = open.len() as u64;
             }
             Event::Stop { id, end, duration, transferred: (received, sent), calls } => {
                 one_more(&mut figures.ended, end);
-                figures.open.remove(id);
+                open.remove(id);
+                figures.open = open.len() as u64;
                 figures.received += received;
                 figures.sent += sent;
                 figures.calls += calls;
@@ -120,7 +151,15 @@ impl Book {
             Event::WorkerStart { .. } => figures.workers += 1,
             Event::WorkerStop { .. } => figures.workers = figures.workers.saturating_sub(1),
             Event::Slow { .. } => figures.slow += 1,
-            Event::LongCall { .. } => figures.long_calls += 1,
+            Event::LongCall { id, took } => {
+                figures.long_calls += 1;
+                let place = calls.partition_point(|call| call.time >= *took);
+                if place < LISTED {
+                    let peer = open.get(id).map(|open| open.peer.clone()).unwrap_or_default();
+                    calls.truncate(LISTED - 1);
+                    calls.insert(place, Lasting { time: *took, peer });
+                }
+            }
             Event::WaitsEnded { ended, .. } => figures.waits_ended += *ended as u64,
             Event::ListenStart { .. } => figures.is_listening = true,
             Event::ListenStop { .. } => figures.is_listening = false,
@@ -132,6 +171,12 @@ impl Book {
             _ => {}
         }
     }
+}
+
+/// Without the word that the transports of the examples, all of which may be behind a proxy, put around it.
+fn written(peer: &dyn Debug) -> String {
+    let peer = format!("{peer:?}");
+    peer.strip_prefix("Own(").and_then(|rest| rest.strip_suffix(')')).map_or_else(|| peer.clone(), str::to_owned)
 }
 
 fn one_more(counts: &mut ByWord, word: &impl ToString) {

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use httparse::Status;
+use serde_json::Value;
+use serde_json::json;
 use socketserver::Flow;
 use socketserver::Handler;
 use socketserver::HandlerFactory;
@@ -14,6 +16,7 @@ use socketserver::StatsHandle;
 use socketserver::Stream;
 
 use super::book::Book;
+use super::book::Lasting;
 use super::text;
 
 /// The longest head of a request, and the most fields of it.
@@ -63,6 +66,14 @@ impl Pages {
                     ..Answer::told("200 OK")
                 }
             }
+            "/longest" => {
+                let [open, calls] = self.book.longest().map(list);
+                Answer {
+                    kind: "application/json",
+                    body: json!({ "open": open, "calls": calls }).to_string(),
+                    ..Answer::told("200 OK")
+                }
+            }
             "/healthz" if self.book.is_healthy() => Answer { body: "ok\n".to_owned(), ..Answer::told("200 OK") },
             "/healthz" => Answer { body: "draining\n".to_owned(), ..Answer::told("503 Service Unavailable") },
             _ => Answer::told("404 Not Found"),
@@ -70,6 +81,10 @@ impl Pages {
         answer.is_head = is_head;
         answer
     }
+}
+
+fn list(lasting: Vec<Lasting>) -> Vec<Value> {
+    lasting.into_iter().map(|one| json!({ "peer": one.peer, "seconds": one.time.as_secs_f64() })).collect()
 }
 
 impl Answer {

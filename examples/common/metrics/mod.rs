@@ -1,5 +1,5 @@
 //! What a server does, on a second port: `--metrics ADDR`. `/metrics` is for Prometheus, `/healthz` for whatever asks
-//! whether the server accepts.
+//! whether the server accepts, and `/` a page that shows it live, with what `/longest` has of connections and calls.
 //!
 //! `book` counts the events of the server, `text` writes them down, and `http` is the second server, of one thread.
 //! Other processes would have books of their own, so there must be none.

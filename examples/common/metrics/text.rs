@@ -64,7 +64,7 @@ impl Page<'_> {
 
     fn gauges(&mut self, figures: &Figures, stats: &Stats) -> fmt::Result {
         let gauges = [
-            ("open", "Connections and messages open now.", figures.open.len() as u64),
+            ("open", "Connections and messages open now.", figures.open),
             ("workers", "Threads that run handlers.", figures.workers),
             ("threads", "Threads of the pool.", stats.threads as u64),
             ("threads_waiting", "Threads of the pool that wait for a peer.", stats.threads_waiting as u64),
