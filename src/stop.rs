@@ -235,8 +235,6 @@ impl StopState {
     pub(crate) fn wait(&self, what: &WaitFor<'_>) -> io::Result<Woken> {
         /// A second stop may shorten the deadline: how often it is looked at.
         const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
-        /// A drain that runs on another thread comes first, and tells the observer.
-        const HEAD_START: Duration = Duration::from_millis(10);
         let WaitFor { descriptor, interest, until, ends_idle, between_messages, bell } = *what;
         let mut blocked = None;
         loop {
@@ -248,7 +246,7 @@ impl StopState {
             let relief = blocked.as_ref().map(Blocked::relief);
             // The force comes after the drain: one of them is enough, and each costs the kernel a queue to wait in.
             let signals = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell, relief];
-            let forced_at = self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START));
+            let forced_at = self.forced_at();
             let look_again = draining.then(|| Instant::now() + RECHECK_INTERVAL);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
             match wait(descriptor, interest, &signals, pause)? {
@@ -273,6 +271,18 @@ impl StopState {
                 woken => return Ok(woken),
             }
         }
+    }
+
+    /// When waits for peers end, once the server has been told to stop.
+    fn forced_at(&self) -> Option<Instant> {
+        /// A drain that runs on another thread comes first, and tells the observer.
+        const HEAD_START: Duration = Duration::from_millis(10);
+        self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START))
+    }
+
+    /// Whether the drain's deadline is over, for those that need not wait: their peer sends faster than they read.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced_at().is_some_and(|at| at <= Instant::now())
     }
 
     /// Whether connections that are open, and the clients in the backlog, are to see no cut.

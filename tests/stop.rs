@@ -4,6 +4,7 @@
 mod common;
 
 use std::io::BufRead;
+use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -36,7 +37,64 @@ fn client_inside(address: SocketAddr, entered: &common::Receiver<()>) -> TcpStre
     client
 }
 
+/// Sends lines without end, and reads what comes, until the server has closed the connection; tells of the first answer.
+fn send_without_end(address: SocketAddr) -> TcpStream {
+    let client = common::connect(address);
+    let (mut sends, mut reads) = (client.try_clone().unwrap(), client.try_clone().unwrap());
+    let (answered, is_answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while sends.write_all(&b"abc\n".repeat(2_000)).is_ok() {});
+    std::thread::spawn(move || {
+        let mut room = vec![0; 1 << 16];
+        while matches!(reads.read(&mut room), Ok(1..)) {
+            let _ = answered.send(());
+        }
+    });
+    is_answered.recv_timeout(common::PATIENCE).unwrap();
+    client
+}
+
 under_each_dispatch! {
+    fn a_loop_whose_client_sends_without_end_is_cut_off_at_the_deadline<D>() {
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
+            let mut line = String::new();
+            while request.read_line(&mut line)? > 0 {
+                request.write_all(line.as_bytes())?;
+                line.clear();
+            }
+            Ok(Flow::Close)
+        }))
+        .drain_timeout(Duration::from_millis(200))
+        .start();
+        let client = send_without_end(server.local_addr());
+        let report = server.stop();
+        drop(client);
+        assert_eq!((report.forced, report.abandoned), (1, 0), "{report}");
+    }
+
+    fn a_loop_that_waits_for_messages_ends_though_more_have_come<D>()
+    but_fork("a signal ends a child that a busy machine has kept from running") {
+        let server = Builder::<Tcp, D, _>::new(socketserver::handler::function(|request: &mut Connection| {
+            // It is an error under `Sync`, where the server calls again.
+            while request.wait_for_message().or_else(|error| match error.kind() {
+                std::io::ErrorKind::Unsupported => Ok(!request.buffered().is_empty()),
+                _ => Err(error),
+            })? {
+                let mut line = String::new();
+                request.read_line(&mut line)?;
+                request.write_all(line.as_bytes())?;
+                if request.turn_is_over() {
+                    break;
+                }
+            }
+            Ok(Flow::Continue)
+        }))
+        .start();
+        let client = send_without_end(server.local_addr());
+        let report = server.stop();
+        drop(client);
+        assert_eq!((report.forced, report.abandoned), (0, 0), "{report}");
+    }
+
     fn before_serving_it_is_not_forgotten<D>() {
         let server = Builder::<Tcp, D, _>::new(|| Echo).listen();
         let client = common::connect(server.local_addr());

@@ -80,7 +80,8 @@ pub struct Stream<S: Socket> {
     hangup: bool,
     maybe_more: bool,
     consumed: u64,
-    received: u64,
+    /// What had been received when a wait for the next message first found the server stopping.
+    received_by_stop: u64,
     /// Where it is not the server's.
     max_buffered: Option<NonZeroUsize>,
     /// This many unread bytes have been searched for the end of a line, or more than can be counted here.
@@ -116,7 +117,7 @@ impl<S: Socket> Stream<S> {
             hangup: false,
             maybe_more: true,
             consumed: 0,
-            received: 0,
+            received_by_stop: u64::MAX,
             max_buffered: None,
             searched: 0,
             reading: Pieces::default(),
@@ -145,8 +146,7 @@ impl<S: Socket> Stream<S> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn from_parts(socket: S, peer: Option<S::Addr>, unread: Vec<u8>) -> Self {
-        let received = unread.len() as u64;
-        Self { buffer: Buffer::holding(unread), received, ..Self::new(socket, peer) }
+        Self { buffer: Buffer::holding(unread), ..Self::new(socket, peer) }
     }
 
     /// Who is at the other end, as `accept` told; `None` for a peer without an address.
@@ -240,9 +240,13 @@ impl<S: Socket> Stream<S> {
         self.writer.session.as_ref().map(|session| session.stop.clone())
     }
 
+    fn received(&self) -> u64 {
+        self.consumed + self.buffer.len() as u64
+    }
+
     /// Bytes received from and sent to the peer so far.
     pub fn transferred(&self) -> (u64, u64) {
-        (self.received, self.writer.sent_so_far())
+        (self.received(), self.writer.sent_so_far())
     }
 
     /// The unread bytes that have arrived beside the sending side, to answer from the buffer without a copy.
@@ -332,7 +336,6 @@ impl<S: Socket> Request for Stream<S> {
                 Ok(count) => {
                     self.maybe_more =
                         count == room.len() || self.hangup || !self.writer.socket.is_drained_by_short_read();
-                    self.received += count as u64;
                     self.buffer.filled(count);
                     return Ok(Fill::Data);
                 }

@@ -4,6 +4,7 @@ use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::error::cut_short;
 use crate::error::told;
 use crate::request::Fill;
 use crate::request::Request;
+use crate::request::Session;
 use crate::request::mailbox::Mailbox;
 use crate::request::pace::Pieces;
 
@@ -93,6 +95,15 @@ impl<S: Socket> Stream<S> {
             return Err(io::Error::new(ErrorKind::Unsupported, message));
         }
         self.reading = Pieces::default();
+        let stops = |session: &Arc<Session>| session.stop.is_stopping() && !session.stop.state.hands_over();
+        if self.writer.session.as_ref().is_some_and(stops) {
+            // What had arrived by then is still answered; what a client goes on sending is not.
+            self.received_by_stop = self.received_by_stop.min(self.received());
+            if self.consumed >= self.received_by_stop {
+                self.end_idle(End::Drained);
+                return Ok(false);
+            }
+        }
         if self.buffer.is_empty() {
             // As after a call that returned `Continue`: the message must have come when the server was handing over.
             if !self.ended && self.handed_over.is_some_and(|written| self.writer.written >= written.get()) {

@@ -8,6 +8,7 @@ use std::io::Write;
 
 use super::Stream;
 use super::messages::not_utf8;
+use crate::error::Stopping;
 use crate::error::cut_short;
 use crate::request::Fill;
 use crate::request::Request;
@@ -44,6 +45,8 @@ impl<S: Socket> Stream<S> {
         loop {
             match self.fill()? {
                 Fill::NotReady => {}
+                // A handler that never has to wait would never hear of it.
+                Fill::Data if self.is_forced() => return Err(Stopping::io_error()),
                 Fill::Data | Fill::End | Fill::Full => return Ok(()),
             }
             // The peer may be waiting for the answer before it goes on.
@@ -54,6 +57,10 @@ impl<S: Socket> Stream<S> {
             }
             self.writer.wait(Interest::Read, due(&self.writer))?;
         }
+    }
+
+    fn is_forced(&self) -> bool {
+        self.writer.session.as_ref().is_some_and(|session| session.stop.state.is_forced())
     }
 
     fn take(&mut self, count: usize, reading: &mut Reading) {
