@@ -134,6 +134,10 @@ impl<S: Socket> Handler<Stream<S>> for Http {
             let count = there.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
             request.consume(count);
             self.skip -= count as u64;
+            if self.skip > 0 {
+                request.message_goes_on();
+                return Ok(Flow::Continue);
+            }
         }
         let blank = head::empty_lines(request.buffered(), request.is_ended());
         request.consume(blank);
@@ -171,6 +175,9 @@ impl<S: Socket> Handler<Stream<S>> for Http {
         self.blank = 0;
         self.keep_alive = head.keep_alive;
         request.consume(length);
+        if self.skip > 0 {
+            request.message_goes_on();
+        }
         match answer {
             Answer::Page(page) => {
                 self.page = Some(page);

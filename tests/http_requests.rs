@@ -2,6 +2,13 @@
 
 mod common;
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+
+use common::connect;
+use common::drip;
 use common::site::Site;
 use common::site::assert_status;
 use common::site::body;
@@ -301,4 +308,28 @@ fn no_answer_to_head_has_a_body() {
         assert_ne!(body(&answer), "", "{method}");
     }
     assert!(server.stop().0.success());
+}
+
+/// It is answered before its body has come, which has the time of a message for all that.
+#[test]
+fn a_body_that_drips_in_has_its_time() {
+    let site = Site::new();
+    for dispatch in ["sync", "threads", "fork", "pool"] {
+        let server = site.serve(&["--dispatch", dispatch, "--timeout", "1"]);
+        let client = connect(server.socket_address());
+        (&client).write_all(b"POST /a.txt HTTP/1.1\r\nHost: here\r\nContent-Length: 100000\r\n\r\nx").unwrap();
+        let mut reader = BufReader::new(&client);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        assert_eq!(reader.buffer(), b"");
+        let sent = drip(&client);
+        assert!((1..1000).contains(&sent), "{dispatch}: {sent} bytes");
+        assert!(server.stop().0.success());
+    }
 }

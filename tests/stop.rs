@@ -201,7 +201,7 @@ under_each_dispatch! {
         for mut client in late {
             let mut rest = Vec::new();
             // Closed, or reset: its line may still be unread.
-            let _ = std::io::Read::read_to_end(&mut client, &mut rest);
+            let _ = client.read_to_end(&mut rest);
             assert_eq!(rest, b"");
         }
         assert_eq!((calls.get(), report.finished), (1, 1), "{report}");
@@ -336,7 +336,7 @@ under_each_dispatch! {
         let mut client = common::connect(server.local_addr());
         client.write_all(b"hello\n").unwrap();
         client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let silence = std::io::Read::read(&mut client, &mut [0; 1]).unwrap_err();
+        let silence = client.read(&mut [0; 1]).unwrap_err();
         assert!(matches!(silence.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{silence}");
         assert_eq!(server.stats().accepted, 0);
         stop.resume();

@@ -29,6 +29,11 @@ use socketserver::RequestError;
 use socketserver::Stage;
 use socketserver::Stream;
 use socketserver::Tcp;
+use socketserver::frames;
+use socketserver::frames::Decoder;
+use socketserver::frames::Encoder;
+use socketserver::frames::FrameError;
+use socketserver::frames::Replies;
 use socketserver::handler::function;
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -39,6 +44,44 @@ const MUCH: usize = 64 << 20;
 /// Takes whole lines only: a part of one stays in the buffer, and the connection waits for the rest.
 fn echo_whole_line(request: &mut Stream<TcpStream>) -> HandlerResult {
     if request.buffered().contains(&b'\n') { echo_line(request) } else { Ok(Flow::Continue) }
+}
+
+/// Takes lines as they come, and answers their ends.
+fn take_pieces(request: &mut Stream<TcpStream>) -> HandlerResult {
+    let (count, is_whole) = (request.buffered().len(), request.buffered().ends_with(b"\n"));
+    request.consume(count);
+    if is_whole {
+        request.write_all(b"whole\n")?;
+    } else {
+        request.message_goes_on();
+    }
+    Ok(Flow::Continue)
+}
+
+/// Lines, whose parts it keeps for itself.
+#[derive(Clone, Default)]
+struct Collects(Vec<u8>);
+
+impl Decoder for Collects {
+    type Item<'a> = Vec<u8>;
+    type Error = FrameError;
+
+    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Vec<u8>>, FrameError> {
+        let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |at| at + 1);
+        let (piece, rest) = input.split_at(end);
+        self.0.extend_from_slice(piece);
+        *input = rest;
+        Ok(self.0.ends_with(b"\n").then(|| std::mem::take(&mut self.0)))
+    }
+}
+
+impl Encoder<Vec<u8>> for Collects {
+    type Error = FrameError;
+
+    fn encode(&mut self, line: Vec<u8>, output: &mut Vec<u8>) -> Result<(), FrameError> {
+        output.extend(line);
+        Ok(())
+    }
 }
 
 type Told = (Stage, bool, String);
@@ -141,6 +184,47 @@ under_each_dispatch! {
         drop(client);
         let report = server.stop();
         assert_eq!(report.seen.ended(End::TimedOut), 1);
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+    }
+
+    fn a_message_that_is_taken_piece_by_piece_has_one_deadline<D>() {
+        let (sender, told) = channel();
+        let server = Builder::<Tcp, D, _>::new(function(take_pieces)).read_timeout(SHORT).on_error(tell(sender)).start();
+        let client = connect(server.local_addr());
+        // The time is that of one message: those before it, and the pauses between them, are not counted.
+        for _ in 0..2 {
+            (&client).write_all(b"who").unwrap();
+            assert_eq!(ask(&client, "le"), "whole");
+            std::thread::sleep(2 * SHORT);
+        }
+        let sent = drip(&client);
+        assert!((1..1000).contains(&sent), "{sent} bytes");
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error, (Stage::Handle, true, "handle: receiving a message took longer than 150ms".to_owned()));
+        let report = server.stop();
+        assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
+    }
+
+    fn a_message_whose_codec_takes_pieces_has_one_deadline<D>() {
+        let (sender, told) = channel();
+        let echo = frames::function(Collects::default(), |line: Vec<u8>, replies: &mut Replies<'_, Collects>| {
+            replies.send(line)?;
+            Ok(Flow::Continue)
+        });
+        let server = Builder::<Tcp, D, _>::new(echo).read_timeout(SHORT).on_error(tell(sender)).start();
+        let client = connect(server.local_addr());
+        assert_eq!(ask(&client, "one"), "one");
+        std::thread::sleep(2 * SHORT);
+        (&client).write_all(b"two\nthr").unwrap();
+        assert_eq!(ask(&client, "ee"), "two");
+        let mut rest = String::new();
+        std::io::BufReader::new(&client).read_line(&mut rest).unwrap();
+        assert_eq!(rest, "three\n");
+        std::thread::sleep(2 * SHORT);
+        let sent = drip(&client);
+        assert!((1..1000).contains(&sent), "{sent} bytes");
+        assert!(told.recv_timeout(PATIENCE).unwrap().1, "a timeout");
+        let report = server.stop();
         assert_eq!((report.accepted, report.failed), (1, 1), "{report}");
     }
 

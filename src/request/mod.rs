@@ -216,6 +216,8 @@ pub struct Progress {
     /// Why the conversation is over that a handler waits in: it was idle, for too long or when the server stopped. The
     /// handler has been shown the end of input.
     pub idle_end: Option<End>,
+    /// What had been consumed when a message began whose rest the handler expects, as it has said in the last call.
+    pub message_from: Option<u64>,
 }
 
 /// How long a connection is waited for: see [`Stream::set_idle_timeout`] and its kin. `None` is for ever.

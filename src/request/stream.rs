@@ -14,7 +14,6 @@ use std::io;
 use std::io::BufRead;
 use std::io::ErrorKind;
 use std::num::NonZeroU64;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -82,8 +81,6 @@ pub struct Stream<S: Socket> {
     consumed: u64,
     /// What had been received when a wait for the next message first found the server stopping.
     received_by_stop: u64,
-    /// Where it is not the server's.
-    max_buffered: Option<NonZeroUsize>,
     /// This many unread bytes have been searched for the end of a line, or more than can be counted here.
     searched: u32,
     /// Reads of an adaptor, which share a deadline.
@@ -94,9 +91,16 @@ pub struct Stream<S: Socket> {
     handed_over: Option<NonZeroU64>,
     /// What had been consumed and written when the present call of `handle` began; `NO_CALL` before the first.
     call: (u64, u64),
+    /// What had been consumed when the message began that goes on behind the last call, or [`NO_MESSAGE`]; with
+    /// [`UNCONFIRMED`] while the present call has not said that it still does.
+    message: u64,
     /// A wait inside of `handle` has found the connection idle.
     idle_end: Option<End>,
 }
+
+/// A bit that no count of a connection's bytes has.
+const UNCONFIRMED: u64 = 1 << 63;
+const NO_MESSAGE: u64 = u64::MAX;
 
 /// More than any connection consumes.
 const NO_CALL: (u64, u64) = (u64::MAX, u64::MAX);
@@ -118,12 +122,12 @@ impl<S: Socket> Stream<S> {
             maybe_more: true,
             consumed: 0,
             received_by_stop: u64::MAX,
-            max_buffered: None,
             searched: 0,
             reading: Pieces::default(),
             handed_over: None,
             reading_since: 0,
             call: NO_CALL,
+            message: NO_MESSAGE,
             idle_end: None,
         }
     }
@@ -191,13 +195,13 @@ impl<S: Socket> Stream<S> {
     /// [`max_buffered`](crate::Builder::max_buffered), unless it was set for this connection.
     pub fn max_buffered(&self) -> usize {
         let of_server = || self.writer.session.as_ref().map_or(usize::MAX, |session| session.options.max_buffered);
-        self.max_buffered.map_or_else(of_server, NonZeroUsize::get)
+        self.writer.own.as_ref().and_then(|own| own.max_buffered).unwrap_or_else(of_server)
     }
 
     /// Lets this connection hold up to `bytes` unread bytes, and one at least; memory is taken as they arrive.
     pub fn set_max_buffered(&mut self, bytes: usize) {
         // Without room for a byte a read could only say that the input has ended.
-        self.max_buffered = NonZeroUsize::new(bytes).or(Some(NonZeroUsize::MIN));
+        self.writer.own.get_or_insert_default().max_buffered = Some(bytes.max(1));
     }
 
     /// Whether the server has been told to stop: a handler that loops should end its conversation.
@@ -295,7 +299,9 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.end_mail();
         self.writer.session = None;
         self.writer.until = None;
-        self.writer.timeouts = None;
+        if let Some(own) = &mut self.writer.own {
+            own.timeouts = None;
+        }
         self.call = NO_CALL;
     }
 
@@ -353,12 +359,13 @@ impl<S: Socket> Request for Stream<S> {
     fn call_begins(&mut self, turn_ends: Option<Instant>) {
         TURN_ENDS.set(turn_ends);
         self.call = (self.consumed, self.writer.written);
+        self.message = if self.message & UNCONFIRMED == 0 { self.message | UNCONFIRMED } else { NO_MESSAGE };
         self.reading = Pieces::default();
     }
 
     #[inline]
     fn timeouts(&self) -> Option<&Timeouts> {
-        self.writer.timeouts.as_deref()
+        self.writer.own.as_ref().and_then(|own| own.timeouts.as_ref())
     }
 
     fn set_hangup(&mut self) {
@@ -377,6 +384,7 @@ impl<S: Socket> Request for Stream<S> {
             yielded: self.writer.has_yielded(),
             gathering: self.writer.is_gathering(),
             idle_end: self.idle_end,
+            message_from: Some(self.message).filter(|message| message & UNCONFIRMED == 0),
         }
     }
 

@@ -44,10 +44,17 @@ pub struct Writer<S: Socket> {
     pub(super) total: u64,
     /// What others send, once there is a sender.
     pub(super) inbox: Option<Inbox>,
-    /// Where they are not the server's.
-    pub(super) timeouts: Option<Box<Timeouts>>,
+    /// What is not as the server has it.
+    pub(super) own: Option<Box<Own>>,
     /// How many bytes have been written so far, whether or not they have been sent.
     pub(super) written: u64,
+}
+
+/// Settings of one connection; few have any.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) timeouts: Option<Timeouts>,
+    pub(super) max_buffered: Option<usize>,
 }
 
 impl<S: Socket> Writer<S> {
@@ -60,7 +67,7 @@ impl<S: Socket> Writer<S> {
             file: None,
             total: 0,
             inbox: None,
-            timeouts: None,
+            own: None,
             written: 0,
         }
     }
@@ -97,8 +104,8 @@ impl<S: Socket> Writer<S> {
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {
-        match (&self.timeouts, &self.session) {
-            (Some(own), _) => **own,
+        match (self.own.as_ref().and_then(|own| own.timeouts), &self.session) {
+            (Some(own), _) => own,
             (None, Some(session)) => session.timeouts(),
             (None, None) => Timeouts { idle: None, read: None, write: None },
         }
@@ -107,7 +114,7 @@ impl<S: Socket> Writer<S> {
     /// To be changed for this connection.
     pub(super) fn timeouts_mut(&mut self) -> &mut Timeouts {
         let now = self.timeouts();
-        self.timeouts.get_or_insert_with(|| Box::new(now))
+        self.own.get_or_insert_default().timeouts.get_or_insert(now)
     }
 
     pub(super) fn read_timeout(&self) -> Option<Duration> {

@@ -60,7 +60,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             Ok(Err(error)) => return self.failed(RequestError::failed(Stage::Handle, error)),
             Err(error) => return self.failed(error),
         };
-        if after.consumed > before.consumed {
+        // The rest of a message that began before has the time that is left of the whole.
+        let began_before = after.message_from.is_some_and(|from| from < before.consumed);
+        if after.consumed > before.consumed && !began_before {
             self.waiting_since = None;
         }
         if let Some(end) = after.idle_end {
@@ -99,7 +101,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let goes_on = budget.spend(worker.now());
         conversation.gathering = after.gathering && !needs_input && goes_on;
         let stop = &self.shared.core.stop.state;
-        if after.unread == 0 && is_last && stop.hands_over() {
+        let in_message = after.message_from.is_some();
+        if after.unread == 0 && is_last && !in_message && stop.hands_over() {
             // Right behind an answer: the client is not about to be cut off in the middle of something.
             self.finish(End::Drained);
             return Step::Next;
@@ -121,7 +124,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         // A message has its time also while its bytes come faster than they are taken in.
         if needs_input
-            && after.unread > 0
+            && (after.unread > 0 || in_message)
             && let Step::Next = self.park(Class::Message, worker)
         {
             return Step::Next;

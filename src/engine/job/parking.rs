@@ -16,7 +16,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     pub(super) fn awaits(progress: &Progress) -> Class {
         match progress.unread {
             0 if progress.in_handshake => Class::Establish,
-            0 => Class::Idle,
+            0 if progress.message_from.is_none() => Class::Idle,
             _ => Class::Message,
         }
     }

@@ -91,8 +91,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Due::first(until, None)
             }
             (Class::Message, Phase::Open(request, _)) => self.waiting_since.map_or_else(Due::default, |since| {
-                let unread = request.progress().unread as u64;
-                Due::first(after(since, self.timeout(class)), rate.and_then(|rate| rate.due(since, unread)))
+                let progress = request.progress();
+                let taken = progress.message_from.map_or(0, |from| progress.consumed - from);
+                let bytes = progress.unread as u64 + taken;
+                Due::first(after(since, self.timeout(class)), rate.and_then(|rate| rate.due(since, bytes)))
             }),
             (Class::Write, _) => {
                 self.sending.as_ref().map_or_else(Due::default, |sending| sending.due(self.timeout(class), rate))

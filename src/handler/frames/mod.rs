@@ -63,6 +63,7 @@ use super::Handler;
 use super::HandlerResult;
 use crate::end::End;
 use crate::panics::catch;
+use crate::request::Request;
 use crate::request::Socket;
 use crate::request::Stream;
 use crate::request::Writer;
@@ -170,12 +171,13 @@ impl<C, K> Frames<C, K> {
     }
 
     /// Handles every whole message in `input`, up to the end of the turn; what is left of it has to wait for that, for
-    /// more bytes, or for the peer to read.
+    /// more bytes, or for the peer to read. `part` is where a message begins of which the codec has taken a part.
     fn batch<S: Socket>(
         &mut self,
         input: &mut &[u8],
         ended: bool,
         turn_ends: Option<Instant>,
+        part: &mut Option<usize>,
         output: &mut Output,
         writer: &mut Writer<S>,
     ) -> HandlerResult
@@ -184,6 +186,7 @@ impl<C, K> Frames<C, K> {
         K: FrameHandler<C, S>,
     {
         let (length, mut count) = (input.len(), 0_usize);
+        let mut rest = length;
         loop {
             count += 1;
             let before = input.len();
@@ -192,6 +195,7 @@ impl<C, K> Frames<C, K> {
             let flow = match decoded {
                 Ok(Some(message)) => self.handler.message(message, &mut replies)?,
                 Ok(None) => {
+                    *part = (input.len() < rest).then_some(length - rest);
                     if ended {
                         *input = &[];
                     }
@@ -206,6 +210,7 @@ impl<C, K> Frames<C, K> {
             if flow != Flow::Continue {
                 return Ok(flow);
             }
+            rest = input.len();
             if output.is_large() {
                 output.send(writer)?;
                 if writer.pending() > 0 {
@@ -261,11 +266,19 @@ impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames
         let (input, writer) = request.split_buffered();
         let mut gathered = Gathered { output: Output::of_thread(), writer };
         let mut rest = input;
-        let outcome = self.batch(&mut rest, ended, turn_ends, &mut gathered.output, gathered.writer);
+        let mut part = None;
+        let outcome = self.batch(&mut rest, ended, turn_ends, &mut part, &mut gathered.output, gathered.writer);
         let taken = input.len() - rest.len();
         let sent = gathered.output.send(gathered.writer);
         drop(gathered);
+        let before = request.progress().consumed;
         request.consume(taken);
+        match part {
+            None => {}
+            // Of one that may have begun before this call.
+            Some(0) => request.message_goes_on(),
+            Some(at) => request.message_goes_on_from(before + at as u64),
+        }
         let flow = outcome?;
         sent?;
         Ok(flow)
@@ -276,7 +289,8 @@ impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames
         let mut outcome = Ok(());
         if end == End::PeerClosed {
             // What the codec has kept for itself.
-            outcome = self.batch(&mut &[][..], true, None, &mut output, request.split_buffered().1).map(drop);
+            outcome =
+                self.batch(&mut &[][..], true, None, &mut None, &mut output, request.split_buffered().1).map(drop);
         }
         let mut replies = Replies::new(&mut self.codec, output.bytes());
         let finished = self.handler.finish(request, &mut replies, end);

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::NO_MESSAGE;
 use super::Socket;
 use super::Stream;
+use super::UNCONFIRMED;
 use crate::end::End;
 use crate::error::cut_short;
 use crate::error::told;
@@ -114,6 +116,42 @@ impl<S: Socket> Stream<S> {
         let hands_over = self.writer.session.as_ref().is_some_and(|session| session.stop.state.hands_over());
         self.handed_over = NonZeroU64::new(self.writer.written + 1).filter(|_| hands_over);
         Ok(!self.buffer.is_empty())
+    }
+
+    /// Says that what this call takes is a part of a message, whose rest is still to come: for a handler that takes long
+    /// messages piece by piece and returns [`Flow::Continue`](crate::Flow::Continue) in between.
+    ///
+    /// The wait for the rest is that for a message that has begun, under the builder's
+    /// [`read_timeout`](crate::Builder::read_timeout) for all of it and its [`min_rate`](crate::Builder::min_rate).
+    /// Otherwise bytes that are taken are over, each piece counts as a message, and between two of them a client has the
+    /// whole idle time. To be said in each call that does not see the end. A call that has seen it returns before it
+    /// takes a part of another long message, so that the time of that one is its own.
+    ///
+    /// ```
+    /// use std::io::BufRead;
+    /// use socketserver::{Flow, HandlerResult, Socket, Stream};
+    ///
+    /// /// Takes `left` more bytes of an upload.
+    /// fn body<S: Socket>(request: &mut Stream<S>, left: &mut usize) -> HandlerResult {
+    ///     let count = request.buffered().len().min(*left);
+    ///     request.consume(count);
+    ///     *left -= count;
+    ///     if *left > 0 {
+    ///         request.message_goes_on();
+    ///     }
+    ///     Ok(Flow::Continue)
+    /// }
+    /// ```
+    pub fn message_goes_on(&mut self) {
+        if self.message == NO_MESSAGE {
+            self.message_goes_on_from(self.call.0.min(self.consumed));
+        }
+        self.message &= !UNCONFIRMED;
+    }
+
+    /// As [`message_goes_on`](Self::message_goes_on), for the message that began when this much had been consumed.
+    pub(crate) fn message_goes_on_from(&mut self, consumed: u64) {
+        self.message = consumed;
     }
 
     /// Fills the empty buffer, waiting for the next message if it must; nothing is there at the end of the conversation.
