@@ -6,7 +6,10 @@ mod common;
 
 use std::io::Read;
 use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -18,6 +21,7 @@ use common::example::Example;
 use common::example::finish;
 use common::example::program;
 use common::read_line;
+use common::read_rest;
 use common::tls::Authority;
 use common::tls::Client;
 use common::tls::Identity;
@@ -329,6 +333,44 @@ mod clients {
             child.kill().unwrap();
             let ended = child.wait_with_output().unwrap();
             assert_eq!(line, "HELLO", "{version}: {}", String::from_utf8_lossy(&ended.stderr));
+        }
+    }
+
+    /// Killed when it is dropped.
+    struct Balancer(Child);
+
+    impl Drop for Balancer {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "needs haproxy"]
+    fn haproxy_passes_tls_through_behind_a_header() {
+        let files = with_authority();
+        for dispatch in ALL {
+            let server = files.start("echo", &["--dispatch", dispatch, "--proxy-from", "127.0.0.0/8"]);
+            let (listener, file) = (TcpListener::bind("127.0.0.1:0").unwrap(), files.path("haproxy.cfg"));
+            let address = listener.local_addr().unwrap();
+            let timeouts = "timeout connect 30s\n timeout client 30s\n timeout server 30s";
+            let server_line = format!("server one {} send-proxy-v2", server.address);
+            std::fs::write(&file, format!("listen tls\n mode tcp\n {timeouts}\n bind fd@3\n {server_line}\n")).unwrap();
+            let haproxy = Command::new("sh")
+                .args(["-c", "exec haproxy -db -f \"$0\" 3<&0 0</dev/null", &file])
+                .stdin(OwnedFd::from(listener))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
+            let _balancer = Balancer(haproxy.unwrap());
+            let mut client = Client::default().connect(address);
+            assert_eq!(ask(&mut client, "hello"), "hello", "{dispatch}");
+            client.say_goodbye();
+            assert_eq!(read_rest(&mut client), b"", "{dispatch}");
+            // Who comes without the header is no proxy.
+            let direct = Client::default().shake_hands(server.socket_address());
+            assert!(direct.is_err(), "{dispatch}: a client without a header is served");
         }
     }
 

@@ -25,7 +25,8 @@ use super::names::Noting;
 /// # Ok::<(), socketserver::BindError>(())
 /// ```
 ///
-/// TLS 1.3 and 1.2, with the cipher suites, groups and signatures that rustls has for safe; no 0-RTT, no renegotiation.
+/// TLS 1.3 and 1.2, with the cipher suites, groups and signatures that rustls has for safe, of which the server chooses the
+/// suite: AES with 256 bits first. No 0-RTT, no renegotiation.
 /// The cryptography is that of *ring*, whatever the process has chosen as rustls' default elsewhere.
 ///
 /// # Resumption
