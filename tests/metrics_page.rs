@@ -225,10 +225,10 @@ fn routes() {
     assert!(head.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"), "{head}");
     assert!(page.starts_with("<!doctype html>") && !page.contains("http://") && !page.contains("https://"), "{page}");
     let refused = [
-        ("GET /metric HTTP/1.1\r\n\r\n", "404 Not Found"),
-        ("GET /metrics/ HTTP/1.1\r\n\r\n", "404 Not Found"),
-        ("GET /../healthz HTTP/1.1\r\n\r\n", "404 Not Found"),
-        ("POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
+        ("GET /metric HTTP/1.1\r\nHost: h\r\n\r\n", "404 Not Found"),
+        ("GET /metrics/ HTTP/1.1\r\nHost: h\r\n\r\n", "404 Not Found"),
+        ("GET /../healthz HTTP/1.1\r\nHost: h\r\n\r\n", "404 Not Found"),
+        ("POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "405 Method Not Allowed"),
         ("metrics\r\n\r\n", "400 Bad Request"),
         ("GET /metrics HTTP/9.1\r\n\r\n", "400 Bad Request"),
     ];
@@ -241,7 +241,7 @@ fn routes() {
     assert!(request(address, &long).0.starts_with("HTTP/1.1 431 "));
     // A request that comes byte by byte, one that ends in its middle, and one that never begins.
     let mut client = connect(address);
-    for byte in b"GET /healthz HTTP/1.1\r\n\r\n" {
+    for byte in b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" {
         client.write_all(&[*byte]).unwrap();
     }
     assert_eq!(read_line(&client), "HTTP/1.1 200 OK\r");
@@ -370,4 +370,38 @@ fn wrong_command_lines_are_told() {
     }
     let ended = finish(Command::new(program("kv")).arg("--help"));
     assert!(ended.output.contains("--metrics ADDR|PORT") && ended.output.contains("127.0.0.1"), "{}", ended.output);
+}
+
+#[test]
+fn clients_that_say_nothing_do_not_hide_the_health() {
+    let mut server = Example::start("kv", KV);
+    let address = metrics_address(&mut server);
+    eventually("it accepts", || get(address, "/healthz").0.starts_with("HTTP/1.1 200 OK\r\n"));
+    // As many as there may be at a time, and more.
+    let silent: Vec<_> = (0..100).map(|_| connect(address)).collect();
+    assert!(get(address, "/healthz").0.starts_with("HTTP/1.1 200 "));
+    drop(silent);
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn a_request_has_one_host() {
+    let mut server = Example::start("kv", KV);
+    let address = metrics_address(&mut server);
+    eventually("it accepts", || get(address, "/healthz").0.starts_with("HTTP/1.1 200 OK\r\n"));
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200"),
+        ("GET http://here/healthz HTTP/1.1\r\nHost: here\r\n\r\n", "200"),
+        ("GET http://here HTTP/1.1\r\nHost: here\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "400"),
+    ] {
+        let mut client = connect(address);
+        client.write_all(request.as_bytes()).unwrap();
+        let answer = String::from_utf8(read_rest(client)).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+    }
+    assert!(server.stop().0.success());
 }

@@ -50,7 +50,9 @@ impl Pages {
         if !is_head && method != "GET" {
             return Answer::told("405 Method Not Allowed");
         }
-        let path = target.split('?').next().unwrap_or_default();
+        // RFC 9112, 3.2.2: a target may name the server, too.
+        let behind = target.strip_prefix("http://").map(|rest| rest.find('/').map_or("/", |at| &rest[at..]));
+        let path = behind.unwrap_or(target).split('?').next().unwrap_or_default();
         let mut answer = match path {
             // It asks for the metrics again and again, and draws them.
             "/" => Answer {
@@ -109,6 +111,15 @@ impl Answer {
     }
 }
 
+/// RFC 9112, 3.2: a request of HTTP/1.1 has one `Host`.
+fn has_one_host(head: &httparse::Request<'_, '_>) -> bool {
+    let mut hosts = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("Host"));
+    let first = hosts.next();
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
+    hosts.next().is_none()
+        && first.map_or_else(|| head.version == Some(0), |host| host.value.trim_ascii().iter().all(is_host))
+}
+
 impl<S: Socket> Handler<Stream<S>> for Pages {
     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
         let is_ended = request.is_ended();
@@ -117,7 +128,11 @@ impl<S: Socket> Handler<Stream<S>> for Pages {
         let mut head = httparse::Request::new(&mut headers);
         match head.parse(bytes) {
             Ok(Status::Complete(length)) => {
-                let answer = self.answer(head.method.unwrap_or_default(), head.path.unwrap_or_default());
+                let answer = if has_one_host(&head) {
+                    self.answer(head.method.unwrap_or_default(), head.path.unwrap_or_default())
+                } else {
+                    Answer::told("400 Bad Request")
+                };
                 answer.write(out)?;
                 request.consume(length);
                 Ok(Flow::Close)

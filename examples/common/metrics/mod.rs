@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use lexopt::Parser;
 use lexopt::ValueExt;
+use socketserver::AtLimit;
 use socketserver::Builder;
 use socketserver::Event;
 use socketserver::Server;
@@ -105,6 +106,9 @@ pub fn bind(restart: &mut Restart, stats: StatsHandle) -> Outcome<Option<Bound>>
     let Some(asked) = ASKED.get() else { return Ok(None) };
     let builder = Builder::<Tcp, OneThread, _>::new(Pages::new(Arc::clone(&asked.book), stats))
         .max_connections(MOST)
+        // Whoever connects and says nothing makes room: what asks for the server's health is answered.
+        .at_limit(AtLimit::ShedIdle)
+        .idle_timeout(PATIENCE)
         .read_timeout(PATIENCE)
         .write_timeout(PATIENCE)
         .drain_timeout(Duration::from_secs(1))
