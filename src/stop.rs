@@ -13,10 +13,11 @@ use std::time::Instant;
 use crate::managed::Blocked;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::Watch;
 use crate::sys::shared::SharedWords;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
-use crate::sys::wait::wait;
+use crate::sys::wait::wait_for_either;
 
 /// Stops, pauses, resumes and wakes a server; clonable, and usable from handlers, other threads and signal handlers.
 ///
@@ -125,7 +126,9 @@ pub(crate) const EVICTED: usize = 3;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitFor<'a> {
     pub(crate) descriptor: Descriptor<'a>,
-    pub(crate) interest: Interest,
+    pub(crate) watch: Watch,
+    /// Another descriptor, whose readiness ends it as well.
+    pub(crate) other: Option<(Descriptor<'a>, Watch)>,
     pub(crate) until: Option<Instant>,
     /// The begin of a drain ends it, with [`DRAINING`].
     pub(crate) ends_idle: bool,
@@ -138,7 +141,8 @@ pub(crate) struct WaitFor<'a> {
 impl<'a> WaitFor<'a> {
     /// For `descriptor` until `until`, in the middle of something.
     pub(crate) fn new(descriptor: Descriptor<'a>, interest: Interest, until: Option<Instant>) -> Self {
-        Self { descriptor, interest, until, ends_idle: false, between_messages: false, bell: None }
+        let watch = Watch::of(interest);
+        Self { descriptor, watch, other: None, until, ends_idle: false, between_messages: false, bell: None }
     }
 }
 
@@ -235,7 +239,8 @@ impl StopState {
     pub(crate) fn wait(&self, what: &WaitFor<'_>) -> io::Result<Woken> {
         /// A second stop may shorten the deadline: how often it is looked at.
         const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
-        let WaitFor { descriptor, interest, until, ends_idle, between_messages, bell } = *what;
+        let WaitFor { descriptor, watch, other, until, ends_idle, between_messages, bell } = *what;
+        let wait = |signals: &[Option<&Signal>], until| wait_for_either((descriptor, watch), other, signals, until);
         let mut blocked = None;
         loop {
             let draining = self.is_stopping();
@@ -249,12 +254,12 @@ impl StopState {
             let forced_at = self.forced_at();
             let look_again = draining.then(|| Instant::now() + RECHECK_INTERVAL);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
-            match wait(descriptor, interest, &signals, pause)? {
+            match wait(&signals, pause)? {
                 // The next round knows the deadline.
                 Woken::Signal(DRAINING) => {}
                 Woken::Signal(EVICTED) if blocked.as_ref().is_some_and(Blocked::is_evicted) => {
                     // What has come meanwhile goes before.
-                    let ready = wait(descriptor, interest, &[], Some(Instant::now()))?;
+                    let ready = wait(&[], Some(Instant::now()))?;
                     return Ok(if ready == Woken::Ready { ready } else { Woken::Signal(EVICTED) });
                 }
                 // Another thread of the group is meant, and takes the signal back when it has ended its wait.

@@ -101,6 +101,13 @@ mod linux {
                 std::hint::spin_loop();
             },
             "sleep\n" => std::thread::sleep(Duration::from_secs(3600)),
+            "relay\n" => {
+                let (other, far) = std::os::unix::net::UnixStream::pair()?;
+                request.relay_to(other)?;
+                // Neither says anything, nor ends.
+                std::mem::forget(far);
+                return Ok(Flow::Relay);
+            }
             "close\n" => return Ok(Flow::Close),
             _ => {}
         }
@@ -243,6 +250,7 @@ mod linux {
             },
             State { name: "reading", reach: |server| occupied(server, "read"), ..busy() },
             State { name: "writing", reach: |server| occupied(server, "write"), ..busy() },
+            State { name: "relaying", reach: |server| occupied(server, "relay"), ..busy() },
             // The thread that computes is the one that would have to stop.
             State { name: "computing", reach: |server| occupied(server, "compute"), not_under: &["sync"], ..busy() },
             State { name: "sleeping", reach: |server| occupied(server, "sleep"), not_under: &["sync"], ..busy() },

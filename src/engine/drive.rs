@@ -12,6 +12,7 @@ use crate::error::RequestError;
 use crate::park::Wait;
 use crate::park::Waits;
 use crate::park::token::Class;
+use crate::request::OtherSide;
 use crate::request::mailbox::Mailbox;
 use crate::sys::Descriptor;
 
@@ -31,6 +32,11 @@ pub trait Drive: Sized {
 
     /// What a poller can wait on.
     fn descriptor(&self) -> Option<Descriptor<'_>>;
+
+    /// Another connection that it waits for as well.
+    fn other_side(&self) -> Option<&OtherSide> {
+        None
+    }
 
     /// Whether it has ended already, and no dispatch has to run it.
     fn is_over(&self) -> bool;
@@ -97,6 +103,10 @@ pub trait Drive: Sized {
 impl<J: Drive> Waits for Box<J> {
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         Drive::descriptor(&**self)
+    }
+
+    fn other_side(&self) -> Option<&OtherSide> {
+        Drive::other_side(&**self)
     }
 }
 

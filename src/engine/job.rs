@@ -11,20 +11,23 @@
 //! ```
 //!
 //! How a dispatch drives a job, on a thread of its own or in turns, is in [`task`]; how long a job waits, in
-//! [`timeouts`]; how it is closed, in [`closing`], and in [`parting`] where it was never open.
+//! [`timeouts`]; how it is closed, in [`closing`], and in [`parting`] where it was never open. An open one whose bytes go
+//! to another connection is in [`relaying`].
 
+mod budget;
 mod calling;
 mod closing;
 mod parking;
 mod parting;
+mod relaying;
 mod task;
 mod timeouts;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
+use self::budget::Budget;
 use self::closing::Closing;
 use self::parting::Parting;
 use super::core::Shared;
@@ -110,6 +113,8 @@ enum Next {
     Input,
     /// To call `handle`.
     Call,
+    /// To carry bytes between the peer and another connection.
+    Relay,
 }
 
 /// What is told and counted of a request.
@@ -124,34 +129,6 @@ struct Account {
     end: Option<End>,
     /// In a forked child, where the parent does the accounts.
     in_child: bool,
-}
-
-/// After this many calls of `handle` another connection has its turn.
-const CALLS_PER_TURN: u32 = 16;
-
-/// So is one that has had its thread for this long.
-const TIME_PER_TURN: Duration = Duration::from_millis(1);
-
-/// What is left of a turn.
-struct Budget {
-    calls: u32,
-    /// `None` on a thread that serves no other.
-    until: Option<Instant>,
-}
-
-impl Budget {
-    fn new(worker: &Worker) -> Self {
-        Self { calls: CALLS_PER_TURN, until: worker.serves_many.then(|| worker.now() + TIME_PER_TURN) }
-    }
-
-    /// A call has been made, and it is `now`. False if no other may be made in this turn.
-    fn spend(&mut self, now: Instant) -> bool {
-        self.calls = self.calls.saturating_sub(1);
-        if self.until.is_some_and(|until| now >= until) {
-            self.calls = 0;
-        }
-        self.calls > 0
-    }
 }
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
@@ -295,6 +272,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 step
             }
             Phase::Parting(..) => Step::Turn(self.part(worker)),
+            Phase::Open(_, Conversation { next: Next::Relay, .. }) => self.relay(worker),
             Phase::Open(request, conversation) => {
                 // What the last call wrote leaves before the next: a peer that does not read is not served on.
                 if !std::mem::take(&mut conversation.gathering) {
@@ -312,6 +290,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                     Next::Verify => self.verify(),
                     Next::Input => self.take_input(worker, budget),
                     Next::Call => self.call(worker, budget),
+                    Next::Relay => self.relay(worker),
                 }
             }
             Phase::Closing(..) => Step::Turn(self.close(worker)),
@@ -437,6 +416,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 return None;
             }
         };
+        // Before the handler can add to what is carried.
+        let is_cut = request.end_relay(end);
         let mut failure = None;
         if let Some(mut handler) = handler {
             let outcome = guarded(Stage::Finish, || {
@@ -457,6 +438,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         self.account.transferred = request.progress().transferred;
         self.phase = Phase::Closing(request, Closing::Flush);
+        if is_cut {
+            self.give_connection_up();
+        }
         failure
     }
 }

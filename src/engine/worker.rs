@@ -33,6 +33,8 @@ impl<R: Report> Drop for Announced<R> {
 /// What a thread that runs tasks has for them: a read buffer, replies on their way out, and the time.
 pub struct Worker {
     buffer: Option<ReadBuffer>,
+    /// A second one, for relays.
+    scratch: Option<ReadBuffer>,
     pub(crate) outbox: Outbox,
     now: Instant,
     /// Other connections wait while a handler has this thread.
@@ -43,7 +45,14 @@ pub struct Worker {
 
 impl Worker {
     pub(crate) fn new() -> Self {
-        Self { buffer: None, outbox: Outbox::default(), now: Instant::now(), serves_many: false, is_dedicated: false }
+        Self {
+            buffer: None,
+            scratch: None,
+            outbox: Outbox::default(),
+            now: Instant::now(),
+            serves_many: false,
+            is_dedicated: false,
+        }
     }
 
     /// The worker of this thread, for tasks that run to their end here.
@@ -85,6 +94,14 @@ impl Worker {
         if buffer.len() == SIZE {
             self.buffer = Some(buffer);
         }
+    }
+
+    pub(crate) fn take_scratch(&mut self) -> ReadBuffer {
+        self.scratch.take().unwrap_or_else(|| ReadBuffer::zeroed(SIZE))
+    }
+
+    pub(crate) fn put_scratch(&mut self, scratch: ReadBuffer) {
+        self.scratch = Some(scratch);
     }
 
     /// Sends the replies that wait; `failed` is told the place in the outbox and the error of each that could not be

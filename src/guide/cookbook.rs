@@ -6,6 +6,7 @@
 //! - [a timeout for a login](#a-timeout-for-a-login)
 //! - [a broadcast](#a-broadcast)
 //! - [a file server](#a-file-server)
+//! - [to relay](#to-relay)
 //! - [a counter that all share](#a-counter-that-all-share)
 //! - [to stop on a signal](#to-stop-on-a-signal)
 //! - [two servers in one program](#two-servers-in-one-program)
@@ -260,6 +261,26 @@
 //! }
 //!
 //! let server = PoolTcpServer::bind("127.0.0.1:0", || Files("/srv/files".into()))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # To relay
+//!
+//! [`Flow::Relay`](crate::Flow::Relay) carries bytes both ways between the client and another connection, without a
+//! thread; the example `socks` is a whole proxy. Where the other side speaks first, the handler is
+//! [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
+//!
+//! ```
+//! use std::net::{SocketAddr, TcpStream};
+//! use std::time::Duration;
+//! use socketserver::{Flow, PoolTcpServer};
+//!
+//! let upstream: SocketAddr = "127.0.0.1:8080".parse()?;
+//! let server = PoolTcpServer::bind_fn("127.0.0.1:0", move |request| {
+//!     let other = TcpStream::connect_timeout(&upstream, Duration::from_secs(5))?;
+//!     request.relay_to(other)?;
+//!     Ok(Flow::Relay)
+//! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -46,7 +46,8 @@
 //!    [`End::Drained`](crate::End::Drained).
 //! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping). A
 //!    handler that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages and ends
-//!    with step 3; one that blocks in the middle of a message is busy until the client has sent the rest or closed.
+//!    with step 3; one that blocks in the middle of a message is busy until the client has sent the rest or closed. A
+//!    [relay](crate::Flow::Relay) is busy until both of its sides have ended.
 //! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and
 //!    what is left is closed; children of `Fork` get SIGTERM, and shortly after it SIGKILL.
 //! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there

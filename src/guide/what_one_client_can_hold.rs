@@ -14,6 +14,7 @@
 //! | output that the client does not read | 64 KiB, then a write blocks | [`max_pending_output`](crate::Builder::max_pending_output) | `sender.rs`, `min_rate.rs` |
 //! | messages of [`Sender`](crate::Sender)s | the same 64 KiB, then `send` fails | [`max_pending_output`](crate::Builder::max_pending_output) | `sender.rs` |
 //! | input that is read and dropped after the last answer | 8 MiB, in the worker's buffer | [`linger`](crate::Builder::linger) | `timeouts.rs`, `closing_allocations.rs` |
+//! | bytes of a [relay](crate::Flow::Relay) that one side does not take | 64 KiB each way | fixed | `relay.rs` |
 //! | one datagram | 65 535 bytes | [`max_datagram_size`](crate::Builder::max_datagram_size) | `datagrams.rs` |
 //! | replies that Unix datagram peers do not read | 8 MiB in all | fixed; what has no room is dropped | `deaf_peers.rs` |
 //!
@@ -37,6 +38,7 @@
 //! | reads its answer byte by byte | the same | [`min_rate`](crate::Builder::min_rate) | `min_rate.rs` |
 //! | ends its side in the middle of a message | a call of `handle` | at once | `half_message.rs` |
 //! | sends on after the last answer | a table entry | [`linger`](crate::Builder::linger), 2 s | `timeouts.rs` |
+//! | is relayed, and neither side sends, or takes, anything | a table entry, and a second connection | [`idle_timeout`](crate::Builder::idle_timeout), 60 s | `relay.rs` |
 //! | vanishes without a word | what it held | the timeouts, or [`keepalive`](crate::Builder::keepalive) | `timeouts.rs` |
 //! | does not end when the server stops | what it held | [`drain_timeout`](crate::Builder::drain_timeout), 15 s | `stop_in_every_state.rs` |
 //!

@@ -45,6 +45,27 @@ pub enum Flow {
     /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not
     /// idle: a drain lets it finish, until its deadline.
     Flush,
+    /// Carry bytes both ways between the client and the connection that was named by
+    /// [`Stream::relay_to`](crate::Stream::relay_to), until both have ended: what a proxy does once it has made its second
+    /// connection. `handle` is not called again.
+    ///
+    /// - It costs no thread under `Sync` and `Pool`: the connection waits for both sockets in the poller. Under
+    ///   `ThreadPerRequest` and `Fork`, where it has a thread or process anyway, that waits for both.
+    /// - A side that does not read stops the reading from the other: up to 64 KiB each way are held here.
+    /// - The end of one side's stream is passed on to the other when everything before it has been, and the other
+    ///   direction goes on. When both have ended the request is over, with [`End::PeerClosed`].
+    /// - An error of one side (a reset; under TLS, an end without `close_notify`) goes to
+    ///   [`handle_error`](HandlerFactory::handle_error), and both sides see a reset: neither is to take what it has got
+    ///   for all.
+    /// - It is idle when nothing has been carried either way for the [`idle_timeout`](crate::Builder::idle_timeout): then
+    ///   both connections are closed, with [`End::IdleTimeout`]. The other timeouts and the `min_rate` do not hold, but
+    ///   the [`total_timeout`](crate::Builder::total_timeout) does.
+    /// - It is busy: a drain and a hand over wait for it until their deadline, when both sides are reset, with
+    ///   [`End::Forced`]; and it is not closed for another at the limit.
+    ///
+    /// Bytes from and to the client are counted as others are. What a [`Sender`](crate::Sender) sends goes in between.
+    /// Each relay has two descriptors: see [`max_connections`](crate::Builder::max_connections).
+    Relay,
 }
 
 /// Serves one connection or message: Python's `BaseRequestHandler`.

@@ -35,6 +35,7 @@ use token::Class;
 use token::Token;
 use wake_queue::WakeQueue;
 
+use crate::request::OtherSide;
 use crate::sync::Mutex;
 use crate::sync::Notify;
 use crate::sync::atomic::AtomicU64;
@@ -76,6 +77,11 @@ pub(crate) struct ParkingPlace<J> {
 pub(crate) trait Waits {
     /// What its poller watches.
     fn descriptor(&self) -> Option<Descriptor<'_>>;
+
+    /// Another connection that it waits for as well, and what it is waited for itself while it does.
+    fn other_side(&self) -> Option<&OtherSide> {
+        None
+    }
 }
 
 impl<J: Waits> ParkingPlace<J> {
@@ -134,8 +140,13 @@ impl<J: Waits> ParkingPlace<J> {
         };
         let mut job = job;
         let mut rearmed = false;
+        // Armed before it is in the table: an event that comes first finds it running and leaves a note.
+        if let Some(other) = job.other_side()
+            && let Err(error) = other.arm(&self.poller, token.raw())
+        {
+            return Err((job, error));
+        }
         if !EDGE {
-            // Armed before it is in the table: an event that comes first finds it running and leaves a note.
             if let Err(error) = self.arm(token, &job, wait.interest) {
                 return Err((job, error));
             }
@@ -171,7 +182,11 @@ impl<J: Waits> ParkingPlace<J> {
 
     fn arm(&self, token: Token, job: &J, interest: Interest) -> io::Result<()> {
         let Some(descriptor) = job.descriptor() else { return Ok(()) };
-        self.poller.modify(descriptor, token.raw(), interest)
+        match job.other_side().map(|other| other.watches().0) {
+            Some(own) if !EDGE && own.is_nothing() => Ok(()),
+            Some(own) if !EDGE => self.poller.watch(descriptor, token.raw(), own),
+            _ => self.poller.modify(descriptor, token.raw(), interest),
+        }
     }
 
     /// The handler of a running connection waits for its peer by itself: what comes for it need not wake the thread that

@@ -43,6 +43,8 @@ pub(crate) enum Class {
     Write,
     /// For the peer to close.
     Linger,
+    /// For something to be carried between it and another connection.
+    Relay,
 }
 
 impl Class {

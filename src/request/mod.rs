@@ -15,6 +15,7 @@ mod file;
 mod inbox;
 pub(crate) mod mailbox;
 pub(crate) mod pace;
+mod relay;
 mod sender;
 pub(crate) mod socket;
 pub(crate) mod stream;
@@ -25,6 +26,8 @@ pub use datagram::Datagram;
 pub use datagram::ReplySocket;
 pub use mailbox::Mailbox;
 pub use mailbox::SendError;
+pub use relay::OtherSide;
+pub use relay::Relayed;
 pub use sender::Sender;
 pub use socket::Socket;
 pub use stream::ReadHalf;
@@ -123,6 +126,30 @@ pub trait Request {
     /// request that wraps a [`Stream`] passes the stream's on.
     fn mailbox(&self) -> Option<&Mailbox> {
         None
+    }
+
+    /// Carries bytes between the peer and the connection that the handler has named before it returned
+    /// [`Flow::Relay`](crate::Flow::Relay), as far as that goes without waiting. A request that wraps a [`Stream`] passes
+    /// the stream's on; `scratch` is a buffer of the worker's.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of one of the two, and that there is no other: only streams relay.
+    fn relay(&mut self, scratch: &mut ReadBuffer) -> io::Result<Relayed> {
+        let _ = scratch;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "Flow::Relay: only streams relay"))
+    }
+
+    /// The other connection of a relay, while it goes on.
+    fn other_side(&self) -> Option<&OtherSide> {
+        None
+    }
+
+    /// Ends a relay whose sides have not both ended, for this reason, and closes the other connection. True if what was
+    /// carried is cut short: both sides see a reset when they are closed, and this one is to be closed at once.
+    fn end_relay(&mut self, end: End) -> bool {
+        let _ = end;
+        false
     }
 
     /// What the descriptor has to be ready for, to go on in this direction.

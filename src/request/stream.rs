@@ -5,6 +5,7 @@
 mod halves;
 mod messages;
 mod reading_and_writing;
+mod relaying;
 mod sending;
 mod upgrading;
 
@@ -30,6 +31,8 @@ use super::Timeouts;
 use super::buffer::Buffer;
 use super::mailbox::Mailbox;
 use super::pace::Pieces;
+use super::relay::OtherSide;
+use super::relay::Relayed;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::receive;
@@ -300,7 +303,7 @@ impl<S: Socket> Request for Stream<S> {
         self.writer.session = None;
         self.writer.until = None;
         if let Some(own) = &mut self.writer.own {
-            own.timeouts = None;
+            (own.timeouts, own.relay) = (None, None);
         }
         self.call = NO_CALL;
     }
@@ -395,6 +398,19 @@ impl<S: Socket> Request for Stream<S> {
 
     fn mailbox(&self) -> Option<&Mailbox> {
         self.writer.inbox.as_ref().map(|inbox| &*inbox.0)
+    }
+
+    fn relay(&mut self, scratch: &mut ReadBuffer) -> io::Result<Relayed> {
+        self.carry(scratch)
+    }
+
+    #[inline]
+    fn other_side(&self) -> Option<&OtherSide> {
+        self.writer.own.as_ref().and_then(|own| own.relay.as_deref())
+    }
+
+    fn end_relay(&mut self, end: End) -> bool {
+        self.stop_carrying(end)
     }
 
     fn interest(&self, direction: Interest) -> Interest {

@@ -16,6 +16,7 @@ use super::pace::Due;
 use super::pace::MinRate;
 use super::pace::Sending;
 use super::pace::after;
+use super::relay::OtherSide;
 use super::socket::Socket;
 use super::socket::flush;
 use super::socket::send;
@@ -44,17 +45,19 @@ pub struct Writer<S: Socket> {
     pub(super) total: u64,
     /// What others send, once there is a sender.
     pub(super) inbox: Option<Inbox>,
-    /// What is not as the server has it.
+    /// What is not as the server has it, and what few connections have.
     pub(super) own: Option<Box<Own>>,
     /// How many bytes have been written so far, whether or not they have been sent.
     pub(super) written: u64,
 }
 
-/// Settings of one connection; few have any.
-#[derive(Debug, Default)]
+/// What few connections have; in a box, so that the others need no room for it.
+#[derive(Default)]
 pub(super) struct Own {
     pub(super) timeouts: Option<Timeouts>,
     pub(super) max_buffered: Option<usize>,
+    /// Where the bytes go to, and come from.
+    pub(super) relay: Option<Box<OtherSide>>,
 }
 
 impl<S: Socket> Writer<S> {
@@ -250,6 +253,17 @@ impl<S: Socket> Writer<S> {
     pub(super) fn send_if_gathered(&mut self) -> io::Result<()> {
         if self.pending() >= self.limits().0 {
             self.send_output()?;
+        }
+        Ok(())
+    }
+
+    /// As a write of all of `bytes`, behind no other output, that never waits: the rest is pending output, whatever its
+    /// length.
+    pub(super) fn carry(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
+        let rest = self.send_directly(bytes)?;
+        if !rest.is_empty() {
+            self.output.push(rest);
         }
         Ok(())
     }

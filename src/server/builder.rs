@@ -81,7 +81,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a connection may wait for its next message (or its first). Default 60 s; `None` for ever.
+    /// How long a connection may wait for its next message (or its first), and a [relay](crate::Flow::Relay) for a byte
+    /// of either side. Default 60 s; `None` for ever.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.idle_timeout = timeout.into();
         self

@@ -55,6 +55,27 @@ pub enum Interest {
     Write,
 }
 
+/// What one of two descriptors is waited for, of a connection that waits for both: nothing, while the other has to be ready
+/// first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Watch {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+impl Watch {
+    pub(crate) const READ: Self = Self { read: true, write: false };
+
+    /// For this and no more.
+    pub(crate) fn of(interest: Interest) -> Self {
+        Self { read: interest == Interest::Read, write: interest == Interest::Write }
+    }
+
+    pub(crate) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
 #[cfg(unix)]
 pub(crate) fn borrow(socket: &impl std::os::fd::AsFd) -> Descriptor<'_> {
     socket.as_fd()

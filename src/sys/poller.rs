@@ -20,6 +20,9 @@ mod portable;
 #[cfg(any(not(target_os = "linux"), socketserver_portable_poller))]
 pub(crate) use portable::*;
 
+mod registration;
+pub(crate) use registration::Registration;
+
 /// Something that is ready.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Event {

@@ -11,6 +11,7 @@ use rustix::event::Timespec;
 
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::Watch;
 use crate::sys::signal::Signal;
 
 /// Why [`wait`] returned.
@@ -34,22 +35,41 @@ pub(crate) fn wait(
     signals: &[Option<&Signal>],
     deadline: Option<Instant>,
 ) -> io::Result<Woken> {
-    let flags = match interest {
-        Interest::Read => PollFlags::IN,
-        Interest::Write => PollFlags::OUT,
-    };
+    wait_for_either((descriptor, Watch::of(interest)), None, signals, deadline)
+}
+
+/// As [`wait`], for one of two descriptors to be ready. One that is watched for nothing is left out, because poll(2) would
+/// tell of its errors all the same.
+pub(crate) fn wait_for_either(
+    own: (Descriptor<'_>, Watch),
+    other: Option<(Descriptor<'_>, Watch)>,
+    signals: &[Option<&Signal>],
+    deadline: Option<Instant>,
+) -> io::Result<Woken> {
     debug_assert!(signals.len() <= SIGNALS, "room for {SIGNALS} signals");
-    let mut set: [_; SIGNALS + 1] = std::array::from_fn(|_| PollFd::from_borrowed_fd(descriptor, flags));
-    let mut indices = [0; SIGNALS];
+    let mut set: [_; SIGNALS + 2] = std::array::from_fn(|_| PollFd::from_borrowed_fd(own.0, PollFlags::empty()));
     let mut count = 0;
-    for (index, signal) in signals.iter().enumerate() {
-        if let Some(signal) = signal {
-            indices[count] = index;
+    for (descriptor, watch) in [Some(own), other].into_iter().flatten() {
+        if !watch.is_nothing() {
+            set[count] = PollFd::from_borrowed_fd(descriptor, flags(watch));
             count += 1;
-            set[count] = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
         }
     }
-    poll(&mut set[..=count], 1, &indices, deadline)
+    let signals_at = count;
+    let mut indices = [0; SIGNALS];
+    for (index, signal) in signals.iter().enumerate() {
+        if let Some(signal) = signal {
+            indices[count - signals_at] = index;
+            set[count] = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
+            count += 1;
+        }
+    }
+    poll(&mut set[..count], signals_at, &indices, deadline)
+}
+
+fn flags(watch: Watch) -> PollFlags {
+    let wanted = [(watch.read, PollFlags::IN), (watch.write, PollFlags::OUT)];
+    wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flags)| flags).collect()
 }
 
 /// As [`wait`], for one of several descriptors to be readable.

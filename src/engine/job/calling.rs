@@ -76,6 +76,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Step::Next
             }
             AfterCall::Detach => Step::Turn(Turn::Detach),
+            AfterCall::Relay => {
+                // In the middle of something, whatever comes.
+                conversation.awaits = Class::Message;
+                conversation.next = Next::Relay;
+                self.waiting_since = None;
+                self.sending = None;
+                Step::Next
+            }
             AfterCall::Flush => {
                 conversation.next = Next::Call;
                 if budget.spend(worker.now()) { Step::Next } else { Step::Turn(Turn::Again) }
@@ -139,6 +147,7 @@ enum AfterCall {
     Close,
     Detach,
     Flush,
+    Relay,
     Continue { needs_input: bool },
 }
 
@@ -146,10 +155,11 @@ impl AfterCall {
     fn of(flow: Flow, before: &Progress, after: &Progress) -> Self {
         match flow {
             // Messages are over after one call, whatever it returns.
-            Flow::Continue | Flow::Flush if !after.repeats => Self::Close,
+            Flow::Continue | Flow::Flush | Flow::Relay if !after.repeats => Self::Close,
             Flow::Close => Self::Close,
             Flow::Detach => Self::Detach,
             Flow::Flush => Self::Flush,
+            Flow::Relay => Self::Relay,
             // Unread bytes are as good as new ones, but not those that the handler has just left: it needs more.
             Flow::Continue => Self::Continue { needs_input: after.unread == 0 || after.consumed == before.consumed },
         }
@@ -168,6 +178,7 @@ mod tests {
             (Flow::Continue, stream(0, 8), stream(4, 4), AfterCall::Continue { needs_input: false }),
             (Flow::Continue, stream(0, 8), stream(0, 8), AfterCall::Continue { needs_input: true }),
             (Flow::Flush, stream(0, 8), stream(0, 8), AfterCall::Flush),
+            (Flow::Relay, stream(0, 8), stream(4, 4), AfterCall::Relay),
             (Flow::Close, stream(0, 8), stream(4, 4), AfterCall::Close),
             (Flow::Detach, stream(0, 8), stream(4, 4), AfterCall::Detach),
             (Flow::Continue, Progress::default(), Progress::default(), AfterCall::Close),

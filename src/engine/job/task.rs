@@ -29,6 +29,7 @@ use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::park::Wait;
 use crate::park::token::Class;
+use crate::request::OtherSide;
 use crate::request::Request;
 use crate::request::mailbox::Mailbox;
 use crate::stop::DRAINING;
@@ -73,6 +74,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
             }
             Phase::Over(Remains::Nothing) => None,
         }
+    }
+
+    fn other_side(&self) -> Option<&OtherSide> {
+        self.relay_side()
     }
 
     fn is_over(&self) -> bool {
@@ -289,12 +294,20 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let between_messages = matches!(park.class, Class::Idle | Class::Linger);
         let what = WaitFor::new(descriptor, park.interest, until);
         let what = WaitFor { ends_idle: idle, between_messages, ..what };
+        let what = match self.relay_side() {
+            Some(other) => {
+                let (own, its) = other.watches();
+                WaitFor { watch: own, other: Some((other.descriptor(), its)), ..what }
+            }
+            None => what,
+        };
         let woken = match mailbox {
             Some(mailbox) => mailbox.wait(&stop, &what),
             None => stop.wait(&what),
         };
         match woken {
             Ok(Woken::Ready | Woken::Signal(DRAINING | MAIL)) => {}
+            Ok(Woken::Signal(EVICTED)) if park.class == Class::Relay => self.give_up(park.class),
             Ok(Woken::TimedOut | Woken::Signal(EVICTED)) => self.expire(park.class),
             Ok(Woken::Signal(_)) => self.cut(End::Forced),
             Err(error) => {

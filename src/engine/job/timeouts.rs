@@ -36,7 +36,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     pub(super) fn wait_for(&self, class: Class, now: Instant) -> Wait {
         let left = |until: Instant| until.saturating_duration_since(now);
         let timeout = match class {
-            Class::Idle => {
+            Class::Idle | Class::Relay => {
                 // Mostly it begins to wait just now, which needs no reckoning.
                 let since = self.waiting_since.filter(|since| *since != now);
                 let spent = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
@@ -59,7 +59,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match (class, own) {
             (Class::Establish, _) => options.establish_timeout,
             (Class::Linger, _) => Some(options.linger_timeout),
-            (Class::Idle, own) => own.map_or(options.idle_timeout, |own| own.idle),
+            (Class::Idle | Class::Relay, own) => own.map_or(options.idle_timeout, |own| own.idle),
             (Class::Message, own) => own.map_or(options.read_timeout, |own| own.read),
             (Class::Write, own) => own.map_or(options.write_timeout, |own| own.write),
         }
@@ -157,6 +157,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     }
 
     fn is_ready(&self, class: Class) -> bool {
+        // It is given up when its turn has found nothing to carry.
+        if class == Class::Relay {
+            return true;
+        }
         // The time of a handshake is over whatever has arrived of it.
         if matches!(class, Class::Establish | Class::Linger) {
             return false;
@@ -178,7 +182,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 let error = RequestError::failed(Stage::Establish, error);
                 if matches!(self.phase, Phase::Pending(_)) { self.fail_to_establish(error) } else { self.fail(error) }
             }
-            Class::Idle => self.finish(End::IdleTimeout),
+            Class::Idle | Class::Relay => self.finish(End::IdleTimeout),
             Class::Linger => self.give_connection_up(),
             Class::Message => {
                 self.fail(self.too_slow(class, "receiving a message", self.timeout(class)));

@@ -17,7 +17,7 @@ impl<S: Socket> Stream<S> {
     ///
     /// They are the same connection: what is written leaves before a read blocks, reads and writes have the deadlines that
     /// they have on the stream, and what is not read is still [buffered](Self::buffered) when they are dropped. They belong
-    /// to one thread.
+    /// to one thread: what carries bytes both ways at a time between two sockets is [`relay_to`](Self::relay_to).
     ///
     /// As other reads, those of the loop block inside `handle`, which under [`Sync`](crate::Sync) keeps all other
     /// connections waiting. The wait for the next line is a read like any other: it has the builder's

@@ -26,6 +26,7 @@ use super::Event;
 use super::NOTIFIED;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::Watch;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 use crate::sys::wait::timespec;
@@ -103,6 +104,13 @@ impl Poller {
     /// Changes what a connection waits for; what is ready already is reported.
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), edge(interest))?)
+    }
+
+    /// As [`modify`](Self::modify), for exactly this.
+    pub(crate) fn watch(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
+        let wanted = [(watch.read, edge(Interest::Read)), (watch.write, EventFlags::OUT | EventFlags::ET)];
+        let flags = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flags)| flags).collect();
+        Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(token), flags)?)
     }
 
     /// Watches a connection for nothing, until it is [modified](Self::modify).

@@ -15,6 +15,7 @@ use crate::sync::Mutex;
 use crate::sync::thread;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::Watch;
 
 pub(crate) struct Poller {
     epoll: epoll::Poller,
@@ -68,6 +69,12 @@ impl Poller {
 
     pub(crate) fn modify(&self, descriptor: Descriptor<'_>, token: u64, interest: Interest) -> io::Result<()> {
         self.epoll.modify(descriptor, token, interest)?;
+        self.look();
+        Ok(())
+    }
+
+    pub(crate) fn watch(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
+        self.epoll.watch(descriptor, token, watch)?;
         self.look();
         Ok(())
     }

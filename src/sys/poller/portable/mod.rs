@@ -19,6 +19,7 @@ use super::Event;
 use super::NOTIFIED;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::Watch;
 
 /// Registrations fire once.
 pub(crate) const EDGE: bool = false;
@@ -80,6 +81,12 @@ impl Poller {
             Interest::Read => polling::Event::readable(self.keys.key(token)),
             Interest::Write => polling::Event::all(self.keys.key(token)),
         };
+        self.inner.modify_with_mode(descriptor, event, PollMode::Oneshot)
+    }
+
+    /// As [`modify`](Self::modify), for exactly this: what is not waited for would be reported again and again.
+    pub(crate) fn watch(&self, descriptor: Descriptor<'_>, token: u64, watch: Watch) -> io::Result<()> {
+        let event = polling::Event::new(self.keys.key(token), watch.read, watch.write);
         self.inner.modify_with_mode(descriptor, event, PollMode::Oneshot)
     }
 
