@@ -53,6 +53,7 @@ const SERVERS: &[Server] = &[
     Server { name: "http_files", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "kv", transports: &["tcp", "unix"], dispatches: IN_ONE_PROCESS, needs: &[] },
     Server { name: "smtp", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
+    Server { name: "socks", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "syslog", transports: &["udp", "unix"], dispatches: ALL, needs: &[] },
     Server { name: "upper", transports: &["tcp", "unix"], dispatches: ALL, needs: &[] },
 ];
