@@ -66,7 +66,7 @@ impl Decoder for Collects {
     type Item<'a> = Vec<u8>;
     type Error = FrameError;
 
-    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Vec<u8>>, FrameError> {
+    fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, FrameError> {
         let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |at| at + 1);
         let (piece, rest) = input.split_at(end);
         self.0.extend_from_slice(piece);
