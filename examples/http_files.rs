@@ -17,7 +17,8 @@
 //!
 //! Answers to requests that arrived together leave in one write. A large file is sent by the kernel, and the page of a
 //! large folder is drawn piece by piece, as the client takes it: one that reads slowly, or not at all, holds no thread,
-//! and no more memory than 256 KiB and the names of one folder, of which a page shows at most 4 MiB.
+//! and no more memory than 256 KiB. The names of a folder, of which a page shows at most 4 MiB, are kept once for all
+//! who read it.
 //!
 //! `head` takes requests apart, `target` what they ask for; `files` finds it, and `beneath` sees to it that it is in the
 //! directory; `conditions` decides whether the client needs it, and `part` how much of it; `listing` reads directories,

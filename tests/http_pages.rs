@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use common::connect;
 use common::example::Example;
 use common::read_rest;
+use common::resident;
 use common::site::Site;
 use common::site::assert_status;
 use common::site::body;
@@ -134,6 +135,29 @@ fn others_have_their_turn_between_pages_that_were_asked_for_at_once() {
     });
     let all = read.into_inner();
     assert!(before < all / 10 * 9, "answered behind {before} of {all} bytes");
+    assert!(server.stop().0.success());
+}
+
+/// The names of a page wait for its client. Those of one folder wait once.
+#[test]
+fn clients_that_do_not_read_their_pages_share_the_names() {
+    const DEAF: usize = 30;
+    let site = site(MANY);
+    let server = site.serve(&["--dispatch", "sync"]);
+    // A folder that has just changed may change again within a tick of its clock: its names are not shared yet.
+    let change = File::open(site.path("many")).unwrap();
+    change.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+    let first = ask_and_read_nothing(&server, 1);
+    assert_eq!(body(&get(&server, "/a.txt", "")), "0123456789");
+    let before = resident(&server.pid().to_string());
+    let deaf: Vec<TcpStream> = (0..DEAF).map(|_| ask_and_read_nothing(&server, 1)).collect();
+    assert_eq!(body(&get(&server, "/a.txt", "")), "0123456789");
+    let taken = resident(&server.pid().to_string()) - before;
+    // The names alone would be 50 bytes each.
+    assert!(taken < (DEAF * MANY * 50 / 2) as u64, "{taken} bytes");
+    drop(deaf);
+    let answers = String::from_utf8(read_rest(first)).unwrap();
+    assert_whole(&pieces(&answers).0, MANY);
     assert!(server.stop().0.success());
 }
 

@@ -19,7 +19,7 @@ use socketserver::request::Writer;
 use super::beneath::Root;
 use super::conditions::Validators;
 use super::head::Head;
-use super::listing::Listing;
+use super::listing::Listings;
 use super::page;
 use super::page::Page;
 use super::part::Part;
@@ -30,6 +30,7 @@ use super::target;
 /// What is served.
 pub struct Site {
     root: Root,
+    listings: Listings,
 }
 
 /// A file, open.
@@ -60,7 +61,7 @@ pub enum Answer {
 impl Site {
     pub fn open(folder: &Path) -> Result<Self, String> {
         let root = Root::open(folder).map_err(|error| format!("--directory {}: {error}", folder.display()))?;
-        Ok(Self { root })
+        Ok(Self { root, listings: Listings::default() })
     }
 
     /// Writes the answer to a request, or the beginning of one. It may say that the connection is not kept.
@@ -95,7 +96,7 @@ impl Site {
             let found = self.find(&[&names[..], &[name.to_vec()]].concat()).ok()?;
             Some(found.is_dir())
         };
-        let listing = match Listing::read(folder, resolve) {
+        let listing = match self.listings.of(folder, resolve) {
             Ok(listing) => listing,
             Err(error) => return reply::error(out, status(&error), head).map(Answer::Whole),
         };

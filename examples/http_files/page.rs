@@ -146,7 +146,7 @@ impl Page {
                     self.drawn.extend_from_slice(row(name, &found).as_bytes());
                 }
             } else {
-                self.drawn.extend_from_slice(bottom(self.listing.is_cut).as_bytes());
+                self.drawn.extend_from_slice(bottom(self.listing.is_cut()).as_bytes());
                 self.is_drawn = true;
             }
         }
