@@ -227,13 +227,14 @@ mod linux {
     }
 
     fn silent_ones_cost_no_process_and_hold_no_one_up() {
-        let server = start(&["both"]);
+        let mut server = start(&["both"]);
         let silent: Vec<_> = (0..20).map(|count| relay(&server, &v1("192.0.2.1", 7)[..count])).collect();
         let client = relay(&server, &v1("192.0.2.1", 7));
         assert_eq!(ask(&client, "hello"), "hello");
         assert_eq!(processes(&server), 1);
         drop(silent);
         drop(client);
+        while server.line() != "exit\n" {}
         let (_, report) = server.stop();
         // Those that have begun with a header have failed.
         assert!(report.starts_with("21 accepted: 2 finished") && report.contains("19 failed"), "{report}");
@@ -249,6 +250,7 @@ mod linux {
         assert_eq!(read_rest(&silent), b"");
         assert_eq!(ask(&client, "still here"), "still here");
         drop(client);
+        while server.line() != "exit\n" {}
         let (_, report) = server.stop();
         assert!(report.starts_with("2 accepted: 1 finished") && report.contains("1 failed"), "{report}");
     }
@@ -304,6 +306,7 @@ mod linux {
         // From here on it serves as ever.
         is_closed(relay(&server, &v1("192.0.2.1", 8)));
         drop(client);
+        while server.line() != "exit\n" {}
         let (_, report) = server.stop();
         assert!(report.starts_with("2 accepted: 1 finished"), "{report}");
     }

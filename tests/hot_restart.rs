@@ -177,7 +177,7 @@ fn metrics_are_found_where_they_were() {
         let address = url.strip_prefix("metrics on http://").unwrap().strip_suffix('/').unwrap().parse().unwrap();
         let started = || {
             let mut client = connect(address);
-            client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+            client.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
             let answer = String::from_utf8(read_rest(&client)).unwrap();
             let sample = answer.lines().find(|line| line.starts_with("socketserver_started_total{"));
             sample.unwrap_or_else(|| panic!("{answer}")).rsplit(' ').next().unwrap().to_owned()
