@@ -7,6 +7,7 @@ mod messages;
 mod reading_and_writing;
 mod relaying;
 mod sending;
+#[cfg(feature = "tls")]
 mod upgrading;
 
 use std::cell::Cell;
