@@ -320,11 +320,13 @@ under_each_dispatch! {
     fn a_reset_of_one_side_is_one_of_the_other<D>() {
         let (listener, to) = upstream();
         let server = Builder::<Tcp, D, _>::new(move || to).start();
-        for client_resets in [true, false] {
+        for (ended, client_resets) in [(1, true), (2, false)] {
             let (client, other) = relayed(common::connect(server.local_addr()), &listener, "go");
             let (rude, polite) = if client_resets { (client, other) } else { (other, client) };
             common::reset(rude);
             assert!(is_reset(polite), "client_resets: {client_resets}");
+            // The next one's error would overtake this one's on another thread.
+            assert_eq!(server.seen.wait_for_ends(ended).len(), ended);
         }
         assert_eq!(server.seen.wait_for_ends(2), [End::Failed; 2]);
         let errors = server.seen.errors();
