@@ -104,7 +104,7 @@ fn a_client_that_does_not_read_its_pages_holds_no_thread() {
 /// The page of a folder costs its server milliseconds, and many may be asked for at once.
 #[test]
 fn others_have_their_turn_between_pages_that_were_asked_for_at_once() {
-    const PAGES: usize = 200;
+    const PAGES: usize = 500;
     let site = site(50);
     let server = site.serve(&["--dispatch", "sync"]);
     let mut greedy = connect(server.socket_address());
