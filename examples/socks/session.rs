@@ -23,7 +23,7 @@ use crate::protocol::Request;
 /// What all connections have in common.
 #[derive(Debug)]
 pub struct Settings {
-    /// Nobody has to say who it is if there are none.
+    /// Without any, no client has to authenticate.
     pub users: Vec<User>,
     /// For resolving and connecting.
     pub timeout: Duration,

@@ -16,7 +16,8 @@ use crate::request::OtherSide;
 use crate::request::mailbox::Mailbox;
 use crate::sys::Descriptor;
 
-/// What the dispatches of this crate do with a task. It is in no public path: a custom dispatch has [`Task`] alone.
+/// What the dispatches of this crate do with a task. It has no public path, so that nothing outside of this crate can
+/// name or implement it; a custom dispatch uses [`Task`].
 pub trait Drive: Sized {
     /// Where such tasks come from.
     type Source: Source<Task = Self>;

@@ -105,7 +105,7 @@
 //! - The handshake holds no thread under `Sync` and `Pool`, and has the builder's
 //!   [`establish_timeout`](crate::Builder::establish_timeout), from the end of the call that has begun it. A read in the same
 //!   call of `handle` blocks like any other.
-//! - A client may be kept from beginning: whoever sits between the two can strike the offer out. A handler that serves
+//! - A client may be kept from beginning: an attacker between the two can strike the offer out. A handler that serves
 //!   nothing of worth while [`is_secure`](crate::transport::StartTlsSocket::is_secure) is false has nothing to lose; where
 //!   the protocol has a port for TLS from the first byte, prefer it (RFC 8314).
 //! - [`frames`](crate::frames) do not go with it: their functions see messages, and not the connection.

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 
 use parking_lot::Mutex;
 
-/// In the environment: the numbers of descriptors that this process was passed, and that nobody else keeps.
+/// In the environment: the numbers of descriptors that this process was passed, and that no other process keeps.
 #[cfg(feature = "systemd")]
 pub(crate) const NOT_KEPT: &str = "SOCKETSERVER_NOT_KEPT";
 

@@ -30,7 +30,7 @@ const ENDS: [End; 11] = [
 /// The upper bounds of the histogram, in seconds; one place more is for what took longer.
 pub const BOUNDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0];
 
-/// So many are listed of what lasts long.
+/// How many entries a list of what lasts longest has.
 const LISTED: usize = 10;
 
 /// The events of one server. One lock for all of them, so that they fit together.

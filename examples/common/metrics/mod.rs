@@ -106,7 +106,7 @@ pub fn bind(restart: &mut Restart, stats: StatsHandle) -> Outcome<Option<Bound>>
     let Some(asked) = ASKED.get() else { return Ok(None) };
     let builder = Builder::<Tcp, OneThread, _>::new(Pages::new(Arc::clone(&asked.book), stats))
         .max_connections(MOST)
-        // Whoever connects and says nothing makes room: what asks for the server's health is answered.
+        // An idle connection makes room, so that a health check is always answered.
         .at_limit(AtLimit::ShedIdle)
         .idle_timeout(PATIENCE)
         .read_timeout(PATIENCE)

@@ -27,7 +27,7 @@ use crate::request::relay::reset_at_close;
 use crate::sys::Interest;
 use crate::sys::Watch;
 
-/// So much is carried at a time, so that two peers that are fast do not hold the worker.
+/// At most this many bytes are carried in one turn, so that two fast peers do not hold the worker.
 const BUDGET: usize = 512 * 1024;
 
 impl<S: Socket> Stream<S> {

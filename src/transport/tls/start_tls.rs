@@ -92,7 +92,7 @@ impl<S: Socket> Stream<StartTlsSocket<S>> {
     /// # Errors
     ///
     /// [`InvalidData`](io::ErrorKind::InvalidData) if the client has sent more in the clear than the command that begins
-    /// TLS and has been read. Whoever sits between client and server could have put it there, and a server that took it for
+    /// TLS and has been read. An attacker between client and server could have put it there, and a server that took it for
     /// the client's first words inside of TLS would do what an attacker says in the client's name (CVE-2011-0411).
     /// Return the error, and the connection is closed. A handler that would rather refuse the command looks at
     /// [`buffered`](Self::buffered) before it answers. What has not been read by then is taken for the client's handshake,
