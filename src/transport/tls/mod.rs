@@ -110,42 +110,53 @@ where
     listens_as_inner!();
 }
 
-impl<T, S> Bind for Tls<T>
-where
-    T: Bind<Request = Stream<S>>,
-    S: Socket + 'static,
-{
-    type Address = T::Address;
-    type Options = TlsOptions<T::Options>;
+/// Makes a transport with a `config` that wraps another bind, adopt and show itself as the other does.
+macro_rules! wraps_with_config {
+    ($transport:ident) => {
+        impl<T, S> Bind for $transport<T>
+        where
+            T: Bind<Request = Stream<S>>,
+            S: Socket + 'static,
+        {
+            type Address = T::Address;
+            type Options = TlsOptions<T::Options>;
 
-    fn bind(address: &T::Address, options: &Self::Options) -> Result<Self, BindError> {
-        let config = options.config()?.clone();
-        Ok(Self::over(T::bind(address, &options.inner)?, config))
-    }
+            fn bind(address: &T::Address, options: &Self::Options) -> Result<Self, BindError> {
+                let config = options.config()?.clone();
+                Ok(Self::over(T::bind(address, &options.inner)?, config))
+            }
+        }
+
+        impl<T, S> Adopt for $transport<T>
+        where
+            T: Adopt<Request = Stream<S>>,
+            S: Socket + 'static,
+        {
+            type Socket = T::Socket;
+
+            fn adopt(socket: T::Socket, options: &Self::Options) -> Result<Self, BindError> {
+                let config = options.config()?.clone();
+                Ok(Self::over(T::adopt(socket, &options.inner)?, config))
+            }
+        }
+
+        impl<T: fmt::Debug> fmt::Debug for $transport<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($transport))
+                    .field("inner", &self.inner)
+                    .field("config", &self.config)
+                    .finish()
+            }
+        }
+
+        #[cfg(unix)]
+        impl<T: std::os::fd::AsFd> std::os::fd::AsFd for $transport<T> {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.inner.as_fd()
+            }
+        }
+    };
 }
+use wraps_with_config;
 
-impl<T, S> Adopt for Tls<T>
-where
-    T: Adopt<Request = Stream<S>>,
-    S: Socket + 'static,
-{
-    type Socket = T::Socket;
-
-    fn adopt(socket: T::Socket, options: &Self::Options) -> Result<Self, BindError> {
-        let config = options.config()?.clone();
-        Ok(Self::over(T::adopt(socket, &options.inner)?, config))
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Tls<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("inner", &self.inner).field("config", &self.config).finish()
-    }
-}
-
-#[cfg(unix)]
-impl<T: std::os::fd::AsFd> std::os::fd::AsFd for Tls<T> {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
+wraps_with_config!(Tls);

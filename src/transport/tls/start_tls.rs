@@ -11,6 +11,7 @@ pub use self::socket::StartTlsSocket;
 use super::TlsConfig;
 use super::TlsOptions;
 use super::words;
+use super::wraps_with_config;
 use crate::error::BindError;
 use crate::request::Socket;
 use crate::request::Stream;
@@ -137,42 +138,4 @@ where
     listens_as_inner!();
 }
 
-impl<T, S> Bind for StartTls<T>
-where
-    T: Bind<Request = Stream<S>>,
-    S: Socket + 'static,
-{
-    type Address = T::Address;
-    type Options = TlsOptions<T::Options>;
-
-    fn bind(address: &T::Address, options: &Self::Options) -> Result<Self, BindError> {
-        let config = options.config()?.clone();
-        Ok(Self::over(T::bind(address, &options.inner)?, config))
-    }
-}
-
-impl<T, S> Adopt for StartTls<T>
-where
-    T: Adopt<Request = Stream<S>>,
-    S: Socket + 'static,
-{
-    type Socket = T::Socket;
-
-    fn adopt(socket: T::Socket, options: &Self::Options) -> Result<Self, BindError> {
-        let config = options.config()?.clone();
-        Ok(Self::over(T::adopt(socket, &options.inner)?, config))
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for StartTls<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartTls").field("inner", &self.inner).field("config", &self.config).finish()
-    }
-}
-
-#[cfg(unix)]
-impl<T: std::os::fd::AsFd> std::os::fd::AsFd for StartTls<T> {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
+wraps_with_config!(StartTls);
