@@ -47,6 +47,7 @@ pub(crate) fn serve(address: &Address) -> Outcome {
             fs::remove_file(path)?;
             outcome
         }
+        Address::Tls(_) => Err("the bare loop has no TLS".into()),
         Address::Udp(address) => {
             let socket = UdpSocket::bind(address)?;
             announce(&socket.local_addr()?)?;

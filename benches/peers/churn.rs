@@ -10,13 +10,13 @@ use rustix::event::epoll::EventData;
 use rustix::event::epoll::EventFlags;
 
 use crate::load::PATIENCE;
-use crate::load::Socket;
 use crate::measure::Measurement;
 use crate::measure::Window;
 use crate::message::Pattern;
 use crate::message::QUICK;
 use crate::process::Server;
 use crate::servers::Outcome;
+use crate::socket::Socket;
 
 struct Visit {
     socket: Socket,
@@ -40,7 +40,7 @@ pub(crate) fn run(
     let mut said = Vec::with_capacity(first.len() + size);
     let mut visit = |place: usize, pattern: &mut Pattern| -> Outcome<Visit> {
         let began = Instant::now();
-        let socket = Socket::connect(&server.address)?;
+        let mut socket = Socket::connect(&server.address)?;
         socket.set_nonblocking()?;
         epoll::add(&epoll, &socket, EventData::new_u64(place as u64), EventFlags::IN)?;
         count += 1;

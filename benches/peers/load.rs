@@ -2,12 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpStream;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -24,8 +18,8 @@ use crate::message::Pattern;
 use crate::message::QUICK;
 use crate::message::SLOW;
 use crate::process::Server;
-use crate::servers::Address;
 use crate::servers::Outcome;
+use crate::socket::Socket;
 
 /// A server that is silent for so long has lost a message.
 pub(crate) const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
@@ -44,56 +38,6 @@ pub(crate) struct Echo {
     pub(crate) size: usize,
     /// Messages under way on each active connection.
     pub(crate) in_flight: usize,
-}
-
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Socket {
-    pub(crate) fn connect(address: &Address) -> Outcome<Self> {
-        match address {
-            Address::Tcp(address) => {
-                let socket = TcpStream::connect(address)?;
-                socket.set_nodelay(true)?;
-                Ok(Self::Tcp(socket))
-            }
-            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
-            Address::Udp(_) => Err("datagrams have a load of their own".into()),
-        }
-    }
-
-    pub(crate) fn set_nonblocking(&self) -> Outcome {
-        match self {
-            Self::Tcp(socket) => socket.set_nonblocking(true)?,
-            Self::Unix(socket) => socket.set_nonblocking(true)?,
-        }
-        Ok(())
-    }
-
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => (&*socket).read(buffer),
-            Self::Unix(socket) => (&*socket).read(buffer),
-        }
-    }
-
-    pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => (&*socket).write(bytes),
-            Self::Unix(socket) => (&*socket).write(bytes),
-        }
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Unix(socket) => socket.as_fd(),
-        }
-    }
 }
 
 struct Client {
@@ -120,6 +64,7 @@ impl Client {
     }
 
     fn flush(&mut self) -> Outcome {
+        self.socket.flush()?;
         while !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
                 Ok(sent) if sent == self.unsent.len() => self.unsent.clear(),
@@ -136,30 +81,47 @@ impl Client {
         let mut complete = 0;
         loop {
             let count = match self.socket.read(buffer) {
-                Ok(0) => return Err("the server has closed a connection".into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(complete),
                 Err(error) => return Err(error.into()),
             };
-            let mut rest = &buffer[..count];
-            while !rest.is_empty() {
-                let expected = &pattern.reply(self.kind, self.number, self.received)[self.partial..];
-                let (part, after) = rest.split_at(rest.len().min(expected.len()));
-                if self.received == self.sent || part != &expected[..part.len()] {
-                    return Err(format!("connection {}: a wrong reply", self.number).into());
-                }
-                self.partial += part.len();
-                if self.partial == pattern.size() {
-                    self.partial = 0;
-                    self.received += 1;
-                    complete += 1;
-                }
-                rest = after;
-            }
-            if count < buffer.len() {
+            complete += self.compare(pattern, &buffer[..count])?;
+            if count < buffer.len() && self.socket.is_emptied_by_a_short_read() {
                 return Ok(complete);
             }
         }
+    }
+
+    /// Waits for the replies to all that was sent. The socket blocks: one read at a time, each of what there is.
+    fn receive_all(&mut self, pattern: &mut Pattern, buffer: &mut [u8]) -> Outcome {
+        while self.received < self.sent {
+            let count = self.socket.read(buffer)?;
+            self.compare(pattern, &buffer[..count])?;
+        }
+        Ok(())
+    }
+
+    /// What has come is what was expected; how many replies are complete with it.
+    fn compare(&mut self, pattern: &mut Pattern, bytes: &[u8]) -> Outcome<usize> {
+        let (mut rest, mut complete) = (bytes, 0);
+        if rest.is_empty() {
+            return Err("the server has closed a connection".into());
+        }
+        while !rest.is_empty() {
+            let expected = &pattern.reply(self.kind, self.number, self.received)[self.partial..];
+            let (part, after) = rest.split_at(rest.len().min(expected.len()));
+            if self.received == self.sent || part != &expected[..part.len()] {
+                return Err(format!("connection {}: a wrong reply", self.number).into());
+            }
+            self.partial += part.len();
+            if self.partial == pattern.size() {
+                self.partial = 0;
+                self.received += 1;
+                complete += 1;
+            }
+            rest = after;
+        }
+        Ok(complete)
     }
 }
 
@@ -222,10 +184,7 @@ fn open(server: &Server, load: &Echo, pattern: &mut Pattern) -> Outcome<Vec<Clie
             clients.push(client);
         }
         for client in &mut clients[first..] {
-            // The socket still blocks: one read at a time, each of what there is.
-            while client.received < client.sent {
-                client.receive(pattern, &mut buffer)?;
-            }
+            client.receive_all(pattern, &mut buffer)?;
             client.began.clear();
             client.socket.set_nonblocking()?;
             if client.number < load.slow {

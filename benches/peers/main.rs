@@ -1,10 +1,12 @@
-//! This crate's servers against a bare epoll loop, std threads and tokio: `cargo bench --bench peers`.
+//! This crate's servers against a bare epoll loop, std threads, tokio and tokio-rustls: `cargo bench --bench peers`.
 //!
 //! The program is both sides: it starts itself as the server, one process for each measurement, on one CPU, and is the
 //! load generator on another. The servers of a row take turns, round after round, and ratios are taken within a round.
 
 #[cfg(target_os = "linux")]
 mod bare;
+#[cfg(target_os = "linux")]
+mod certificate;
 #[cfg(target_os = "linux")]
 mod churn;
 #[cfg(target_os = "linux")]
@@ -25,6 +27,10 @@ mod rows;
 mod run;
 #[cfg(target_os = "linux")]
 mod servers;
+#[cfg(target_os = "linux")]
+mod session;
+#[cfg(target_os = "linux")]
+mod socket;
 #[cfg(target_os = "linux")]
 mod table;
 #[cfg(target_os = "linux")]

@@ -18,6 +18,7 @@ use rustix::thread::CpuSet;
 use rustix::thread::sched_getaffinity;
 use rustix::thread::sched_setaffinity;
 
+use crate::certificate;
 use crate::servers::Address;
 use crate::servers::Does;
 use crate::servers::Outcome;
@@ -41,6 +42,10 @@ impl Server {
         if let Some(cpu) = cpu {
             command.env(CPU, cpu.to_string());
         }
+        let scheme = listen.split(':').next().unwrap_or_default();
+        if scheme == "tls" {
+            certificate::pass_on(&mut command)?;
+        }
         let mut child = command.spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
@@ -48,7 +53,6 @@ impl Server {
             let _ = child.kill();
             return Err(format!("{name} ended with {}", child.wait()?).into());
         };
-        let scheme = listen.split(':').next().unwrap_or_default();
         Ok(Self { child, address: Address::parse(&format!("{scheme}:{address}"))?, transient: false })
     }
 

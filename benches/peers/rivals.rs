@@ -1,4 +1,5 @@
-//! The peers: a thread per connection from the standard library, and tokio with its multi-threaded runtime.
+//! The peers: a thread per connection from the standard library, and tokio with its multi-threaded runtime, also with
+//! tokio-rustls.
 
 use std::io;
 use std::io::Read;
@@ -15,7 +16,9 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
 use tokio::io::BufWriter;
+use tokio_rustls::TlsAcceptor;
 
+use crate::certificate;
 use crate::message::NAP;
 use crate::message::SLOW;
 use crate::servers::Address;
@@ -46,6 +49,7 @@ pub(crate) fn threads(does: Does, address: &Address) -> Outcome {
                 thread::spawn(move || echo(does, socket));
             }
         }
+        Address::Tls(_) => Err("TLS in a thread per connection is not measured".into()),
         Address::Udp(_) => Err("a thread per datagram is not measured".into()),
     }
 }
@@ -81,14 +85,25 @@ async fn accept(does: Does, address: Address) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     match address {
         Address::Tcp(address) => {
-            let listener = TcpListener::bind(address).map_err(text)?;
-            listener.set_nonblocking(true).map_err(text)?;
-            announce(&listener.local_addr().map_err(text)?).map_err(text)?;
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(text)?;
+            let listener = listen(&address).map_err(text)?;
             loop {
                 let (socket, _) = listener.accept().await.map_err(text)?;
                 socket.set_nodelay(true).map_err(text)?;
                 tokio::spawn(converse(does, socket));
+            }
+        }
+        Address::Tls(address) => {
+            let acceptor = TlsAcceptor::from(certificate::peers().map_err(|error| error.to_string())?);
+            let listener = listen(&address).map_err(text)?;
+            loop {
+                let (socket, _) = listener.accept().await.map_err(text)?;
+                socket.set_nodelay(true).map_err(text)?;
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut socket = acceptor.accept(socket).await?;
+                    converse(does, &mut socket).await?;
+                    socket.shutdown().await
+                });
             }
         }
         Address::Unix(path) => {
@@ -109,6 +124,13 @@ async fn accept(does: Does, address: Address) -> Result<(), String> {
             }
         }
     }
+}
+
+fn listen(address: &str) -> io::Result<tokio::net::TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    announce(&listener.local_addr()?)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 async fn converse(does: Does, mut socket: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
@@ -137,5 +159,7 @@ async fn converse(does: Does, mut socket: impl AsyncRead + AsyncWrite + Unpin) -
             tokio::task::spawn_blocking(|| thread::sleep(NAP)).await?;
         }
         socket.write_all(&buffer[..count]).await?;
+        // Nothing to do for a socket; TLS may hold something back.
+        socket.flush().await?;
     }
 }

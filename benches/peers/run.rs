@@ -140,6 +140,7 @@ fn compare(options: &Options) -> Outcome {
 fn measure(row: &Row, contender: &Contender, time: Duration, cpus: Option<(usize, usize)>) -> Outcome<Measurement> {
     let listen = match row.listen {
         Listen::Tcp => "tcp:127.0.0.1:0".to_owned(),
+        Listen::Tls => "tls:127.0.0.1:0".to_owned(),
         Listen::Udp => "udp:127.0.0.1:0".to_owned(),
         Listen::Unix => {
             let name = format!("socketserver-bench-{}.sock", std::process::id());

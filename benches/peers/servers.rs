@@ -22,6 +22,7 @@ use socketserver::Stream;
 use socketserver::Sync;
 use socketserver::Tcp;
 use socketserver::ThreadPerRequest;
+use socketserver::Tls;
 use socketserver::Udp;
 use socketserver::UnixStream;
 use socketserver::dispatch::Job;
@@ -31,6 +32,7 @@ use socketserver::transport::ProxyOptions;
 use socketserver::transport::ProxyProtocol;
 
 use crate::bare;
+use crate::certificate;
 use crate::message::NAP;
 use crate::message::SLOW;
 use crate::rivals;
@@ -68,10 +70,11 @@ impl Does {
     }
 }
 
-/// Where to listen: `tcp:ADDR`, `unix:PATH`, `udp:ADDR`.
+/// Where to listen: `tcp:ADDR`, `tls:ADDR`, `unix:PATH`, `udp:ADDR`.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     Tcp(String),
+    Tls(String),
     Unix(String),
     Udp(String),
 }
@@ -80,9 +83,10 @@ impl Address {
     pub(crate) fn parse(text: &str) -> Outcome<Self> {
         match text.split_once(':') {
             Some(("tcp", rest)) => Ok(Self::Tcp(rest.to_owned())),
+            Some(("tls", rest)) => Ok(Self::Tls(rest.to_owned())),
             Some(("unix", rest)) => Ok(Self::Unix(rest.to_owned())),
             Some(("udp", rest)) => Ok(Self::Udp(rest.to_owned())),
-            _ => Err(format!("{text} is no address: tcp:ADDR, unix:PATH or udp:ADDR").into()),
+            _ => Err(format!("{text} is no address: tcp:ADDR, tls:ADDR, unix:PATH or udp:ADDR").into()),
         }
     }
 }
@@ -122,14 +126,18 @@ where
     D: Process<Job<Tcp, fn() -> Echo>> + Process<Job<Tcp, fn() -> Upper>>,
     D: Process<Job<Tcp, fn() -> Naps>> + Process<Job<Udp, fn() -> Echo>>,
     D: Process<Job<UnixStream, fn() -> Echo>> + Process<Job<UnixStream, fn() -> Upper>>,
+    D: Process<Job<Tls<Tcp>, fn() -> Echo>>,
 {
     match (address, does) {
-        (Address::Tcp(at), Does::Echo) => run::<Tcp, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
-        (Address::Tcp(at), Does::Lines) => run::<Tcp, D, _>(dispatch, does, at, (|| Upper) as fn() -> Upper),
-        (Address::Tcp(at), Does::Naps) => run::<Tcp, D, _>(dispatch, does, at, (|| Naps) as fn() -> Naps),
-        (Address::Udp(at), Does::Echo) => run::<Udp, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
-        (Address::Unix(at), Does::Echo) => run::<UnixStream, D, _>(dispatch, does, at, (|| Echo) as fn() -> Echo),
-        (Address::Unix(at), Does::Lines) => run::<UnixStream, D, _>(dispatch, does, at, (|| Upper) as fn() -> Upper),
+        (Address::Tcp(at), Does::Echo) => run(builder::<Tcp, D, _>(dispatch, ECHO), at),
+        (Address::Tcp(at), Does::Lines) => run(builder::<Tcp, D, _>(dispatch, UPPER).write_buffer(GATHERED), at),
+        (Address::Tcp(at), Does::Naps) => run(builder::<Tcp, D, _>(dispatch, NAPS), at),
+        (Address::Tls(at), Does::Echo) => run(builder::<Tls<Tcp>, D, _>(dispatch, ECHO).tls(certificate::ours()?), at),
+        (Address::Udp(at), Does::Echo) => run(builder::<Udp, D, _>(dispatch, ECHO), at),
+        (Address::Unix(at), Does::Echo) => run(builder::<UnixStream, D, _>(dispatch, ECHO), at),
+        (Address::Unix(at), Does::Lines) => {
+            run(builder::<UnixStream, D, _>(dispatch, UPPER).write_buffer(GATHERED), at)
+        }
         _ => Err(format!("{} over {address:?} is not measured", does.name()).into()),
     }
 }
@@ -140,7 +148,7 @@ where
     D: Default + Process<Job<Tcp, fn() -> Echo>>,
 {
     let Address::Tcp(at) = address else { return Err("processes are measured over TCP".into()) };
-    run::<Tcp, PreFork<D>, _>(PreFork::new(processes, dispatch), Does::Echo, at, (|| Echo) as fn() -> Echo)
+    run(builder::<Tcp, PreFork<D>, _>(PreFork::new(processes, dispatch), ECHO), at)
 }
 
 /// What a visitor says before its message, to the server of this name: who it is, if that expects it of a proxy.
@@ -158,28 +166,30 @@ where
     D: Default + Process<Job<ProxyProtocol<Tcp>, fn() -> Echo>>,
 {
     let Address::Tcp(at) = address else { return Err("headers are measured over TCP".into()) };
-    let server = Builder::<ProxyProtocol<Tcp>, D, _>::new((|| Echo) as fn() -> Echo)
-        .dispatch(dispatch)
-        .transport_options(ProxyOptions::new().trust("127.0.0.0/8".parse()?))
-        .bind(at.as_str())?;
+    let trusting = ProxyOptions::new().trust("127.0.0.0/8".parse()?);
+    run(builder::<ProxyProtocol<Tcp>, D, _>(dispatch, ECHO).transport_options(trusting), at)
+}
+
+fn builder<T: Bind, D: Default, H: HandlerFactory<T::Request>>(dispatch: D, factory: H) -> Builder<T, D, H> {
+    Builder::new(factory).dispatch(dispatch)
+}
+
+fn run<T, D, H>(builder: Builder<T, D, H>, address: &str) -> Outcome
+where
+    T: Bind,
+    T::Address: for<'a> From<&'a str>,
+    D: Process<Job<T, H>>,
+    H: HandlerFactory<T::Request>,
+{
+    let server = builder.bind(address)?;
     announce(&server.local_addr())?;
     println!("{}", server.serve_forever()?);
     Ok(())
 }
 
-fn run<T, D, H>(dispatch: D, does: Does, address: &str, factory: H) -> Outcome
-where
-    T: Bind,
-    T::Address: for<'a> From<&'a str>,
-    D: Default + Process<Job<T, H>>,
-    H: HandlerFactory<T::Request>,
-{
-    let gathered = if does == Does::Lines { GATHERED } else { 0 };
-    let server = Builder::<T, D, H>::new(factory).dispatch(dispatch).write_buffer(gathered).bind(address)?;
-    announce(&server.local_addr())?;
-    println!("{}", server.serve_forever()?);
-    Ok(())
-}
+const ECHO: fn() -> Echo = || Echo;
+const UPPER: fn() -> Upper = || Upper;
+const NAPS: fn() -> Naps = || Naps;
 
 struct Echo;
 

@@ -35,7 +35,8 @@ fn ratio(rounds: &Rounds, base: &Rounds, figure: Figure) -> Option<f64> {
 
 /// A table for `row`, whose servers have the measurements `results`, in the same order.
 pub(crate) fn markdown(row: &Row, results: &[Rounds]) -> String {
-    let with_memory = matches!(row.load, Load::Echo(load) if load.connections >= 10_000);
+    let with_memory =
+        matches!(row.load, Load::Echo(load) if load.connections >= 10_000 || load.active < load.connections);
     let mut lines = vec![vec!["server", "requests/s", "ratio", "CPU us/request", "CPU ratio", "p50 us", "p99 us"]];
     if with_memory {
         lines[0].push("bytes/connection");
