@@ -489,4 +489,5 @@
 //! ```
 //!
 //! [`converse_with`](crate::testing::converse_with) has a [`Client`](crate::testing::Client) that falls silent, does not
-//! read, or vanishes, and a server that stops.
+//! read, or vanishes, and a server that stops. [`converse_over`](crate::testing::converse_over) has a handler behind a
+//! transport that wraps another.

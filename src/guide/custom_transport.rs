@@ -154,6 +154,7 @@
 //!
 //! # Tests
 //!
-//! `testing::Faulty` fails to accept on demand, around a custom transport or inside one, and
-//! `testing::CheckingObserver` checks that each connection starts and ends once and that the report adds up. Serve it
-//! under all dispatches: they differ in where the second phase runs.
+//! `testing::converse_over` serves one connection over a wrapper in memory, with a client that does what a test says:
+//! sends half of a header, falls silent, answers what it hears. `testing::Faulty` fails to accept on demand, around a
+//! custom transport or inside one, and `testing::CheckingObserver` checks that each connection starts and ends once and
+//! that the report adds up. Serve it under all dispatches: they differ in where the second phase runs.

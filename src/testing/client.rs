@@ -1,6 +1,10 @@
 //! What the client of a conversation in memory does.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// What the client of a [conversation in memory](super::converse_with) does: what it sends, how much it reads, and how it
 /// ends. What it was not told it does as clients do that mean well: it reads all that it is sent, and closes when it has
@@ -38,6 +42,25 @@ pub(super) enum Act {
     /// Nothing is there to be read, once.
     Pause,
     Stop,
+    Answer(Answer),
+}
+
+type Answering = dyn FnMut(&[u8]) -> Vec<u8> + Send;
+
+/// What is to be said in answer to what was heard.
+#[derive(Clone)]
+pub(super) struct Answer(Arc<Mutex<Answering>>);
+
+impl Answer {
+    pub(super) fn to(&self, heard: &[u8]) -> Vec<u8> {
+        (self.0.lock())(heard)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
 }
 
 /// When it has done everything.
@@ -68,6 +91,35 @@ impl Client {
         if !piece.as_ref().is_empty() {
             self.script.extend([Act::Send(piece.as_ref().to_vec()), Act::Pause]);
         }
+        self
+    }
+
+    /// It sends what `answer` returns, and is asked again when the server has taken that up and looks for more, until there
+    /// is nothing that it says. `answer` is given what the server has sent since it was asked before: for handshakes, and
+    /// protocols in which a client has to hear before it can speak. A clone of the client shares it.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use socketserver::testing::{Client, converse_with};
+    /// use socketserver::{Flow, ServerOptions, handler};
+    ///
+    /// let adds = handler::function(|request: &mut socketserver::Stream<_>| {
+    ///     let Some(line) = request.line()? else { return Ok(Flow::Continue) };
+    ///     let sum: u32 = line.trim_end().parse::<u32>()? + 1;
+    ///     writeln!(request, "{sum}")?;
+    ///     Ok(Flow::Continue)
+    /// });
+    /// // Says a number, and then each that it hears, up to 3.
+    /// let client = Client::new().answers(|heard| match heard {
+    ///     b"" => b"1\n".to_vec(),
+    ///     b"3\n" => Vec::new(),
+    ///     number => number.to_vec(),
+    /// });
+    /// assert_eq!(converse_with(adds, client, ServerOptions::default()).output, b"2\n3\n");
+    /// ```
+    #[must_use]
+    pub fn answers(mut self, answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
+        self.script.push_back(Act::Answer(Answer(Arc::new(Mutex::new(answer)))));
         self
     }
 

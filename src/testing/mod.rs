@@ -2,7 +2,7 @@
 //!
 //! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without
 //!   sockets, threads or waiting. For unit tests of handlers. [`converse_with`] has a [`Client`] that falls silent, does
-//!   not read or vanishes, and a server that stops.
+//!   not read or vanishes, and a server that stops; [`converse_over`] has a transport that wraps another between them.
 //! - [`CheckingObserver`] keeps accounts of a server's events: for tests with real clients.
 //! - [`Faulty`] is a transport that fails as a [`Script`] says.
 //!
@@ -63,6 +63,9 @@ mod checking;
 mod client;
 mod faulty;
 mod memory;
+mod memory_socket;
+mod memory_transport;
+mod outcome;
 #[cfg(unix)]
 mod signals;
 
@@ -73,11 +76,13 @@ pub use faulty::Accept;
 pub use faulty::Faulty;
 pub use faulty::FaultyOptions;
 pub use faulty::Script;
-pub use memory::Failure;
-pub use memory::MemorySocket;
-pub use memory::Outcome;
 pub use memory::converse;
+pub use memory::converse_over;
 pub use memory::converse_with;
 pub use memory::deliver;
+pub use memory_socket::MemorySocket;
+pub use memory_transport::Memory;
+pub use outcome::Failure;
+pub use outcome::Outcome;
 #[cfg(unix)]
 pub use signals::interrupt_by;

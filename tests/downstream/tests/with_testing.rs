@@ -6,14 +6,18 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use downstream::Guarded;
 use downstream::Memory;
 use downstream::Shouting;
 use socketserver::End;
 use socketserver::HandlerFactoryExt;
 use socketserver::Pool;
 use socketserver::Server;
+use socketserver::ServerOptions;
 use socketserver::testing::CheckingObserver;
+use socketserver::testing::Client;
 use socketserver::testing::converse;
+use socketserver::testing::converse_over;
 
 /// A safety net, not a measure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +32,16 @@ fn a_handler_is_tested_without_a_server() {
     let outcome = converse(factory.clone(), [b"not text: \xff\n"]);
     assert_eq!((outcome.end, outcome.errors.len()), (End::Failed, 1));
     assert_eq!(factory.errors.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_wrapper_is_tested_without_a_server() {
+    let serve = |client| converse_over(Guarded, Shouting::default(), client, ServerOptions::default());
+    let outcome = serve(Client::new().sends("open ").sends("sesame\nhello\n"));
+    assert_eq!((outcome.output.as_slice(), outcome.end), (b"HELLO\n".as_slice(), End::PeerClosed));
+
+    let outcome = serve(Client::new().sends("open barley!\nhello\n"));
+    assert_eq!((outcome.output.as_slice(), outcome.end), (b"".as_slice(), End::Refused));
 }
 
 #[test]
