@@ -122,6 +122,7 @@ pub use dispatch::Sync;
 #[doc(inline)]
 pub use dispatch::ThreadPerRequest;
 pub use end::End;
+pub use engine::calls::RunningCall;
 pub use engine::report::Report;
 pub use engine::report::Stats;
 pub use engine::report::StatsHandle;

@@ -59,6 +59,7 @@ pub struct ServerOptions {
     pub(crate) min_rate: Option<u32>,
     pub(crate) rate_grace: Duration,
     pub(crate) long_call: Option<Duration>,
+    pub(crate) track_calls: bool,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) drain_timeout: Duration,
     pub(crate) linger_timeout: Duration,
@@ -85,6 +86,7 @@ impl Default for ServerOptions {
             min_rate: Some(100),
             rate_grace: Duration::from_secs(30),
             long_call: Some(Duration::from_millis(100)),
+            track_calls: false,
             request_timeout: None,
             drain_timeout: Duration::from_secs(15),
             linger_timeout: Duration::from_secs(2),
@@ -179,6 +181,13 @@ impl ServerOptions {
     #[must_use]
     pub fn long_call(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.long_call = time.into();
+        self
+    }
+
+    /// See [`Builder::track_calls`](crate::Builder::track_calls).
+    #[must_use]
+    pub fn track_calls(mut self, track: bool) -> Self {
+        self.track_calls = track;
         self
     }
 

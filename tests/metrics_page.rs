@@ -273,6 +273,7 @@ fn the_ten_that_are_open_longest_are_listed() {
     let mut server = Example::start("kv", KV);
     let address = metrics_address(&mut server);
     assert_eq!(peers(&longest(address), "open"), [""; 0]);
+    assert_eq!(peers(&longest(address), "running"), [""; 0]);
     let mut clients = Vec::new();
     for _ in 0..12 {
         let client = connect(server.socket_address());
@@ -301,6 +302,9 @@ fn the_ten_longest_calls_are_listed() {
     assert!(calls.iter().all(|call| call.peer == "\"a peer\""), "{calls:?}");
     let times: Vec<_> = calls.iter().map(|call| call.time.as_secs()).collect();
     assert_eq!(times, [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
+    let running = book.running((0..12).map(|place| (id, Duration::from_secs(12 - place))));
+    assert!(running.iter().all(|call| call.peer == "\"a peer\""), "{running:?}");
+    assert_eq!(running.iter().map(|call| call.time.as_secs()).collect::<Vec<_>>(), times);
 }
 
 /// A client of a Unix-domain socket that is bound to a path of its own, which is its address.

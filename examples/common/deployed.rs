@@ -35,7 +35,7 @@ where
     H: HandlerFactory<T::Request>,
 {
     const NAME: &str = "listen";
-    let mut builder = builder.observed(tell as fn(&Event<'_>));
+    let mut builder = builder.observed(tell as fn(&Event<'_>)).track_calls(metrics::are_asked_for());
     if let Some(most) = listen.max_connections {
         builder = builder.max_connections(most);
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use super::calls::Calls;
 use super::errands::Errands;
 use super::first_panic::FirstPanic;
 use crate::end::End;
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) threads: Threads,
     pub(crate) errands: Errands,
+    /// If a list of them is kept.
+    pub(crate) calls: Option<Arc<Calls>>,
     next_id: AtomicU64,
     /// What the panic said that stops the server.
     pub(crate) panicked: FirstPanic,
@@ -48,6 +51,7 @@ impl Core {
         Ok(Self {
             permits: Arc::new(Permits::new(max_connections, Arc::clone(&stop.state))),
             stop,
+            calls: options.track_calls.then(Arc::default),
             options,
             session: Arc::new(session),
             counters: Counters::new()?,

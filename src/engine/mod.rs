@@ -11,6 +11,7 @@
 
 pub(crate) mod acceptor;
 pub(crate) mod answered;
+pub(crate) mod calls;
 pub(crate) mod core;
 pub(crate) mod drive;
 pub(crate) mod errands;

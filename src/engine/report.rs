@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::engine::calls::RunningCall;
 use crate::engine::core::Core;
 use crate::engine::core::Counter;
 
@@ -147,5 +148,35 @@ impl StatsHandle {
     #[must_use]
     pub fn snapshot(&self) -> Stats {
         Stats::of(&self.core)
+    }
+
+    /// The calls of `handle` that are running now, the longest first; none unless the builder was told to
+    /// [track](crate::Builder::track_calls) them. Each is in the list from its beginning to its end, but the list is not
+    /// taken at one moment.
+    ///
+    /// Handlers that run in other processes, as they do under [`Fork`](crate::Fork) and [`PreFork`](crate::PreFork), are
+    /// not listed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use socketserver::{Flow, PoolTcpServer, handler};
+    ///
+    /// let server = PoolTcpServer::builder(handler::function(|request| {
+    ///     request.set_idle_timeout(None);
+    ///     Ok(Flow::Continue)
+    /// }))
+    /// .track_calls(true)
+    /// .bind("127.0.0.1:0")?;
+    /// let stats = server.stats_handle();
+    /// // From another thread, or now and then in `service_actions`:
+    /// for call in stats.running_calls() {
+    ///     println!("{} has been handled for {:?}", call.id, call.duration);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn running_calls(&self) -> Vec<RunningCall> {
+        self.core.calls.as_ref().map(|calls| calls.running()).unwrap_or_default()
     }
 }

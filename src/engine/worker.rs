@@ -3,10 +3,14 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::calls::Calls;
+use super::calls::Recorder;
 use super::source::Report;
 use crate::event::Event;
+use crate::event::RequestId;
 use crate::request::Outbox;
 use crate::request::ReadBuffer;
 use crate::request::Session;
@@ -41,6 +45,8 @@ pub struct Worker {
     pub(crate) serves_many: bool,
     /// This thread serves one connection to its end.
     pub(crate) is_dedicated: bool,
+    /// Where it says which call it runs, if its server wants to know.
+    recorder: Option<Recorder>,
 }
 
 impl Worker {
@@ -52,6 +58,7 @@ impl Worker {
             now: Instant::now(),
             serves_many: false,
             is_dedicated: false,
+            recorder: None,
         }
     }
 
@@ -102,6 +109,23 @@ impl Worker {
 
     pub(crate) fn put_scratch(&mut self, scratch: ReadBuffer) {
         self.scratch = Some(scratch);
+    }
+
+    /// A call of `handle` begins, of a server that keeps this list.
+    #[inline]
+    pub(crate) fn call_begins(&mut self, calls: Option<&Arc<Calls>>, id: RequestId) {
+        if let Some(calls) = calls {
+            // A thread that ran a request of another server is in that one's list.
+            let recorder = self.recorder.take().filter(|recorder| recorder.is_of(calls));
+            self.recorder.insert(recorder.unwrap_or_else(|| Recorder::new(calls))).begin(id, self.now);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn call_ends(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.end();
+        }
     }
 
     /// Sends the replies that wait; `failed` is told the place in the outbox and the error of each that could not be

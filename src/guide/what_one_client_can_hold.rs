@@ -58,7 +58,8 @@
 //! - Under [`Sync`](crate::Sync) a read that blocks inside `handle` blocks every client. Use
 //!   [`line`](crate::Stream::line), [`buffered`](crate::Stream::buffered) or [`frames`](crate::frames) there;
 //!   [`Event::LongCall`](crate::Event::LongCall) tells of calls that take longer than
-//!   [`long_call`](crate::Builder::long_call), 100 ms.
+//!   [`long_call`](crate::Builder::long_call), 100 ms. With [`track_calls`](crate::Builder::track_calls),
+//!   [`StatsHandle::running_calls`](crate::StatsHandle::running_calls) says which calls have not returned yet.
 //! - Memory for the worst case is `max_connections` times what one may hold: with the defaults 16 384 times 128 KiB are
 //!   2 GiB. Lower [`max_connections`](crate::Builder::max_connections), or the two numbers of 64 KiB, where that is too
 //!   much.

@@ -178,6 +178,14 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
+    /// Whether the server keeps a list of the calls of `handle` that are running, for
+    /// [`StatsHandle::running_calls`](crate::StatsHandle::running_calls): it says which handlers hang, and for how long
+    /// they have. Costs two uncontended locks a call. Default false.
+    pub fn track_calls(mut self, track: bool) -> Self {
+        self.options.track_calls = track;
+        self
+    }
+
     /// How long [`handle_request`](Server::handle_request) waits for a request. Default `None`: for ever; zero looks
     /// once.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {

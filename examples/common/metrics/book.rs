@@ -112,12 +112,20 @@ impl Book {
         figures.is_listening && !figures.is_draining
     }
 
-    /// The connections that have been open longest, and the longest calls of handlers that others had to wait for.
+    /// The connections that have been open longest, and the longest calls of handlers that others had to wait for, of
+    /// those that are over.
     pub fn longest(&self) -> [Vec<Lasting>; 2] {
         let sheets = self.lock();
         let open = sheets.open.values().take(LISTED);
         let open = open.map(|open| Lasting { time: open.since.elapsed(), peer: open.peer.clone() }).collect();
         [open, sheets.calls.clone()]
+    }
+
+    /// The longest of the calls that are running, with where they come from.
+    pub fn running(&self, calls: impl IntoIterator<Item = (RequestId, Duration)>) -> Vec<Lasting> {
+        let sheets = self.lock();
+        let peer = |id| sheets.open.get(&id).map(|open| open.peer.clone()).unwrap_or_default();
+        calls.into_iter().take(LISTED).map(|(id, time)| Lasting { time, peer: peer(id) }).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Sheets> {

@@ -70,9 +70,12 @@ impl Pages {
             }
             "/longest" => {
                 let [open, calls] = self.book.longest().map(list);
+                let running = list(
+                    self.book.running(self.stats.running_calls().into_iter().map(|call| (call.id, call.duration))),
+                );
                 Answer {
                     kind: "application/json",
-                    body: json!({ "open": open, "calls": calls }).to_string(),
+                    body: json!({ "open": open, "running": running, "calls": calls }).to_string(),
                     ..Answer::told("200 OK")
                 }
             }

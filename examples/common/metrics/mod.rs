@@ -86,6 +86,11 @@ impl MetricsFlag {
     }
 }
 
+/// Whether there is a second server to tell what this one does.
+pub fn are_asked_for() -> bool {
+    ASKED.get().is_some()
+}
+
 /// Counts an event.
 pub fn count(event: &Event<'_>) {
     if let Some(asked) = ASKED.get() {

@@ -43,7 +43,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let began = worker.now();
         // Looked at before the call, so that its answer could announce the end.
         let handed_over = self.shared.core.stop.state.hands_over();
+        worker.call_begins(self.shared.core.calls.as_ref(), self.account.id);
         let outcome = guarded(Stage::Handle, || handler.handle(request));
+        worker.call_ends();
         self.account.calls += 1;
         let after = request.progress();
         // The handler may have taken its time; what waits from here on begins to wait now.
