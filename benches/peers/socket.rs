@@ -1,6 +1,5 @@
 //! The client's end of a connection, of each kind that is measured.
 
-use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Result;
 use std::io::Write;
@@ -62,17 +61,17 @@ impl Socket {
     /// Sends what the socket itself holds, as far as the server takes it now.
     pub(crate) fn flush(&mut self) -> Result<()> {
         match self {
-            Self::Tls(session) => match session.flush() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-                outcome => outcome,
-            },
+            Self::Tls(session) => session.flush(),
             Self::Tcp(_) | Self::Unix(_) => Ok(()),
         }
     }
 
-    /// Whether a read that leaves room has read all that was there.
+    /// Whether a read that has left room has read all that was there.
     pub(crate) fn is_emptied_by_a_short_read(&self) -> bool {
-        !matches!(self, Self::Tls(_))
+        match self {
+            Self::Tls(session) => session.is_emptied(),
+            Self::Tcp(_) | Self::Unix(_) => true,
+        }
     }
 }
 
