@@ -103,6 +103,12 @@ impl Room {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Talks to the guests, who are woken when the room is free again: a thread that is woken may take the processor from
+    /// the one that has woken it.
+    fn talk<T>(&self, talk: impl FnOnce(&mut Guests) -> T) -> T {
+        Sender::wake_after(|| talk(&mut self.guests()))
+    }
+
     fn names(&self) -> String {
         let guests = self.guests();
         list(guests.keys(), guests.len())
@@ -145,27 +151,29 @@ impl Guest {
         if !is_name {
             return "* a name has 1 to 20 letters and digits (a to z, 0 to 9)".to_owned();
         }
-        let mut guests = self.room.guests();
-        if guests.contains_key(wanted) {
-            return format!("* {wanted} is here already: choose another name");
-        }
-        let seat = self.name.as_ref().and_then(|name| guests.remove(name));
-        let seat = seat.or_else(|| self.sender.clone().map(|sender| Seat { sender, missed: 0 }));
-        guests.extend(seat.map(|seat| (wanted.to_owned(), seat)));
-        let news = match self.name.replace(wanted.to_owned()) {
-            Some(before) => format!("* {before} is {wanted} now"),
-            None => format!("* {wanted} is here"),
-        };
-        tell(&mut guests, wanted, &news);
-        format!("* you are {wanted}")
+        self.room.talk(|guests| {
+            if guests.contains_key(wanted) {
+                return format!("* {wanted} is here already: choose another name");
+            }
+            let seat = self.name.as_ref().and_then(|name| guests.remove(name));
+            let seat = seat.or_else(|| self.sender.clone().map(|sender| Seat { sender, missed: 0 }));
+            guests.extend(seat.map(|seat| (wanted.to_owned(), seat)));
+            let news = match self.name.replace(wanted.to_owned()) {
+                Some(before) => format!("* {before} is {wanted} now"),
+                None => format!("* {wanted} is here"),
+            };
+            tell(guests, wanted, &news);
+            format!("* you are {wanted}")
+        })
     }
 
     /// One without a name has never been here.
     fn leave(&mut self, how: &str) {
         if let Some(name) = self.name.take() {
-            let mut guests = self.room.guests();
-            guests.remove(&name);
-            tell(&mut guests, &name, &format!("* {name} {how}"));
+            self.room.talk(|guests| {
+                guests.remove(&name);
+                tell(guests, &name, &format!("* {name} {how}"));
+            });
         }
     }
 }
@@ -192,7 +200,7 @@ impl<S: Socket> FrameHandler<LinesCodec, S> for Guest {
             (command, _) if command.starts_with('/') => replies.send("* commands: /who, /nick NAME, /quit")?,
             (_, None) => replies.send(self.take_name(line.trim()))?,
             (_, Some(name)) => {
-                tell(&mut self.room.guests(), name, &format!("{name}: {line}"));
+                self.room.talk(|guests| tell(guests, name, &format!("{name}: {line}")));
                 // The others have their turns before it has said all that it has sent.
                 return Ok(Flow::Flush);
             }

@@ -1,4 +1,5 @@
-//! The example `chat` with many guests that stop reading all at once: each is sent away, and none costs more than it may.
+//! The example `chat` with many guests that do not read: they take nothing from others, none costs more than it may, and
+//! each is sent away.
 
 #![cfg(target_os = "linux")]
 
@@ -9,6 +10,7 @@ use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -62,6 +64,15 @@ impl Guest {
     }
 }
 
+/// Reads up to `line`.
+fn hear(reader: &mut impl BufRead, line: &str) {
+    let mut heard = String::new();
+    while heard != line {
+        heard.clear();
+        assert_ne!(reader.read_line(&mut heard).expect("more"), 0, "sent away");
+    }
+}
+
 /// The one who talks: who has come so far, and the answers to `/who`.
 struct Talker {
     says: UnixStream,
@@ -96,15 +107,21 @@ impl Talker {
     }
 }
 
-fn under(dispatch: &str) {
+/// A room for so many, of whom those who take nothing for this many seconds have to leave.
+fn open(dispatch: &str, path: &Path, timeout: &str) -> Example {
     allow_descriptors(DEAF as u64 + 500);
+    let path = path.to_str().expect("text");
+    let flags = ["--transport", "unix", "--listen", path, "--dispatch", dispatch, "--timeout", timeout];
+    // A server uses three quarters of its descriptors for connections, and a thread may have one of its own; on no stack is
+    // there room for a call for each guest.
+    let limits = format!("ulimit -n {}; ulimit -s 256; export RUST_MIN_STACK=262144", DEAF * 3);
+    Example::start_after(&limits, &program("chat"), &flags)
+}
+
+fn under(dispatch: &str) {
     let folder = TempDir::new();
     let path = folder.join("chat.sock");
-    let path_text = path.to_str().expect("text");
-    let flags = ["--transport", "unix", "--listen", path_text, "--dispatch", dispatch, "--timeout", "1"];
-    // A server uses three quarters of its descriptors for connections; on no stack is there room for a call for each guest.
-    let limits = format!("ulimit -n {}; ulimit -s 256; export RUST_MIN_STACK=262144", DEAF * 3 / 2);
-    let room = Example::start_after(&limits, &program("chat"), &flags);
+    let room = open(dispatch, &path, "1");
     let pid = Pid::from_raw(room.pid().cast_signed()).expect("its number");
     let mut talker = Talker::new(connect_unix(&path));
 
@@ -142,6 +159,48 @@ fn under(dispatch: &str) {
     drop(deaf);
     let (status, report) = room.stop();
     assert!(status.success() && report.contains(&format!("{} accepted", DEAF + 1)), "{status}: {report}");
+}
+
+/// They come all at once and read nothing, while one talks as fast as it can.
+fn others_are_served_under(dispatch: &str) {
+    let folder = TempDir::new();
+    let path = folder.join("chat.sock");
+    let room = open(dispatch, &path, "600");
+    let talker = Talker::new(connect_unix(&path));
+    let slow = connect_unix(&path);
+    let reads = slow.try_clone().expect("the same client");
+    let slow = Guest::new(slow, DEAF);
+    std::thread::spawn(move || std::io::copy(&mut &reads, &mut std::io::sink()));
+    let deaf: Vec<Guest> = (0..DEAF).map(|number| Guest::new(connect_unix(&path), number)).collect();
+    let talking = std::thread::spawn(move || {
+        let lines = format!("{}\n", "x".repeat(500)).repeat(10);
+        while (&talker.says).write_all(lines.as_bytes()).is_ok() {}
+    });
+    for number in DEAF + 1..DEAF + 5 {
+        let newcomer = Guest::new(connect_unix(&path), number);
+        let mut hears = BufReader::new(&newcomer.client);
+        hear(&mut hears, &format!("* you are guest{number}\n"));
+        (&slow.client).write_all(format!("word {number}\n").as_bytes()).expect("say");
+        hear(&mut hears, &format!("guest{DEAF}: word {number}\n"));
+    }
+    drop(room);
+    talking.join().expect("it ends with the room");
+    drop(deaf);
+}
+
+#[test]
+fn guests_that_do_not_read_take_nothing_from_others_under_sync() {
+    others_are_served_under("sync");
+}
+
+#[test]
+fn guests_that_do_not_read_take_nothing_from_others_under_threads() {
+    others_are_served_under("threads");
+}
+
+#[test]
+fn guests_that_do_not_read_take_nothing_from_others_under_pool() {
+    others_are_served_under("pool");
 }
 
 #[test]

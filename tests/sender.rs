@@ -96,9 +96,9 @@ impl<S: Socket> Handler<Stream<S>> for Member {
     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
         let mut line = String::new();
         request.read_line(&mut line)?;
-        for sender in self.0.0.lock().unwrap().iter() {
-            sender.send(&line)?;
-        }
+        let send = || self.0.0.lock().unwrap().iter().try_for_each(|sender| sender.send(&line));
+        // Both ways, between each other.
+        if line.len().is_multiple_of(2) { Sender::wake_after(send) } else { send() }?;
         Ok(Flow::Continue)
     }
 }

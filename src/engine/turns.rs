@@ -11,7 +11,7 @@ use super::worker::Worker;
 use crate::end::End;
 use crate::park::ParkingPlace;
 use crate::park::token::Token;
-use crate::request::mailbox::Wake;
+use crate::request::wake::Wake;
 use crate::sys::Interest;
 
 /// What became of a new connection.

@@ -28,22 +28,24 @@
 //!     }
 //!
 //!     fn message(&mut self, line: &str, _: &mut Replies<'_, LinesCodec>) -> HandlerResult {
-//!         let mut topics = self.topics.lock().unwrap();
 //!         let Some((topic, text)) = line.split_once(' ') else {
-//!             topics.entry(line.to_owned()).or_default().extend(self.own.clone());
+//!             self.topics.lock().unwrap().entry(line.to_owned()).or_default().extend(self.own.clone());
 //!             return Ok(Flow::Continue);
 //!         };
 //!         let message = format!("{topic}: {text}\n");
-//!         if let Some(subscribers) = topics.get_mut(topic) {
-//!             subscribers.retain(|subscriber| match subscriber.send(&message) {
-//!                 Ok(()) => true,
-//!                 Err(SendError::Closed) => false,
-//!                 Err(_) => {
-//!                     subscriber.close_with("you read too slowly\n");
-//!                     false
-//!                 }
-//!             });
-//!         }
+//!         let tell = |subscriber: &Sender| match subscriber.send(&message) {
+//!             Ok(()) => true,
+//!             Err(SendError::Closed) => false,
+//!             Err(_) => {
+//!                 subscriber.close_with("you read too slowly\n");
+//!                 false
+//!             }
+//!         };
+//!         Sender::wake_after(|| {
+//!             if let Some(subscribers) = self.topics.lock().unwrap().get_mut(topic) {
+//!                 subscribers.retain(tell);
+//!             }
+//!         });
 //!         Ok(Flow::Continue)
 //!     }
 //! }
@@ -55,8 +57,10 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! Sending never blocks, so it may be done under a lock, as above: then all receive the messages in the same order. A
-//! sender may also go to any thread: one that reads a queue, or rings every minute.
+//! Sending never blocks, so it may be done under a lock, as above: then all receive the messages in the same order.
+//! [`Sender::wake_after`](crate::Sender::wake_after) has the lock free again before the first of them is woken, so that a
+//! thousand subscribers do not hold it for long. A sender may also go to any thread: one that reads a queue, or rings every
+//! minute.
 //!
 //! ## When a message leaves
 //!

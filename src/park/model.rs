@@ -18,7 +18,7 @@ use super::token::Class;
 use super::token::Expiry;
 use super::token::Token;
 use crate::request::mailbox::Mailbox;
-use crate::request::mailbox::Wake;
+use crate::request::wake::Wake;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::Notify;

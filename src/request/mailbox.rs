@@ -19,11 +19,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::unsent::Unsent;
+use super::wake::Wake;
 use crate::stop::MAIL;
 use crate::stop::StopState;
 use crate::stop::WaitFor;
 use crate::sync::Mutex;
-use crate::sync::Notify;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 
@@ -49,23 +49,6 @@ enum Stage {
     /// A sender has asked for the end of the connection.
     Dismissed,
     Closed,
-}
-
-/// How the owner of a connection that waits is woken.
-pub(crate) enum Wake {
-    /// It is parked under this token.
-    Parked(Arc<dyn Notify>, u64),
-    /// A thread waits for it.
-    Thread(Arc<Signal>),
-}
-
-impl Wake {
-    fn notify(self) {
-        match self {
-            Self::Parked(queue, token) => queue.notify(token),
-            Self::Thread(bell) => bell.raise(),
-        }
-    }
 }
 
 impl Mailbox {

@@ -20,6 +20,7 @@ mod sender;
 pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod unsent;
+pub(crate) mod wake;
 mod writer;
 
 pub use datagram::Datagram;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::mailbox::Mailbox;
 use super::mailbox::SendError;
+use super::wake;
 
 /// Writes to a connection from elsewhere: from the handler of another one, or from any thread; see
 /// [`Stream::sender`](crate::Stream::sender).
@@ -41,6 +42,30 @@ impl Sender {
     /// - [`SendError::Closed`]: the connection has ended, is ending, or was detached.
     pub fn send(&self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
         self.mailbox.send(message.as_ref())
+    }
+
+    /// Runs `send`, and wakes the connections that this thread has sent to (or [closed](Self::close)) in it when it has
+    /// returned: for messages to many, above all under a lock.
+    ///
+    /// A connection that waits for its client has to be woken to send what it gets, which takes longer than to hand a
+    /// message over, and gives the processor to another thread where each connection has one
+    /// ([`ThreadPerRequest`](crate::ThreadPerRequest)). Who wakes a thousand of them one by one while holding a lock
+    /// holds up all who want that lock. Here the lock is free again before the first is woken, and those who come next
+    /// add their messages before many of them have run.
+    ///
+    /// `send` must not wait for any of those to whom it sends: nothing leaves before it has returned, whether or not it
+    /// panics. Inside of another call it is part of that one.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use socketserver::Sender;
+    ///
+    /// fn tell(audience: &Mutex<Vec<Sender>>, line: &str) {
+    ///     Sender::wake_after(|| audience.lock().unwrap().retain(|listener| listener.send(line).is_ok()));
+    /// }
+    /// ```
+    pub fn wake_after<T>(send: impl FnOnce() -> T) -> T {
+        wake::after(send)
     }
 
     /// Asks the server to end the connection when all that was sent has left. Returns at once; nothing more can be sent

@@ -36,12 +36,11 @@ impl<S: Socket> Stream<S> {
     /// let server = PoolTcpServer::bind_fn("127.0.0.1:0", |request| {
     ///     let mut line = String::new();
     ///     request.read_line(&mut line)?;
-    ///     let mut audience = AUDIENCE.lock().unwrap();
     ///     if line == "listen\n" {
-    ///         audience.push(request.sender()?);
+    ///         AUDIENCE.lock().unwrap().push(request.sender()?);
     ///     } else {
     ///         // Those who have gone, and those who do not listen any more, miss it.
-    ///         audience.retain(|listener| listener.send(&line).is_ok());
+    ///         Sender::wake_after(|| AUDIENCE.lock().unwrap().retain(|listener| listener.send(&line).is_ok()));
     ///     }
     ///     Ok(Flow::Continue)
     /// })?;

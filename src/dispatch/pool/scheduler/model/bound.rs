@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::request::mailbox::Mailbox;
-use crate::request::mailbox::Wake;
+use crate::request::wake::Wake;
 
 /// Waits for what never comes, and is closed when the wait has been ended.
 fn gives_way(name: char) -> impl Fn(&Call<'_>) -> Next + Send + Sync {

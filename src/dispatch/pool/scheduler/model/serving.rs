@@ -8,7 +8,7 @@ use shuttle::thread;
 
 use super::*;
 use crate::request::mailbox::Mailbox;
-use crate::request::mailbox::Wake;
+use crate::request::wake::Wake;
 
 fn serve(workers: usize) {
     let mut pool = Pool::new(workers);
