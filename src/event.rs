@@ -48,6 +48,9 @@ pub enum Refusal {
     PerSource,
     /// The dispatch could not take it: no thread, no process.
     Rejected,
+    /// Its source has made as many new connections as it may for now: see
+    /// [`new_connections`](crate::transport::PerSourceOptions::new_connections).
+    SourceRate,
     /// As many sources have connections as can be counted:
     /// [`max_sources`](crate::transport::PerSourceOptions::max_sources).
     SourcesFull,
@@ -66,6 +69,7 @@ impl Refusal {
             Self::AtLimit => "at_limit",
             Self::PerSource => "per_source",
             Self::Rejected => "rejected",
+            Self::SourceRate => "source_rate",
             Self::SourcesFull => "sources_full",
             Self::Stopping => "stopping",
             Self::Untrusted => "untrusted",

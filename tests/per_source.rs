@@ -8,6 +8,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use common::Knocking;
 use common::Log;
@@ -40,6 +41,9 @@ use socketserver::handler::function;
 use socketserver::transport::Bind;
 use socketserver::transport::PerSource;
 use socketserver::transport::PerSourceOptions;
+
+/// No test lasts so long.
+const HOUR: Duration = Duration::from_secs(3600);
 
 type Echo<R> = Function<fn(&mut R) -> HandlerResult>;
 
@@ -162,6 +166,31 @@ under_each_dispatch! {
         assert_refused(server, Refusal::SourcesFull);
     }
 
+    fn new_connections_have_a_rate<D>() {
+        let options = PerSourceOptions::new().new_connections(2, HOUR);
+        let server = Builder::<PerSource<Tcp>, D, _>::new(echo()).transport_options(options).start();
+        // It does not matter whether they are over.
+        drop(served(server.local_addr()));
+        server.seen.wait_for_ends(1);
+        let open = served(server.local_addr());
+        for _ in 0..20 {
+            is_turned_away(connect(server.local_addr()));
+        }
+        let other = connect_from("127.0.0.2", server.local_addr());
+        assert_eq!(ask(&other, "hello"), "hello");
+        assert_eq!(ask(&open, "still here"), "still here");
+        let report = server.stop();
+        assert_eq!((report.seen.refused(Refusal::SourceRate), report.refused), (20, 20), "{report}");
+    }
+
+    fn a_rate_is_earned_again<D>() {
+        let options = PerSourceOptions::new().new_connections(1, Duration::from_millis(50));
+        let server = Builder::<PerSource<Tcp>, D, _>::new(echo()).transport_options(options).start();
+        for _ in 0..3 {
+            drop(served_eventually(server.local_addr()));
+        }
+    }
+
     fn addresses_of_one_network_count_together<D>() {
         let options = PerSourceOptions::new().most(1).prefix_v4(24);
         let server = Builder::<PerSource<Tcp>, D, _>::new(echo()).transport_options(options).start();
@@ -252,6 +281,9 @@ fn a_limit_that_lets_nobody_in_is_refused() {
     let new = PerSourceOptions::new;
     for (error, expected) in [
         (bind(new().most(0)), "option most = 0: "),
+        (bind(new().new_connections(0, HOUR)), "option new_connections = 0: "),
+        (bind(new().new_connections(9, Duration::ZERO)), "option new_connections = 9 in 0ns: "),
+        (bind(new().new_connections(9, HOUR * 25)), "option new_connections = 9 in 90000s: "),
         (bind(new().max_sources(0)), "option max_sources = 0: "),
         (bind(new().prefix_v4(33)), "option prefix_v4 = 33: "),
         (bind(new().prefix_v6(129)), "option prefix_v6 = 129: "),

@@ -143,7 +143,8 @@
 //!
 //! # What is not defended
 //!
-//! - *A flood of handshakes*: each costs the server more than its client. Limit connections by source with
+//! - *A flood of handshakes*: each costs the server more than its client. Limit
+//!   [new connections](crate::transport::PerSourceOptions::new_connections) by source with
 //!   [`PerSource`](crate::transport::PerSource) inside `Tls`, which counts them before the handshake, or let a balancer do
 //!   it.
 //! - *Revoked certificates of clients*: no list of them is looked at, unless a [configuration of

@@ -7,7 +7,7 @@
 //! | transport | what it does | its requests over `Tcp` |
 //! |---|---|---|
 //! | [`Many<T>`](crate::transport::Many) | listens on several addresses | `Stream<TcpStream>` |
-//! | [`PerSource<T>`](crate::transport::PerSource) | serves a number of connections of one source at a time, and no more | `Stream<TcpStream>` |
+//! | [`PerSource<T>`](crate::transport::PerSource) | serves a number of connections of one source at a time, or in a time, and no more | `Stream<TcpStream>` |
 //! | [`ProxyProtocol<T>`](crate::transport::ProxyProtocol) | takes the client's address from a proxy's header | `Stream<Proxied<TcpStream>>` |
 //! | `Tls<T>` (feature `tls`) | encrypts | `Stream<TlsSocket<TcpStream>>` |
 //! | `StartTls<T>` (feature `tls`) | encrypts from where the handler says so | `Stream<StartTlsSocket<TcpStream>>` |
@@ -123,8 +123,11 @@
 //! network, and a proxy, if its header is not read. Leave them room.
 //!
 //! - The place is taken before a handshake, as soon as the source is known, and given back when the connection is closed.
+//! - A [rate](crate::transport::PerSourceOptions::new_connections) bounds those that come and go: so many new connections in
+//!   a time, refused ones left out. Against a flood of handshakes it does more than the number at a time.
 //! - One that finds no place is closed without a word. It is counted, and
-//!   [`Event::Refused`](crate::Event::Refused) has the reason: [`PerSource`](crate::Refusal::PerSource), or
+//!   [`Event::Refused`](crate::Event::Refused) has the reason: [`PerSource`](crate::Refusal::PerSource),
+//!   [`SourceRate`](crate::Refusal::SourceRate), or
 //!   [`SourcesFull`](crate::Refusal::SourcesFull) if more sources have connections than the
 //!   [table](crate::transport::PerSourceOptions::max_sources) holds. Those that are in it are served as ever then.
 //! - An IPv6 source is a /64 by default, because a client can have any address of its network. A client with a /48 has

@@ -88,7 +88,7 @@ macro_rules! by_their_names {
 
 by_their_names! {
     End: Detached Drained Failed Forced HandlerClosed IdleTimeout Panicked PeerClosed Refused Shed TimedOut;
-    Refusal: AtLimit PerSource Rejected SourcesFull Stopping Untrusted Unverified;
+    Refusal: AtLimit PerSource Rejected SourceRate SourcesFull Stopping Untrusted Unverified;
     Stage: Accept Close Dispatch Establish Finish Handle ServiceActions Setup Verify;
 }
 

@@ -1,6 +1,7 @@
 //! Limits by source.
 
 mod options;
+mod rate;
 mod table;
 
 use std::io;
@@ -25,7 +26,7 @@ use crate::sys::Descriptor;
 
 type AddrOf<P> = <<P as Establish>::Request as Request>::Addr;
 
-/// A transport that serves a number of connections of one source at a time, and refuses more.
+/// A transport that serves a number of connections of one source at a time, or in a time, and refuses more.
 ///
 /// What a source is, the peer's address says: an IPv4 address, the /64 network of an IPv6 address, the user at the
 /// other end of a Unix-domain socket, or what [`Peer`] says of a custom address. Where a peer is not known, it counts
@@ -34,7 +35,8 @@ type AddrOf<P> = <<P as Establish>::Request as Request>::Addr;
 /// A place is taken as soon as the source is known, which is before any handshake, and given back when the connection
 /// is over, however it ends; one that is [detached](crate::Flow::Detach) is over for the server. A connection that finds
 /// no place is closed at once, without a word and unread: [`Event::Refused`](crate::Event::Refused) says
-/// [`Refusal::PerSource`], it is counted among the [`refused`](crate::Report::refused), and no handler hears of it. It
+/// [`Refusal::PerSource`], or [`Refusal::SourceRate`] where there have been
+/// [too many new ones](PerSourceOptions::new_connections) of late; it is counted among the [`refused`](crate::Report::refused), and no handler hears of it. It
 /// has a place among the builder's [`max_connections`](crate::Builder::max_connections) for that moment only.
 ///
 /// The requests are those of the transport inside. Over [`ProxyProtocol`](super::ProxyProtocol) the announced source is

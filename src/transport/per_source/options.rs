@@ -1,8 +1,16 @@
 //! What can be chosen of a limit by source.
 
+use std::time::Duration;
+
+use super::rate::Rate;
 use super::table::Limits;
 use crate::error::BindError;
 use crate::transport::Offers;
+
+/// What a rate can be given for: a longer time is a matter for a firewall.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// More connections than that are more than a server accepts.
+const SHORTEST_SHARE: Duration = Duration::from_micros(1);
 
 /// What can be chosen of a [`PerSource`](super::PerSource) over a transport with the options `O`.
 #[derive(Clone, Debug)]
@@ -21,7 +29,7 @@ impl<O: Default> PerSourceOptions<O> {
 
 impl<O: Default> Default for PerSourceOptions<O> {
     fn default() -> Self {
-        let limits = Limits { most: 64, max_sources: 65_536, prefix_v4: 32, prefix_v6: 64 };
+        let limits = Limits { most: 64, rate: None, max_sources: 65_536, prefix_v4: 32, prefix_v6: 64 };
         Self { inner: O::default(), limits }
     }
 }
@@ -35,9 +43,32 @@ impl<O> PerSourceOptions<O> {
         self
     }
 
+    /// At most this many new connections of one source in this time: as many at once, and then one whenever its share of
+    /// the time has passed. Those that are refused ([`Refusal::SourceRate`](crate::Refusal::SourceRate)) do not count.
+    /// Without it, the default, only [`most`](Self::most) holds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketserver::transport::{PerSource, PerSourceOptions};
+    /// use socketserver::{Builder, Flow, Pool, Tcp};
+    ///
+    /// // Twenty at once, and then one every half second.
+    /// let options = PerSourceOptions::new().new_connections(20, Duration::from_secs(10));
+    /// let handler = socketserver::handler::function(|_: &mut _| Ok(Flow::Close));
+    /// let server = Builder::<PerSource<Tcp>, Pool, _>::new(handler).transport_options(options).bind("127.0.0.1:0")?;
+    /// # Ok::<(), socketserver::BindError>(())
+    /// ```
+    #[must_use]
+    pub fn new_connections(mut self, connections: u32, per: Duration) -> Self {
+        self.limits.rate = Some(Rate { connections, per });
+        self
+    }
+
     /// How many sources can have connections at a time. Default 65 536, more than a server has connections by default.
     /// When the table is full, connections of sources that are not in it are refused
-    /// ([`Refusal::SourcesFull`](crate::Refusal::SourcesFull)); those of others are counted as ever.
+    /// ([`Refusal::SourcesFull`](crate::Refusal::SourcesFull)); those of others are counted as ever. With a
+    /// [rate](Self::new_connections), sources that have had connections are in it, too, until they may make as many again;
+    /// they give way to those that come.
     #[must_use]
     pub fn max_sources(mut self, sources: usize) -> Self {
         self.limits.max_sources = sources;
@@ -69,9 +100,18 @@ impl<O> PerSourceOptions<O> {
     pub(super) fn check(&self) -> Result<(), BindError> {
         let wrong =
             |option, value: String, reason: &str| Err(BindError::Option { option, value, reason: reason.to_owned() });
-        let Limits { most, max_sources, prefix_v4, prefix_v6 } = self.limits;
+        let Limits { most, rate, max_sources, prefix_v4, prefix_v6 } = self.limits;
         if most == 0 {
             return wrong("most", "0".to_owned(), "no source could connect; it must be at least 1");
+        }
+        if let Some(Rate { connections, per }) = rate {
+            if connections == 0 {
+                return wrong("new_connections", "0".to_owned(), "no source could connect; it must be at least 1");
+            }
+            if per > LONGEST || per / connections < SHORTEST_SHARE {
+                let reason = "the time must be a day at most, and a microsecond for each connection at least";
+                return wrong("new_connections", format!("{connections} in {per:?}"), reason);
+            }
         }
         if max_sources == 0 {
             return wrong("max_sources", "0".to_owned(), "no source could connect; it must be at least 1");

@@ -1,10 +1,14 @@
-//! How many connections each source has: exactly, in a table that does not grow without bound.
+//! How many connections each source has, exactly, and whether it may make another: in a table that does not grow without
+//! bound.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::rate::Rate;
 use crate::event::Refusal;
 use crate::transport::Source;
 use crate::transport::peer::network_of;
@@ -13,16 +17,34 @@ use crate::transport::peer::network_of;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Limits {
     pub(super) most: usize,
+    pub(super) rate: Option<Rate>,
     pub(super) max_sources: usize,
     pub(super) prefix_v4: u8,
     pub(super) prefix_v6: u8,
 }
 
-/// Sources that have connections, and how many. One without any is not in the table.
+/// Sources that have connections, and those whose rate is remembered.
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
-    counts: Mutex<HashMap<Source, usize>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    sources: HashMap<Source, Entry>,
+    /// Sources that have had no connection at some time since they were put here, each once: whoever has none still can be
+    /// forgotten.
+    idle: VecDeque<Source>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    connections: usize,
+    /// Until when its new connections are spread out.
+    spread: Option<Instant>,
+    /// It is among those that were idle.
+    listed: bool,
 }
 
 /// A place of one source; given back when it is dropped.
@@ -34,47 +56,92 @@ pub(super) struct Place {
 
 impl Table {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, counts: Mutex::new(HashMap::new()) })
+        Arc::new(Self { limits, entries: Mutex::default() })
     }
 
     /// Whether there is nothing to count.
     pub(super) fn is_unlimited(&self) -> bool {
-        self.limits.most == usize::MAX
+        self.limits.most == usize::MAX && self.limits.rate.is_none()
     }
 
     /// A place for a connection from `source`, or why there is none.
     pub(super) fn take(self: &Arc<Self>, source: Source) -> Result<Place, Refusal> {
+        // Without a rate no clock is read.
+        self.take_at(source, self.limits.rate.map(|rate| (rate, Instant::now())))
+    }
+
+    fn take_at(self: &Arc<Self>, source: Source, rate: Option<(Rate, Instant)>) -> Result<Place, Refusal> {
         let source = self.limits.group(source);
-        let mut counts = self.counts.lock();
-        if let Some(count) = counts.get_mut(&source) {
-            if *count >= self.limits.most {
-                return Err(Refusal::PerSource);
-            }
-            *count += 1;
-        } else {
-            if counts.len() >= self.limits.max_sources {
-                return Err(Refusal::SourcesFull);
-            }
-            counts.insert(source, 1);
+        let mut entries = self.entries.lock();
+        if let Some((_, now)) = rate {
+            entries.forget_some(now);
         }
-        drop(counts);
+        let full = entries.sources.len() >= self.limits.max_sources;
+        if full && !entries.sources.contains_key(&source) && !entries.forget_one() {
+            return Err(Refusal::SourcesFull);
+        }
+        let entry = entries.sources.entry(source).or_default();
+        if entry.connections >= self.limits.most {
+            return Err(Refusal::PerSource);
+        }
+        if let Some((rate, now)) = rate {
+            entry.spread = Some(rate.admit(entry.spread, now).ok_or(Refusal::SourceRate)?);
+        }
+        entry.connections += 1;
+        drop(entries);
         Ok(Place { table: Arc::clone(self), source })
     }
 
     #[cfg(test)]
     fn sources(&self) -> usize {
-        self.counts.lock().len()
+        self.entries.lock().sources.len()
+    }
+}
+
+impl Entries {
+    /// Forgets sources that could make as many new connections as one that was never seen, looking at a few.
+    fn forget_some(&mut self, now: Instant) {
+        for _ in 0..2 {
+            let Some(source) = self.idle.pop_front() else { return };
+            let Some(entry) = self.sources.get_mut(&source) else { continue };
+            if entry.connections > 0 {
+                entry.listed = false;
+            } else if entry.spread.is_none_or(|until| until <= now) {
+                self.sources.remove(&source);
+            } else {
+                self.idle.push_back(source);
+            }
+        }
+    }
+
+    /// Makes room: forgets what is remembered of a source that has no connection. False if all have some.
+    fn forget_one(&mut self) -> bool {
+        while let Some(source) = self.idle.pop_front() {
+            let Some(entry) = self.sources.get_mut(&source) else { continue };
+            if entry.connections == 0 {
+                self.sources.remove(&source);
+                return true;
+            }
+            entry.listed = false;
+        }
+        false
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.table.counts.lock();
-        if let Some(count) = counts.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.source);
-            }
+        let mut entries = self.table.entries.lock();
+        let Entries { sources, idle } = &mut *entries;
+        let Some(entry) = sources.get_mut(&self.source) else { return };
+        entry.connections -= 1;
+        if entry.connections > 0 {
+            return;
+        }
+        if entry.spread.is_none() {
+            sources.remove(&self.source);
+        } else if !entry.listed {
+            entry.listed = true;
+            idle.push_back(self.source);
         }
     }
 }
@@ -91,9 +158,11 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    const LIMITS: Limits = Limits { most: 2, max_sources: 3, prefix_v4: 32, prefix_v6: 64 };
+    const LIMITS: Limits = Limits { most: 2, rate: None, max_sources: 3, prefix_v4: 32, prefix_v6: 64 };
 
     fn ip(text: &str) -> Source {
         Source::Ip(text.parse().unwrap())
@@ -124,6 +193,58 @@ mod tests {
         let new = table.take(Source::Uid(4)).unwrap();
         drop((again, new));
         assert_eq!(table.sources(), 0);
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Two new connections a second, and any number at a time.
+    fn rated() -> (Arc<Table>, Rate) {
+        let rate = Rate { connections: 2, per: SECOND };
+        (Table::new(Limits { most: usize::MAX, rate: Some(rate), ..LIMITS }), rate)
+    }
+
+    #[test]
+    fn a_rate_is_remembered_when_the_connection_is_over() {
+        let ((table, rate), begin) = (rated(), Instant::now());
+        let visit = |table: &Arc<Table>, user, after| {
+            table.take_at(Source::Uid(user), Some((rate, begin + after))).map(drop).err()
+        };
+        let none = Duration::ZERO;
+        assert_eq!([1, 1, 1, 2].map(|user| visit(&table, user, none)), [None, None, Some(Refusal::SourceRate), None]);
+        // Who is refused does not wait any longer for it.
+        assert_eq!([visit(&table, 1, SECOND / 2), visit(&table, 1, SECOND / 2)], [None, Some(Refusal::SourceRate)]);
+        // Who comes later finds that everybody is forgotten by and by.
+        for user in 10..20 {
+            assert_eq!(visit(&table, user, SECOND * user), None);
+        }
+        assert!(table.sources() <= 2, "{table:?}");
+    }
+
+    #[test]
+    fn what_is_remembered_makes_room_for_who_is_new() {
+        let ((table, rate), begin) = (rated(), Instant::now());
+        let take = |user| table.take_at(Source::Uid(user), Some((rate, begin)));
+        let stays = [take(1).unwrap(), take(2).unwrap()];
+        for user in 3..100 {
+            drop(take(user).unwrap());
+            assert_eq!(table.sources(), 3);
+        }
+        let third = take(3).unwrap();
+        assert_eq!(take(4).unwrap_err(), Refusal::SourcesFull);
+        drop((stays, third));
+        // Those who were turned away have left nothing.
+        assert_eq!(table.sources(), 3);
+        assert!(table.entries.lock().idle.len() <= 3);
+        assert!(take(4).is_ok());
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_listed_once() {
+        let ((table, rate), begin) = (rated(), Instant::now());
+        for visit in 0..100 {
+            drop(table.take_at(Source::Uid(1), Some((rate, begin + SECOND * visit))).unwrap());
+            assert!(table.entries.lock().idle.len() <= 1);
+        }
     }
 
     #[test]
