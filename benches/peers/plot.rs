@@ -17,12 +17,20 @@ pub(crate) struct Line {
     /// Which of the colours; lines beyond the last one start again.
     pub(crate) colour: usize,
     pub(crate) dashed: bool,
-    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<Point>,
+}
+
+/// What several rounds have measured at one place.
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
 }
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
-const LEFT: f64 = 76.0;
+const LEFT: f64 = 90.0;
 const RIGHT: f64 = 580.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 346.0;
@@ -32,6 +40,7 @@ const COLOURS: [&str; 6] = ["#7f8790", "#2f81f7", "#e36209", "#1a9e77", "#b35ec9
 
 const STYLE: &str = "text { font: 13px sans-serif; fill: #24292f } .title { font-size: 16px; font-weight: bold }
 .page { fill: #ffffff } .grid { stroke: #d0d7de; stroke-width: 1 } .line { fill: none; stroke-width: 2.2 }
+.spread { stroke-width: 4; opacity: 0.35 }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .page { fill: #0d1117 } .grid { stroke: #3d444d } }";
 
 /// One axis: where a value is, and the values that are marked.
@@ -73,12 +82,13 @@ impl Axis {
 impl Plot {
     /// The SVG document; `None` without any point.
     pub(crate) fn svg(&self) -> Option<String> {
-        let points: Vec<(f64, f64)> = self.lines.iter().flat_map(|line| line.points.iter().copied()).collect();
+        let points: Vec<&Point> = self.lines.iter().flat_map(|line| &line.points).collect();
         if points.is_empty() {
             return None;
         }
-        let (xs, ys): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
-        let x = Axis::log(&xs, LEFT, RIGHT);
+        let xs: Vec<f64> = points.iter().map(|point| point.x).collect();
+        let ys: Vec<f64> = points.iter().flat_map(|point| [point.least, point.most]).collect();
+        let x = Axis::log(&xs, LEFT + 20.0, RIGHT - 20.0);
         let y = if self.log_y { Axis::log(&ys, BOTTOM, TOP) } else { Axis::linear(&ys, BOTTOM, TOP) };
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
@@ -109,13 +119,19 @@ impl Plot {
     fn draw_lines(&self, out: &mut String, x: &Axis, y: &Axis) {
         // The legend has the order of the lines' ends, from top to bottom.
         let mut order: Vec<&Line> = self.lines.iter().filter(|line| !line.points.is_empty()).collect();
-        let end = |line: &Line| line.points.last().map_or(0.0, |point| point.1);
+        let end = |line: &Line| line.points.last().map_or(0.0, |point| point.median);
         order.sort_by(|one, other| end(other).total_cmp(&end(one)));
         for (index, line) in order.into_iter().enumerate() {
             let colour = COLOURS[line.colour % COLOURS.len()];
             let dash = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
+            // Beside each other, so that each spread can be seen.
+            let aside = (line.colour as f64 - (self.lines.len() - 1) as f64 / 2.0) * 6.0;
             let places: Vec<(f64, f64)> =
-                line.points.iter().map(|point| (x.place(point.0), y.place(point.1))).collect();
+                line.points.iter().map(|point| (x.place(point.x) + aside, y.place(point.median))).collect();
+            for (point, (x, _)) in line.points.iter().zip(&places) {
+                let (least, most) = (y.place(point.least), y.place(point.most));
+                let _ = writeln!(out, r#"<path class="spread" stroke="{colour}" d="M{x:.1} {least:.1}V{most:.1}"/>"#);
+            }
             let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
             let path = path.join("L");
             let _ = writeln!(out, r#"<path class="line" stroke="{colour}"{dash} d="M{path}"/>"#);

@@ -14,6 +14,7 @@ use crate::load;
 use crate::measure::Measurement;
 use crate::plot::Line;
 use crate::plot::Plot;
+use crate::plot::Point;
 use crate::process;
 use crate::process::Server;
 use crate::rows;
@@ -174,6 +175,9 @@ fn measure(row: &Row, contender: &Contender, time: Duration, cpus: Option<(usize
     })
 }
 
+/// What is drawn of the rounds of a server and of those of the first one: the median, and from the least to the most.
+type Values<'a> = dyn Fn(&Rounds, &Rounds) -> Vec<f64> + 'a;
+
 /// The table, and the plots for which there are rows, into the target folder.
 fn write(report: &str, measured: &[(Row, Vec<Rounds>)]) -> Outcome {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
@@ -187,15 +191,22 @@ fn write(report: &str, measured: &[(Row, Vec<Rounds>)]) -> Outcome {
         Ok(())
     };
     save("peers.md", report)?;
-    let plots: [(&str, Plot, Figure); 3] = [
-        ("throughput.svg", plot("Throughput: 64 bytes there and back", "requests a second", false), |m| m.rate),
-        ("latency.svg", plot("Latency: the median of a round trip", "microseconds", true), |m| m.p50),
-        ("memory.svg", plot("Memory: resident, all connections idle", "MiB", true), |m| {
-            m.resident / f64::from(1 << 20)
+    let each = |rounds: &Rounds, figure: Figure| rounds.iter().flatten().map(figure).collect();
+    let plots: [(&str, Plot, &Values<'_>); 3] = [
+        (
+            "throughput.svg",
+            plot("Throughput: 64 bytes there and back", "requests, of the bare loop's", false),
+            &|rounds, base| table::ratios(rounds, base, |m| m.rate),
+        ),
+        ("latency.svg", plot("Latency: the median of a round trip", "microseconds", true), &|rounds, _| {
+            each(rounds, |m| m.p50)
+        }),
+        ("memory.svg", plot("Memory: resident, all connections idle", "MiB", true), &|rounds, _| {
+            each(rounds, |m| m.resident / f64::from(1 << 20))
         }),
     ];
-    for (name, mut plot, figure) in plots {
-        plot.lines = lines(measured, figure);
+    for (name, mut plot, values) in plots {
+        plot.lines = lines(measured, values);
         if let Some(svg) = plot.svg() {
             save(name, &svg)?;
         }
@@ -208,23 +219,27 @@ fn plot(title: &'static str, y_label: &'static str, log_y: bool) -> Plot {
 }
 
 /// A line for each server that echoes, over the rows that differ in nothing but the number of connections.
-fn lines(measured: &[(Row, Vec<Rounds>)], figure: Figure) -> Vec<Line> {
+fn lines(measured: &[(Row, Vec<Rounds>)], values: &Values<'_>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for (row, results) in measured.iter().filter(|(row, _)| row.name.starts_with("echo-")) {
         let Load::Echo(load) = row.load else { continue };
         for (contender, rounds) in row.contenders.iter().zip(results) {
-            // The lines' handlers, and the noise, are in the table.
-            if contender.label.contains(',') {
-                continue;
-            }
-            let Some(value) = table::typical(rounds, figure) else { continue };
-            let point = (load.connections as f64, value);
-            if let Some(line) = lines.iter_mut().find(|line| line.label == contender.label) {
+            // The base is drawn as it was the second time, which shows the noise; the lines' handlers are in the table.
+            let label = match contender.label.split_once(", ") {
+                Some((label, "again")) => label,
+                None if contender.label != row.contenders[0].label => contender.label,
+                _ => continue,
+            };
+            let mut values = values(rounds, &results[0]);
+            values.sort_by(f64::total_cmp);
+            let (Some(&least), Some(&most)) = (values.first(), values.last()) else { continue };
+            let Some(median) = table::median(values) else { continue };
+            let point = Point { x: load.connections as f64, median, least, most };
+            if let Some(line) = lines.iter_mut().find(|line| line.label == label) {
                 line.points.push(point);
             } else {
                 let dashed = matches!(contender.server, "epoll" | "std" | "tokio");
-                let label = contender.label.to_owned();
-                lines.push(Line { label, colour: lines.len(), dashed, points: vec![point] });
+                lines.push(Line { label: label.to_owned(), colour: lines.len(), dashed, points: vec![point] });
             }
         }
     }

@@ -29,8 +29,13 @@ pub(crate) fn typical(rounds: &Rounds, figure: Figure) -> Option<f64> {
 }
 
 fn ratio(rounds: &Rounds, base: &Rounds, figure: Figure) -> Option<f64> {
+    median(ratios(rounds, base, figure))
+}
+
+/// That of each round in which both were measured.
+pub(crate) fn ratios(rounds: &Rounds, base: &Rounds, figure: Figure) -> Vec<f64> {
     let pairs = rounds.iter().zip(base).filter_map(|(own, base)| Some((own.as_ref()?, base.as_ref()?)));
-    median(pairs.map(|(own, base)| figure(own) / figure(base)).collect())
+    pairs.map(|(own, base)| figure(own) / figure(base)).collect()
 }
 
 /// A table for `row`, whose servers have the measurements `results`, in the same order.
