@@ -45,6 +45,7 @@ fn race(server: Running<Tcp>, allowed: usize) {
             drop(inside.lock().unwrap().swap_remove(0));
         }
     });
+    server.seen.wait_for_ends(RACERS);
     let report = server.stop();
     assert_eq!((report.accepted, report.finished), (RACERS as u64, RACERS as u64), "{report}");
 }

@@ -387,6 +387,7 @@ fn a_client_that_does_not_read_delays_nobody() {
     let all = common::read_rest(greedy);
     assert_eq!(all.len(), 500 * ANSWER);
     assert!(all == pattern(ANSWER).repeat(500));
+    server.seen.wait_for_ends(21);
     let report = server.stop();
     assert_eq!((report.finished, report.failed), (21, 0), "{report}");
 }

@@ -424,6 +424,7 @@ mod peers_with_the_longest_path {
         assert_eq!(ask(&client, "hello"), path.display().to_string());
         assert_eq!(read_line(&mut client), "hello");
         drop(client);
+        server.seen.wait_for_ends(1);
         let report = server.stop();
         assert_eq!(report.finished, 1, "{report}");
     }
