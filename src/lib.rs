@@ -1,25 +1,25 @@
-//! Python's `socketserver`, re-thought in Rust: a server is put together from a transport, a dispatch and a handler.
+//! Python's `socketserver`, rethought in Rust: a server is composed of a transport, a dispatch and a handler.
 //!
-//! - The *transport* is where requests come from: TCP, UDP, Unix-domain streams or datagrams, or a [custom
-//!   one](Transport).
-//! - The *dispatch* is how they are executed: on one thread, a thread per request, a process per request, or a pool; or
-//!   a [custom one](dispatch#a-custom-dispatch).
-//! - The *handler* is what is done with them: a function, or a type with `setup`, `handle` and `finish`.
+//! - The *transport* says where requests come from: TCP, UDP, Unix-domain streams or datagrams, or a [custom
+//!   transport](Transport).
+//! - The *dispatch* says how they are executed: on one thread, on a thread per request, in a process per request, on a
+//!   pool, or by a [custom dispatch](dispatch#a-custom-dispatch).
+//! - The *handler* says what is done with them: a function, or a type with `setup`, `handle` and `finish`.
 //!
-//! Handlers are plain blocking code. One that returns [`Flow::Continue`] after each message costs no thread between
-//! messages (on one thread, and on a pool).
+//! Handlers are plain blocking code. On one thread and on a pool, a handler that returns [`Flow::Continue`] after each
+//! message costs no thread between messages.
 //!
 //! ```
 //! use std::io::{BufRead, Write};
 //! use socketserver::{Flow, Handler, HandlerResult, PoolTcpServer, Socket, Stream};
 //!
-//! /// Lines come back in upper case.
+//! /// Sends each line back in upper case.
 //! struct Upper;
 //!
 //! // Over TCP, Unix-domain sockets, and anything else that is a stream.
 //! impl<S: Socket> Handler<Stream<S>> for Upper {
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-//!         // Not all of it has arrived: call me again when there is more.
+//!         // The line is incomplete: call `handle` again when more has arrived.
 //!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
 //!         request.write_all(line.to_uppercase().as_bytes())?;
 //!         Ok(Flow::Continue)
@@ -41,42 +41,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server that is the whole program calls [`serve_forever`](Server::serve_forever) instead. For a handler that is a
-//! function there is [`bind_fn`](Server::bind_fn); options go to a [`builder`](Server::builder), before the address.
-//! [`Stream`] says in which three ways messages are read, and what each costs; [`frames`] take apart protocols with
-//! delimiters, length prefixes or records.
+//! A program that does nothing but serve calls [`serve_forever`](Server::serve_forever) instead.
+//! [`bind_fn`](Server::bind_fn) takes a function as the handler, and [`builder`](Server::builder) takes options before the
+//! address. [`Stream`] describes the three ways to read messages and what each costs; [`frames`] splits protocols with
+//! delimiters, length prefixes or fixed-size records.
 //!
 //! # Which flavour when
 //!
-//! Every transport goes with every dispatch; the sixteen types have names, and so have those for TLS, which is a feature.
+//! Every transport works with every dispatch. Sixteen of the combinations have names, as do four more for TLS (feature
+//! `tls`).
 //!
 #![doc = include_str!("../docs/flavours.md")]
 //!
-//! Take a pool unless there is a reason not to. One thread ([`Sync`]) is the least machinery for quick handlers, and
-//! lets them hold an `Rc`; a thread each ([`ThreadPerRequest`]) is for long conversations that block inside `handle`; a
-//! process each (`Fork`) is for isolation. The [`dispatch`] module compares them.
+//! Use a pool unless there is a reason not to. One thread ([`Sync`]) is the simplest for quick handlers, and lets them hold
+//! an `Rc`; a thread per request ([`ThreadPerRequest`]) is for long conversations that block inside `handle`; a process per
+//! request (`Fork`) is for isolation. The [`dispatch`] module compares them.
 //!
 //! # The steps of a request
 //!
-//! Accepted by the serve loop, a request is taken through its steps by the dispatch: establish, `verify_request`,
-//! `setup`, `handle` as often as it returns [`Flow::Continue`], `finish`, and a close that loses no answer. The order
-//! is the same on every path; a panic or an error ends its own request and no other. [`HandlerFactory`] has the hooks.
+//! The serve loop accepts a request, and the dispatch takes it through its steps: establish, `verify_request`, `setup`,
+//! `handle` for as long as it returns [`Flow::Continue`], `finish`, and a close that sends pending output first. The order
+//! is the same under every dispatch; a panic or an error ends its own request and no other. [`HandlerFactory`] has the
+//! hooks.
 //!
 //! # The guide
 //!
 //! - [Cookbook](guide::cookbook): "I want to ...", with a program for each.
 //! - [Coming from Python](guide::coming_from_python): name by name, and what is different on purpose.
-//! - [The programs that everybody begins with](guide::programs_that_everybody_begins_with): those of the tutorials.
+//! - [First programs](guide::first_programs): the programs of Python's tutorials.
 //! - [Limits and timeouts](guide::limits), with their defaults.
-//! - [What one client can make the server hold](guide::what_one_client_can_hold), and where that ends.
-//! - [Stopping](guide::stopping): who may stop a server, in what order it ends, and what it reports.
+//! - [What one client can make the server hold](guide::what_one_client_can_hold), and its bounds.
+//! - [Stopping](guide::stopping): how to stop a server, the order of a shutdown, and what is reported.
 //! - [Events](guide::events): errors, events and counters.
-//! - [Other connections](guide::other_connections): writing to the clients of other handlers, and taking a connection
-//!   out of the server.
-//! - [Transports that wrap others](guide::wrapping_transports), and [custom ones](guide::custom_transport).
-//! - TLS (`guide::tls`, with the feature `tls`): certificates, clients that have one, and what a session costs.
-//! - Running it (`guide::running_it`, with the features `signals` and `systemd`): systemd, inetd, hot restarts, signals,
-//!   HAProxy, limits, containers.
+//! - [Other connections](guide::other_connections): writing to other clients, and taking a connection out of the server.
+//! - [Transports that wrap others](guide::wrapping_transports), and [custom transports](guide::custom_transport).
+//! - TLS (`guide::tls`, feature `tls`): certificates, client certificates, and what a session costs.
+//! - Deployment (`guide::deployment`, features `signals` and `systemd`): systemd, inetd, hot restarts, signals, HAProxy,
+//!   limits, containers.
 //! - [Platforms and features](guide::platforms).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

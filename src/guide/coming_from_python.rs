@@ -1,7 +1,7 @@
-//! Every name of Python's `socketserver`, what it is here, and what is different on purpose.
+//! Every name of Python's `socketserver`, its counterpart here, and what is different on purpose.
 //!
-//! A class that inherits from a mix-in and a server becomes a type put together from parts; a method that was
-//! overridden becomes a method of a trait, or a closure given to the builder.
+//! A class that inherits from a mix-in and a server becomes a type composed of parts; an overridden method becomes a
+//! trait method, or a closure passed to the builder.
 //!
 //! # Classes
 //!
@@ -16,7 +16,7 @@
 //! | `ForkingUnixStreamServer`, `ForkingUnixDatagramServer` | the same |
 //! | `ThreadingMixIn` | the dispatch [`ThreadPerRequest`](crate::ThreadPerRequest) |
 //! | `ForkingMixIn` | the dispatch `Fork` |
-//! | a pool of threads: not there | the dispatch [`Pool`](crate::Pool), and four flavours `Pool...Server` |
+//! | (no thread pool) | the dispatch [`Pool`](crate::Pool), and four flavours `Pool...Server` |
 //! | `BaseRequestHandler` | [`Handler<R>`](crate::Handler) |
 //! | `StreamRequestHandler` | `Handler<Stream<S>>`; `rfile` and `wfile` are the [`Stream`](crate::Stream) itself, which is `BufRead + Write` |
 //! | `DatagramRequestHandler` | `Handler<Datagram<A>>`; see [`payload`](crate::Datagram::payload) and [`reply`](crate::Datagram::reply) |
@@ -39,7 +39,7 @@
 //! | `shutdown_request`, `close_request` | done by the server, once on every path; a handler that wants the socket returns [`Flow::Detach`](crate::Flow::Detach) |
 //! | `handle_error` | [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error), or [`Builder::on_error`](crate::Builder::on_error) |
 //! | `service_actions` | [`HandlerFactory::service_actions`](crate::HandlerFactory::service_actions), or [`Builder::on_service`](crate::Builder::on_service) |
-//! | `collect_children` | done by `Fork` as soon as a child ends; [`Event::ChildExit`](crate::Event::ChildExit) tells |
+//! | `collect_children` | done by `Fork` as soon as a child ends; [`Event::ChildExit`](crate::Event::ChildExit) reports it |
 //! | `setup`, `handle`, `finish` of a handler | [`setup`](crate::Handler::setup), [`handle`](crate::Handler::handle), [`finish`](crate::Handler::finish) |
 //!
 //! # Attributes
@@ -47,21 +47,21 @@
 //! | Python | here, with its default |
 //! |---|---|
 //! | `server_address` | [`local_addr`](crate::Server::local_addr) |
-//! | `address_family` | the address decides; [`only_v6`](crate::Builder::only_v6) as the system is set up |
+//! | `address_family` | follows from the address; [`only_v6`](crate::Builder::only_v6), the system's default |
 //! | `request_queue_size` | [`backlog`](crate::Builder::backlog), 4096 |
 //! | `allow_reuse_address` | [`reuse_address`](crate::Builder::reuse_address), true for TCP |
 //! | `allow_reuse_port` | `reuse_port`, false; only for TCP and UDP |
 //! | `timeout` of a server | [`request_timeout`](crate::Builder::request_timeout), none |
 //! | `timeout` of a handler | [`read_timeout`](crate::Builder::read_timeout), [`write_timeout`](crate::Builder::write_timeout), 30 s; [`idle_timeout`](crate::Builder::idle_timeout), 60 s |
-//! | `poll_interval` | not needed: a stop takes effect at once; [`service_interval`](crate::Builder::service_interval) for `service_actions`, or [`wake`](crate::StopHandle::wake) when there is something to see |
+//! | `poll_interval` | not needed: a stop takes effect at once; for `service_actions`, [`service_interval`](crate::Builder::service_interval) or [`wake`](crate::StopHandle::wake) |
 //! | `max_packet_size` | [`max_datagram_size`](crate::Builder::max_datagram_size), 65 535 |
 //! | `daemon_threads`, `block_on_close` | [`drain_timeout`](crate::Builder::drain_timeout), 15 s |
 //! | `max_children` | `Fork::max_children`, 40 |
-//! | `rbufsize`, `wbufsize` | reading is buffered; [`write_buffer`](crate::Builder::write_buffer), 0 |
+//! | `rbufsize`, `wbufsize` | reads are buffered; [`write_buffer`](crate::Builder::write_buffer), 0 |
 //! | `disable_nagle_algorithm` | [`nodelay`](crate::Builder::nodelay), true |
 //! | `bind_and_activate=False` | the builder: options first, the address last |
 //! | `self.request`, `self.client_address` | the argument of `handle`, and its `peer_addr` |
-//! | `self.server` | what the factory has captured |
+//! | `self.server` | whatever the factory captures |
 //!
 //! # The first handler
 //!
@@ -99,14 +99,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`wait_for_message`](crate::Stream::wait_for_message) is the wait *between* two messages: the idle timeout ends it,
-//! and so does a stop, and then it returns false. `while request.read_line(&mut line)? > 0` works, too, but that wait
-//! is subject to the shorter read timeout once something has been read or written.
+//! [`wait_for_message`](crate::Stream::wait_for_message) waits *between* two messages: at the idle timeout or a stop it
+//! returns false. `while request.read_line(&mut line)? > 0` works too, but is subject to the shorter read timeout once
+//! something has been read or written.
 //!
-//! Such a handler goes with `ThreadPerRequest`, `Fork` and `Pool` (which starts another thread while it blocks). Under
-//! [`Sync`](crate::Sync) one client would block all others, so `wait_for_message` fails there and says what to do:
-//! serve one message for each call, which works everywhere and costs no thread between messages under
-//! [`Sync`](crate::Sync) and [`Pool`](crate::Pool).
+//! Such a handler works under `ThreadPerRequest`, `Fork` and `Pool` (which starts another thread while it blocks). Under
+//! [`Sync`](crate::Sync) one client would block all others, so `wait_for_message` returns an error there. Its message says
+//! what to do instead: handle one message per call, which works everywhere and, under [`Sync`](crate::Sync) and
+//! [`Pool`](crate::Pool), costs no thread between messages.
 //!
 //! ```
 //! use std::io::Write;
@@ -121,10 +121,10 @@
 //!
 //! # A greeting
 //!
-//! Python calls `handle` as soon as a client has connected. So do `ThreadPerRequest` and `Fork`: the thread or process
-//! has been spent. `Pool` and `Sync` call it when the client has sent something, so that a silent client costs nothing;
-//! a handler that greets says so with [`SPEAKS_FIRST`](crate::Handler::SPEAKS_FIRST) and is called at once
-//! everywhere. Without it, server and client would wait for each other until the idle timeout.
+//! Python calls `handle` as soon as a client has connected. So do `ThreadPerRequest` and `Fork`, which have spent the
+//! thread or process anyway. `Pool` and `Sync` call it when the client has sent something, so that a silent client costs
+//! nothing. A handler that greets sets [`SPEAKS_FIRST`](crate::Handler::SPEAKS_FIRST), and is called at once everywhere.
+//! Without it, server and client would wait for each other until the idle timeout.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -140,7 +140,7 @@
 //!     }
 //!
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-//!         // Called at once, before there is a line.
+//!         // Called at once, before a line has arrived.
 //!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
 //!         request.write_all(line.to_uppercase().as_bytes())?;
 //!         Ok(Flow::Continue)
@@ -158,29 +158,28 @@
 //!
 //! # Different on purpose
 //!
-//! - **A failing hook ends nothing.** `verify_request` or `handle_error` that raises kills Python's loop, and can leak
-//!   the connection. Here a panic of any hook is caught, and the connection is closed once on every path.
+//! - **A failing hook does not end the server.** In Python, an exception in `verify_request` or `handle_error` ends the
+//!   loop and can leak the connection. Here a panic in any hook is caught, and the connection is closed exactly once.
 //! - **Nothing is printed.** Errors are values that go to `handle_error`; if you do not handle them, you will not see
 //!   them.
-//! - **Stopping closes the listener**, and `serve_forever` consumes the server: there is nothing to close while a loop
-//!   still runs, and no stop that poisons the next run. A server that was stopped before it serves returns at once.
-//! - **Drain before close.** Handlers that run at the stop send their answers before the socket of a datagram server
-//!   closes.
-//! - **Timeouts are on**: a client that sends nothing, or does not read, holds a connection for a minute at most, not
-//!   for ever.
-//! - **A silent client costs no thread** under `Pool` and `Sync`: `setup` and `handle` run when the first bytes are
-//!   there, or at once if the handler [speaks first](#a-greeting). At a clean end of input `handle` is not called
-//!   again.
-//! - **All addresses have a name.** Python's `("", 8080)` is `"0.0.0.0:8080"` here, or `"[::]:8080"` for both families;
-//!   an empty host is an error.
-//! - **`SO_REUSEADDR` is on for TCP**, so that a server can be started again at once; not on Windows, where it means
+//! - **Stopping closes the listener**, and `serve_forever` consumes the server: nothing can be closed under a running
+//!   loop, and a stop cannot affect the next run. If a server is stopped before it serves, `serve_forever` returns at once.
+//! - **Drain before close.** Handlers that are running at the stop can still reply before the socket of a datagram server
+//!   is closed.
+//! - **Timeouts are on.** A client that sends nothing, or does not read, holds a connection for a minute at most.
+//! - **A silent client costs no thread** under `Pool` and `Sync`: `setup` and `handle` run when the first bytes have
+//!   arrived, or at once if the handler [speaks first](#a-greeting). At a clean end of input `handle` is not called again.
+//! - **Wildcard addresses are explicit.** Python's `("", 8080)` is `"0.0.0.0:8080"` here, or `"[::]:8080"` for both
+//!   families; an empty host is an error.
+//! - **`SO_REUSEADDR` is on for TCP**, so that a server can be restarted at once; not on Windows, where it means
 //!   something else.
-//! - **A datagram that was cut is marked** [`truncated`](crate::Datagram::truncated). Python's is cut in silence.
-//! - **No reply unless the handler sends one.** Python sends an empty datagram where the handler wrote nothing, and
-//!   half an answer after an error.
-//! - **The file of a Unix-domain socket is removed** at the end, if it is the one that was made; what a killed server
-//!   has left is replaced.
-//! - **A child exits with 0 or 1, or with the code that its handler has set**; Python loses it. Its exit is reported.
-//! - **Only children of the server are waited for**, each by its own process ID: the status of another is never taken.
-//! - **A child of a stream server closes the listener**, so that the port is free when the server has ended.
-//! - **`Fork` refuses to run in a process with several threads**; Python warns.
+//! - **A truncated datagram is marked** [`truncated`](crate::Datagram::truncated). Python truncates silently.
+//! - **No reply unless the handler sends one.** Python sends an empty datagram if the handler wrote nothing, and part of a
+//!   reply after an error.
+//! - **The file of a Unix-domain socket is removed** at the end, if the server created it; a stale one, left by a killed
+//!   server, is replaced.
+//! - **A child exits with 0 or 1, or with the code set by its handler**, and the exit is reported. Python discards it.
+//! - **Only children of the server are waited for**, each by its own process ID: the exit status of any other child is left
+//!   to its owner.
+//! - **A child of a stream server closes the listener**, so that the port is free once the server has ended.
+//! - **`Fork` refuses to run in a multi-threaded process**; Python warns.

@@ -7,7 +7,7 @@
 //! - [a broadcast](#a-broadcast)
 //! - [a file server](#a-file-server)
 //! - [to relay](#to-relay)
-//! - [a counter that all share](#a-counter-that-all-share)
+//! - [a shared counter](#a-shared-counter)
 //! - [to stop on a signal](#to-stop-on-a-signal)
 //! - [two servers in one program](#two-servers-in-one-program)
 //! - [to choose the dispatch at run time](#to-choose-the-dispatch-at-run-time)
@@ -18,7 +18,7 @@
 //!
 //! # A server that greets
 //!
-//! The handler says that it speaks first, and greets in `setup`.
+//! The handler sets `SPEAKS_FIRST`, and greets in `setup`.
 //!
 //! ```
 //! use std::io::{BufRead, BufReader, Write};
@@ -51,8 +51,8 @@
 //!
 //! # A limit per connection
 //!
-//! State of a connection is a field of its handler. This one answers a hundred lines, and takes files of a megabyte
-//! where the other connections of the server may have 64 KiB.
+//! The state of a connection is a field of its handler. This one answers a hundred lines, and raises the limit on unread
+//! input from 64 KiB to 1 MiB.
 //!
 //! ```
 //! use std::io::Write;
@@ -86,8 +86,9 @@
 //!
 //! # A limit per client address
 //!
-//! The place is a value that the handler owns, so that it is given back on every path. The client is asked for it when
-//! it has sent something (at once under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork`).
+//! The handler owns its place in the count, so that it is given back on every path. The place is taken when the client has
+//! sent something (under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork`, at once). The transport
+//! [`PerSource`](crate::transport::PerSource) limits connections without any code, and before a handshake.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -163,7 +164,7 @@
 //!
 //! # A timeout for a login
 //!
-//! Short timeouts to begin with, longer ones for a client that has said who it is.
+//! Short timeouts at first, longer ones once the client has logged in.
 //!
 //! ```
 //! use std::io::Write;
@@ -199,8 +200,8 @@
 //!
 //! # A broadcast
 //!
-//! Each handler puts the [`Sender`](crate::Sender) of its connection where others find it;
-//! [other connections](super::other_connections) has more of it.
+//! Each handler shares the [`Sender`](crate::Sender) of its connection with the others; see [other
+//! connections](super::other_connections).
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -219,7 +220,7 @@
 //!
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
 //!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
-//!         // Clients that have gone, and those that do not read, miss it and all that follow.
+//!         // Drops clients that are gone, and clients that do not read.
 //!         self.0.lock().unwrap().retain(|guest| guest.send(&line).is_ok());
 //!         Ok(Flow::Continue)
 //!     }
@@ -232,8 +233,8 @@
 //!
 //! # A file server
 //!
-//! [`send_file`](crate::Stream::send_file) has the kernel send it, and a client that reads slowly holds no thread. This
-//! one sends the file of a name; the example `http_files` speaks HTTP.
+//! With [`send_file`](crate::Stream::send_file) the kernel sends the file, and a slow client holds no thread. This server
+//! sends the file that the client names; the example `http_files` speaks HTTP.
 //!
 //! ```
 //! use std::fs::File;
@@ -247,7 +248,7 @@
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
 //!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
 //!         let name = Path::new(line.trim_end());
-//!         // A name and no path: nothing outside of the folder.
+//!         // A file name without a path: nothing outside the folder.
 //!         let path = name.file_name().filter(|file| *file == name).map(|file| self.0.join(file));
 //!         match path.map(File::open) {
 //!             Some(Ok(file)) => {
@@ -267,7 +268,7 @@
 //! # To relay
 //!
 //! [`Flow::Relay`](crate::Flow::Relay) carries bytes both ways between the client and another connection, without a
-//! thread; the example `socks` is a whole proxy. Where the other side speaks first, the handler is
+//! thread; the example `socks` is a complete proxy. If the other side speaks first, use
 //! [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
 //!
 //! ```
@@ -284,10 +285,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A counter that all share
+//! # A shared counter
 //!
-//! What the factory has captured is shared; an atomic or a lock makes it safe, and the compiler asks for it only where
-//! handlers run on several threads.
+//! What the factory captures is shared by all handlers. The compiler asks for an atomic or a lock only where handlers run
+//! on several threads.
 //!
 //! ```
 //! use std::io::{BufRead, BufReader, Write};
@@ -318,7 +319,7 @@
 //!
 //! # To stop on a signal
 //!
-//! With the feature `signals`. Keep the guard: dropping it ends the effect.
+//! With the feature `signals`. Keep the guard: dropping it undoes this.
 //!
 #![cfg_attr(all(unix, feature = "signals"), doc = "```no_run")]
 #![cfg_attr(not(all(unix, feature = "signals")), doc = "```ignore")]
@@ -333,7 +334,7 @@
 //!
 //! # Two servers in one program
 //!
-//! One in the background, and one on this thread; either handle stops its own.
+//! One in the background, and one on this thread. Each has its own stop handle.
 //!
 //! ```
 //! use std::io::Write;
@@ -346,7 +347,7 @@
 //! })?
 //! .serve_in_background()?;
 //!
-//! // The second one tells how the first is doing, and stops both.
+//! // The second one reports on the first, and stops both.
 //! let (stats, stop) = (service.stats_handle(), service.stop_handle());
 //! let control = TcpServer::bind_fn("127.0.0.1:0", move |request| {
 //!     let Some(command) = request.line()? else { return Ok(Flow::Continue) };
@@ -367,8 +368,8 @@
 //!
 //! # To choose the dispatch at run time
 //!
-//! The dispatch is a type, so each choice is its own arm; what they have in common is generic. [`Serves`] is what a
-//! dispatch is to a transport and a factory.
+//! The dispatch is a type, so each choice is a match arm that calls a generic function. The bound [`Serves`] says that a
+//! dispatch can serve a transport and a factory.
 //!
 //! ```
 //! use socketserver::dispatch::Serves;
@@ -397,8 +398,8 @@
 //!
 //! # A pool of fixed size
 //!
-//! A database that allows ten connections: ten handlers at most run at a time, and each thread keeps its own. Waits
-//! for clients give way to work at that bound; see [`max_threads`](crate::Pool::max_threads).
+//! For a database that allows ten connections: at most ten handlers run at a time, and each thread keeps a connection of
+//! its own. When all ten are busy, waits for clients are ended early; see [`max_threads`](crate::Pool::max_threads).
 //!
 //! ```
 //! use std::cell::RefCell;
@@ -424,7 +425,7 @@
 //!
 //! # To answer datagrams
 //!
-//! Each message is a request; `reply` sends one back to where it came from, from the address it was sent to.
+//! Each datagram is a request; `reply` sends a datagram back to its sender, from the address it was sent to.
 //!
 //! ```
 //! use std::net::UdpSocket;
@@ -448,8 +449,8 @@
 //!
 //! # To log errors
 //!
-//! The library never logs. Errors come as values, with the step that failed; [events](super::events) tell of the rest,
-//! and go to `tracing` or `metrics` with the features of that name.
+//! The library never logs. Errors are passed to `on_error` as values, with the step that failed. Everything else is
+//! reported by [events](super::events), which the features `tracing` and `metrics` pass to those crates.
 //!
 //! ```
 //! use socketserver::{Flow, PoolTcpServer};
@@ -457,7 +458,7 @@
 //! let server = PoolTcpServer::builder_fn(|_| Ok(Flow::Close))
 //!     .on_error(|error, peer| {
 //!         if !error.is_disconnect() && !error.is_timeout() {
-//!             eprintln!("{:?}: {error}", peer);
+//!             eprintln!("{peer:?}: {error}");
 //!         }
 //!     })
 //!     .bind("127.0.0.1:0")?;
@@ -466,7 +467,7 @@
 //!
 //! # To test a handler
 //!
-//! With the feature `testing`, a connection in memory: each piece arrives when the handler has taken all before it.
+//! With the feature `testing`, over an in-memory connection. Each piece arrives when the handler has taken the one before.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -488,6 +489,5 @@
 //! assert_eq!(outcome.output, b"ONE\nTWO\n");
 //! ```
 //!
-//! [`converse_with`](crate::testing::converse_with) has a [`Client`](crate::testing::Client) that falls silent, does not
-//! read, or vanishes, and a server that stops. [`converse_over`](crate::testing::converse_over) has a handler behind a
-//! transport that wraps another.
+//! [`converse_with`](crate::testing::converse_with) takes a [`Client`](crate::testing::Client) that goes silent, does not
+//! read, or vanishes, and can stop the server.

@@ -1,14 +1,14 @@
-//! A custom transport: one that wraps another, or one that accepts from something new.
+//! How to write a transport: one that wraps another, or one for a new kind of connection.
 //!
-//! A [`Transport`](crate::Transport) accepts, and never waits for a peer; whatever needs the peer is the *second phase*,
-//! an [`Establish`](crate::transport::Establish) that goes on in turns. Everything else is the server's: limits, timeouts, the
-//! dispatch, the drain, the report.
+//! A [`Transport`](crate::Transport) accepts connections without waiting for a peer. Whatever needs the peer is the *second
+//! phase*, an [`Establish`](crate::transport::Establish) that advances without blocking. Limits, timeouts, the dispatch, the
+//! drain and the report are the server's.
 //!
 //! # One that wraps another
 //!
-//! Most custom transports have another inside, and something to do before a connection is served. That is a
-//! [`Preamble`](crate::transport::Preamble); [`PreamblePending`](crate::transport::PreamblePending) makes the second phase
-//! of it. This one serves those who say a password first, over TCP, over Unix-domain sockets, and over other wrappers:
+//! Most custom transports wrap another and do something before a connection is served. That step is a
+//! [`Preamble`](crate::transport::Preamble), from which [`PreamblePending`](crate::transport::PreamblePending) makes a second
+//! phase. This one serves clients that send a password first, over TCP, Unix-domain sockets, or other wrappers:
 //!
 //! ```
 //! use std::io::{self, BufRead, Read, Write};
@@ -19,10 +19,10 @@
 //! use socketserver::request::Request;
 //! use socketserver::{BindError, Builder, Flow, Pool, Refusal, Socket, Stream, Tcp, Transport};
 //!
-//! /// Serves those who know the password.
+//! /// Serves clients that know the password.
 //! struct Guarded<T>(T);
 //!
-//! /// What has to be said.
+//! /// The step before a connection is served.
 //! struct Password;
 //!
 //! const PASSWORD: &[u8] = b"open sesame\n";
@@ -71,7 +71,7 @@
 //!         if !stream.buffered().starts_with(PASSWORD) {
 //!             return Ok(Advance::Refused(Refusal::Untrusted));
 //!         }
-//!         // What stands behind it is the first message, and stays where it is.
+//!         // The bytes after it belong to the first message, and stay in the buffer.
 //!         stream.consume(PASSWORD.len());
 //!         Ok(Advance::Done)
 //!     }
@@ -81,7 +81,7 @@
 //!     }
 //! }
 //!
-//! // With this it has a builder, and the options of the transport inside.
+//! // Gives it a builder, and the options of the inner transport.
 //! impl<T: Bind<Request = Stream<S>>, S: Socket + 'static> Bind for Guarded<T> {
 //!     type Address = T::Address;
 //!     type Options = T::Options;
@@ -112,49 +112,50 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! ## What is passed on
+//! ## Methods to forward
 //!
-//! A method with a default is about the transport inside, too. Wrappers compose if each passes them on:
+//! Wrappers compose if each also forwards the methods that have a default to the inner transport:
 //!
-//! | of the transport | without it |
+//! | of the transport | if not forwarded |
 //! |---|---|
-//! | `descriptors`, `addresses` | of several listeners inside only the first is served, and named in events |
+//! | `descriptors`, `addresses` | only the first of several inner listeners is served, and named in events |
 //! | `hand_over` | a server that hands over removes the file of its Unix-domain socket |
-//! | `has_buffered`, `answers_itself` | datagrams that were received together wait, and forked children cannot answer them |
+//! | `has_buffered`, `answers_itself` | datagrams received in one batch are delayed, and forked children cannot answer them |
 //!
-//! | of the second phase (`PreamblePending` has them all) | without it |
+//! | of the second phase (`PreamblePending` forwards them all) | if not forwarded |
 //! |---|---|
-//! | `connection`, `knows_client` | a wrapper outside counts or trusts the wrong peer |
-//! | `take_claim` | a count inside loses its places too early |
-//! | `stays` | under `Fork` a wrapper inside counts in the child |
-//! | `close` | what a wrapper inside has to say about its failure, as TLS does, is not sent |
+//! | `connection`, `knows_client` | an outer wrapper counts or trusts the wrong peer |
+//! | `take_claim` | an inner wrapper that counts frees its place too early |
+//! | `stays` | under `Fork`, an inner wrapper counts in the child |
+//! | `close` | an inner wrapper cannot tell its peer about a failure, as TLS does |
 //!
 //! # The second phase
 //!
-//! [`Establish::advance`](crate::transport::Establish::advance) does what can be done without waiting, and says how far it has come:
-//! [done](crate::transport::Advance::Done), [waiting](crate::transport::Advance::Wait) for the socket to be readable or
-//! writable, [idle](crate::transport::Advance::Idle) because nothing has come at all,
-//! [refused](crate::transport::Advance::Refused), or [closed](crate::transport::Advance::Closed) by a peer that has said
-//! nothing. Anything else that goes wrong is an error. It is called again when the socket is ready, perhaps sooner, and
-//! reads until there is nothing more: readiness is told once.
+//! [`Establish::advance`](crate::transport::Establish::advance) does what it can without blocking, and returns its state:
+//! [done](crate::transport::Advance::Done), [waiting](crate::transport::Advance::Wait) until the socket is readable or
+//! writable, [idle](crate::transport::Advance::Idle) because nothing has arrived yet,
+//! [refused](crate::transport::Advance::Refused), or [closed](crate::transport::Advance::Closed) by a peer that has sent
+//! nothing. Any other failure is an error. It is called again when the socket is ready, or sooner, and has to read until
+//! nothing is left: readiness is reported once.
 //!
-//! What it costs to wait there is what a silent client costs. Allocate with the first byte, not with the connection.
+//! What it holds while it waits is the price of a silent client. Allocate with the first byte, not with the connection.
 //!
 //! # A custom socket
 //!
-//! Where bytes are not what travels (encryption, compression, a line in memory), the connection is a `Stream` over a type
-//! that implements [`Socket`](crate::Socket). Its documentation says what the server relies on; a socket that may hold
-//! output back implements `flush`. The stream is made with [`Stream::new`](crate::Stream::new), or with
-//! [`from_parts`](crate::Stream::from_parts) where the second phase has read ahead.
+//! If the bytes are transformed on their way (encryption, compression), or there is no system socket (a connection in
+//! memory), the connection is a `Stream` over a type that implements [`Socket`](crate::Socket), whose documentation says
+//! what the server relies on. A socket that buffers output implements `flush`. Create the stream with
+//! [`Stream::new`](crate::Stream::new), or with [`from_parts`](crate::Stream::from_parts) if the second phase has read
+//! ahead.
 //!
 //! # Options
 //!
-//! A type of its own for the options ([`Bind::Options`](crate::transport::Bind::Options)) holds those of the transport
-//! inside, and [offers](crate::transport::Offers) what they do, so that the builder's `backlog` and its like work.
+//! If a wrapper has options, its [`Bind::Options`](crate::transport::Bind::Options) contain those of the inner transport
+//! and implement [`Offers`](crate::transport::Offers) for them, so that `backlog` and the like work on the builder.
 //!
 //! # Tests
 //!
-//! `testing::converse_over` serves one connection over a wrapper in memory, with a client that does what a test says:
-//! sends half of a header, falls silent, answers what it hears. `testing::Faulty` fails to accept on demand, around a
-//! custom transport or inside one, and `testing::CheckingObserver` checks that each connection starts and ends once and
-//! that the report adds up. Serve it under all dispatches: they differ in where the second phase runs.
+//! `testing::converse_over` serves one in-memory connection over a wrapper, with a scripted client: one that sends half
+//! of a header, goes silent, or replies to what it receives. `testing::Faulty`, around a custom transport or inside
+//! one, makes accepting fail on demand. `testing::CheckingObserver` checks that each connection starts and stops once,
+//! and that the report adds up. Test under every dispatch: they differ in where the second phase runs.

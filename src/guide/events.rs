@@ -1,12 +1,12 @@
 //! How to see what a server does, and what went wrong.
 //!
-//! The library never logs. There are four ways to see what it does.
+//! The library never logs. There are four ways to observe a server.
 //!
 //! # Errors
 //!
-//! [`on_error`](crate::Builder::on_error) (or [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error)) is
-//! given every error of a step as a value: its [`stage`](crate::RequestError::stage), whether the peer simply [went
-//! away](crate::RequestError::is_disconnect), whether it was a [timeout](crate::RequestError::is_timeout) or a
+//! [`on_error`](crate::Builder::on_error) (or [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error))
+//! receives every error as a value: its [`stage`](crate::RequestError::stage), whether the peer simply
+//! [disconnected](crate::RequestError::is_disconnect), whether it was a [timeout](crate::RequestError::is_timeout) or a
 //! [panic](crate::RequestError::is_panic), and the error itself.
 //!
 //! ```
@@ -24,11 +24,11 @@
 //!
 //! # Events
 //!
-//! [`on_event`](crate::Builder::on_event), or an observer given to [`observed`](crate::Builder::observed), is told of
-//! every [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their reason,
-//! episodes in which accepting fails, threads that start and stop, children that end, the phases of a drain. A server
-//! without an observer does not even build them; with several, each is told. An observer is called on the thread on
-//! which the event happens, and should return soon.
+//! [`on_event`](crate::Builder::on_event), or an observer passed to [`observed`](crate::Builder::observed), receives every
+//! [`Event`](crate::Event): connections that start and stop (exactly once each), refusals with their reason, periods in
+//! which accepting fails, threads that start and stop, children that exit, the phases of a drain. There may be several
+//! observers; without any, events are not even built. An observer is called on the thread where the event happens, and
+//! should return quickly.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -59,17 +59,17 @@
 //!
 //! # `tracing` and `metrics`
 //!
-//! With the feature `tracing`, `traced` makes a span of every connection and events of the rest; what handlers say with
-//! `tracing` belongs to the span of their connection. With the feature `metrics`, `measured` keeps counters, gauges and
-//! a histogram. Both take the name of the server, for programs that have several, and go together with each other and
-//! with custom observers.
+//! With the feature `tracing`, `traced` creates a span per connection and reports everything else as events; what a handler
+//! records with `tracing` is inside its connection's span. With the feature `metrics`, `measured` maintains counters, gauges
+//! and a histogram. Both take a name for the server, for programs with several, and can be combined with each other and with
+//! custom observers.
 //!
 #![cfg_attr(all(feature = "metrics", feature = "tracing"), doc = "```")]
 #![cfg_attr(not(all(feature = "metrics", feature = "tracing")), doc = "```ignore")]
 //! use std::io::{BufRead, Write};
 //! use socketserver::{Flow, PoolTcpServer};
 //!
-//! // A subscriber and a recorder are the program's to install: tracing_subscriber::fmt().init(), and the like.
+//! // The program installs the subscriber and the recorder: tracing_subscriber::fmt().init(), and the like.
 //! let server = PoolTcpServer::builder_fn(|request| {
 //!     let mut line = String::new();
 //!     request.read_line(&mut line)?;
@@ -83,12 +83,12 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! The spans, events and metrics are listed, with their fields and labels, at `HandlerFactoryExt::traced` and
-//! `HandlerFactoryExt::measured`. A subscriber that prints events only shows how a connection ended when it is told to
-//! print the end of spans, too: with `tracing_subscriber::fmt()`, `.with_span_events(FmtSpan::CLOSE)`.
+//! `HandlerFactoryExt::traced` and `HandlerFactoryExt::measured` list the spans, events and metrics with their fields and
+//! labels. A subscriber that prints only events does not show how a connection ended, unless it also prints the end of
+//! spans: with `tracing_subscriber::fmt()`, `.with_span_events(FmtSpan::CLOSE)`.
 //!
 //! # Counters
 //!
-//! [`Server::stats`](crate::Server::stats), and a [`StatsHandle`](crate::StatsHandle) from anywhere, give a snapshot of the
-//! counters at the price of a few atomic loads: accepted, active, finished (and how many of them were detached), idle
-//! closed, forced, refused, failed. The [`Report`](crate::Report) has the same at the end.
+//! [`Server::stats`](crate::Server::stats), and a [`StatsHandle`](crate::StatsHandle) from anywhere, return a snapshot of the
+//! counters for a few atomic loads: accepted, active, finished (and how many of them were detached), idle closed, forced,
+//! refused, failed. The [`Report`](crate::Report) has the same counters at the end.

@@ -2,12 +2,12 @@
 //!
 #![doc = include_str!("../../docs/limits.md")]
 //!
-//! A timeout is a deadline on the operation, not on each system call: a `read_line` whose bytes trickle in ends in
-//! time. `None` switches one off. The number of requests is exact: a place is taken before a connection is accepted and
-//! given back once, on return, error or panic.
+//! A timeout is a deadline for the operation, not for each system call: a `read_line` whose bytes trickle in still ends on
+//! time. `None` disables it. The limit on requests is exact: a place is taken before a connection is accepted and given
+//! back once, on return, error or panic.
 //!
-//! Lines and frames have a limit; `read_to_end` and `read_to_string` take as much memory as the client sends in its
-//! time. [What one client can make the server hold](super::what_one_client_can_hold) has all such places.
+//! Lines and frames are limited; `read_to_end` and `read_to_string` use as much memory as the client can fill before the
+//! timeout. [What one client can make the server hold](super::what_one_client_can_hold) lists all such places.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,7 +22,7 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! A value that cannot work is an error of `bind` that names the option:
+//! For a value that cannot work, `bind` returns an error that names the option:
 //!
 //! ```
 //! # use socketserver::{Flow, Pool, PoolTcpServer};

@@ -2,9 +2,9 @@
 //!
 //! # Writing to another client
 //!
-//! A handler has its own connection and no other. It writes to others through their
-//! [`Sender`](crate::Sender)s, which their own handlers get from [`Stream::sender`](crate::Stream::sender) and put
-//! where others find them. Which clients are told what is up to the program: a room, a topic, a list of subscribers.
+//! A handler has access to its own connection only. To write to another, it uses the [`Sender`](crate::Sender) that the
+//! other's handler got from [`Stream::sender`](crate::Stream::sender) and has shared. Who receives what is up to the
+//! program: a room, a topic, a list of subscribers.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -57,57 +57,56 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! Sending never blocks, so it may be done under a lock, as above: then all receive the messages in the same order.
-//! [`Sender::wake_after`](crate::Sender::wake_after) has the lock free again before the first of them is woken, so that a
-//! thousand subscribers do not hold it for long. A sender may also go to any thread: one that reads a queue, or rings every
-//! minute.
+//! Sending never blocks, so it can be done under a lock, as above: then all clients receive the messages in the same order.
+//! [`Sender::wake_after`](crate::Sender::wake_after) wakes the receiving connections only after the lock has been
+//! released, so that a thousand subscribers do not hold it for long. A sender can also be moved to any other thread, such
+//! as one that reads a queue.
 //!
-//! ## When a message leaves
+//! ## When a message is sent
 //!
-//! Only the thread that serves a connection writes to its socket; a message waits in the connection's mailbox until
-//! that thread looks.
+//! Only the thread that serves a connection writes to its socket. Until it does, a message is in the connection's mailbox:
 //!
-//! - While the connection waits for its client, whether parked or on a thread of its own: at once. The server wakes up
-//!   for it.
-//! - While its handler runs: when `handle` has returned, behind what it has written, or as soon as a read inside
-//!   `handle` has to wait. So a message is never in the middle of an answer, and a handler that computes for a second
-//!   delays what others send by a second.
-//! - While it is ending: what was sent before `finish` has returned still leaves; then sending fails with
-//!   [`SendError::Closed`](crate::SendError::Closed). That holds for a drain, too, which no sender can delay.
+//! - While the connection waits for its client, whether parked or on its own thread: for no time at all; the server wakes
+//!   up for it.
+//! - While its handler runs: until `handle` has returned, or a read inside `handle` blocks; it is sent after what the
+//!   handler has written. So a message is never in the middle of a reply, and a handler that computes for a second delays
+//!   messages from others by a second.
+//! - While it is ending: what was sent before `finish` returned is still delivered; after that, sending fails with
+//!   [`SendError::Closed`](crate::SendError::Closed). The same holds during a drain, which no sender can delay.
 //!
 //! ## Clients that do not read
 //!
-//! What waits for one connection, its handler's output included, is at most
-//! [`max_pending_output`](crate::Builder::max_pending_output) (64 KiB). Beyond it [`Sender::send`](crate::Sender::send)
-//! fails with [`SendError::Full`](crate::SendError::Full) and has sent nothing, and the program decides: drop the
-//! message, remember that something was missed, or end the connection with [`close_with`](crate::Sender::close_with).
-//! The write timeout ends a client that reads nothing at all. Where clients send many messages at once, raise the
-//! limit: what one sends in one go should fit.
+//! The pending output of a connection, its handler's included, is limited to
+//! [`max_pending_output`](crate::Builder::max_pending_output) (64 KiB). Beyond that, [`Sender::send`](crate::Sender::send)
+//! returns [`SendError::Full`](crate::SendError::Full) and sends nothing, and the program decides: drop the message,
+//! remember that the client missed something, or close the connection with [`close_with`](crate::Sender::close_with). The
+//! write timeout closes the connection of a client that reads nothing at all. If clients send bursts of messages, raise the
+//! limit: a burst should fit.
 //!
-//! What is sent to a client does not make it less idle: [`idle_timeout`](crate::Builder::idle_timeout) counts from its
-//! own last message. Raise it where clients only listen.
+//! Sending to a client does not reset its [`idle_timeout`](crate::Builder::idle_timeout), which counts from its own last
+//! message. Raise it for clients that only listen.
 //!
 //! ## Under each dispatch
 //!
-//! `Sync`, `Pool` and `ThreadPerRequest` do the same. A connection whose thread waits for its client needs another
-//! descriptor for that thread (an eventfd, on Linux) once it has a sender; a parked one needs none. Under `Fork` each
-//! connection has a process of its own, whose memory no other can reach: `sender` fails and says so.
+//! Senders work the same under `Sync`, `Pool` and `ThreadPerRequest`. A connection that has a sender, and whose thread
+//! blocks for its client, needs one more descriptor (an eventfd, on Linux); a parked one does not. Under `Fork` each
+//! connection is in its own process, which no other can reach: `sender` returns an error that says so.
 //!
 //! The example `chat` is a complete program.
 //!
 //! # Taking a connection out
 //!
 //! A handler that returns [`Flow::Detach`](crate::Flow::Detach) takes its connection out of the server:
-//! [`Handler::detached`](crate::Handler::detached) gets it by value, to speak another protocol, or to hand it to
-//! another thread or library. The [`Stream`](crate::Stream) still has the bytes that came with the last message; it
-//! blocks as before, but has no timeouts and sees no stop. [`into_parts`](crate::Stream::into_parts) takes it apart.
+//! [`Handler::detached`](crate::Handler::detached) receives it by value, to speak another protocol, or to pass it to another
+//! thread or library. The [`Stream`](crate::Stream) still has the bytes that arrived after the last message. It blocks as
+//! before, but has no timeouts and is not affected by a stop. [`into_parts`](crate::Stream::into_parts) takes it apart.
 //!
 //! ```
 //! use std::io::{BufRead, Read, Write};
 //! use std::net::TcpStream;
 //! use socketserver::{Flow, Handler, HandlerResult, PoolTcpServer, Stream};
 //!
-//! /// Speaks lines, until its client wants a tunnel.
+//! /// Speaks lines until the client asks for a tunnel.
 //! struct Lines;
 //!
 //! impl Handler<Stream<TcpStream>> for Lines {
@@ -123,7 +122,7 @@
 //!     }
 //!
 //!     fn detached(self, mut request: Stream<TcpStream>) {
-//!         // The worker goes back to its other connections.
+//!         // Leaves the worker free for other connections.
 //!         std::thread::spawn(move || {
 //!             let mut bytes = [0; 1024];
 //!             while let Ok(count @ 1..) = request.read(&mut bytes) {
@@ -139,8 +138,8 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! For the server the connection has ended: its place is free for another, its [`Event::Stop`](crate::Event::Stop) says
-//! [`End::Detached`](crate::End::Detached), and the [`Report`](crate::Report) counts it among the finished and as
-//! [`detached`](crate::Report::detached). `finish` is not called, and its senders fail; what they have sent before
-//! leaves with the new owner's first write or flush. Under `Fork` it happens in the child, which ends when `detached`
-//! returns: until then it counts as open.
+//! For the server, the connection has ended: its place is free, its [`Event::Stop`](crate::Event::Stop) has
+//! [`End::Detached`](crate::End::Detached), and the [`Report`](crate::Report) counts it as finished and as
+//! [`detached`](crate::Report::detached). `finish` is not called, and its senders fail; what they sent earlier goes out with
+//! the new owner's first write or flush. Under `Fork`, `detached` runs in the child, which exits when it returns; until
+//! then the connection counts as open.

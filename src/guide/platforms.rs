@@ -11,17 +11,17 @@
 //! | datagrams in batches | yes | no | no |
 //! | replies from the address a datagram was sent to | yes | no | no |
 //! | children collected | as they end | as they end (macOS, FreeBSD), else within 20 ms | |
-//! | `Fork` counts the threads of its process | yes | yes (macOS, FreeBSD), else the caller has to know | |
+//! | `Fork` checks that its process has one thread | yes | yes (macOS, FreeBSD), else not checked | |
 //! | credentials of a Unix-domain peer | yes | no | no |
 //! | abstract socket names | yes | no | no |
 //!
-//! The tests run on Linux, under both ways of waiting. For macOS, FreeBSD and Windows the library is type-checked; a program
-//! for Windows that serves TCP under three dispatches, and UDP, runs under Wine.
+//! The tests run on Linux, with epoll and with the `polling` crate. For macOS, FreeBSD and Windows the library is only
+//! type-checked, except that a Windows program that serves TCP under three dispatches, and UDP, runs under Wine.
 //!
 //! # Features
 //!
-//! None is on by default.
+//! None is enabled by default.
 //!
 #![doc = include_str!("../../docs/features.md")]
 //!
-//! The least version of Rust is 1.88.
+//! The minimum Rust version is 1.88.

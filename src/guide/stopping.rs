@@ -1,11 +1,11 @@
-//! What happens between a stop and the report, and how to stop a server from anywhere.
+//! How to stop a server from anywhere, and what happens until it has stopped.
 //!
-//! # Who may stop a server
+//! # Stop handles
 //!
-//! A [`StopHandle`](crate::StopHandle) is clonable and works from everywhere: another thread, a handler
-//! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once and cannot deadlock, and
-//! may be called before, during and after serving. There is no poll interval: the serve loop wakes up at once. Under
-//! `Fork` a handler runs in a child, and its handle stops, pauses and resumes the server all the same.
+//! A [`StopHandle`](crate::StopHandle) can be cloned and used from anywhere: another thread, a handler
+//! ([`Stream::stop_handle`](crate::Stream::stop_handle)), a signal. Its methods return at once, cannot deadlock, and may be
+//! called before, during and after serving. There is no poll interval: the serve loop wakes up at once. Under `Fork` the
+//! handle of a handler, which runs in a child, also stops, pauses and resumes the server itself.
 //!
 //! ```
 //! use socketserver::{Flow, TcpServer};
@@ -33,47 +33,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` makes SIGINT and SIGTERM do it: the
-//! first drains, the second does not wait. Nothing is installed unasked. Two signals of one number that come within
-//! milliseconds can merge into one; SIGINT after SIGTERM cannot.
+//! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` does this on SIGINT and SIGTERM: the first
+//! drains, a second one does not wait. By default no signal handler is installed. Two signals of the same number that arrive
+//! within milliseconds can merge into one; SIGINT after SIGTERM cannot.
 //!
 //! # The order
 //!
-//! 1. Nothing more is accepted. Clients that wait in the backlog see a close (not a reset), and are counted as refused.
-//!    In that of a socket that a process manager has passed they wait on, for the next process.
-//! 2. The listener closes; the file of a Unix-domain socket is removed.
-//! 3. Connections that wait for their next message end. Their handlers' `finish` is told
-//!    [`End::Drained`](crate::End::Drained).
-//! 4. Busy ones go on until they are done. Handlers that loop see [`is_stopping`](crate::Stream::is_stopping). A
-//!    handler that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages and ends
-//!    with step 3; one that blocks in the middle of a message is busy until the client has sent the rest or closed. A
+//! 1. The server stops accepting. Clients in the backlog see a close (not a reset), and are counted as refused. On a socket
+//!    passed by a process manager they stay in the backlog, for the next process.
+//! 2. The listener is closed; the file of a Unix-domain socket is removed.
+//! 3. Idle connections are closed. Their handlers' `finish` receives [`End::Drained`](crate::End::Drained).
+//! 4. Busy ones continue until they are done. Handlers that loop can check [`is_stopping`](crate::Stream::is_stopping). A
+//!    handler that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages, so its
+//!    connection is idle; one that blocks in the middle of a message is busy until the client has sent the rest or closed. A
 //!    [relay](crate::Flow::Relay) is busy until both of its sides have ended.
-//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) their blocked reads and writes fail, and
-//!    what is left is closed; children of `Fork` get SIGTERM, and shortly after it SIGKILL.
+//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) blocked reads and writes fail, and the
+//!    remaining connections are closed; children of `Fork` receive SIGTERM, and shortly afterwards SIGKILL.
 //! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there
-//!    were and how they ended, and how long the drain took.
+//!    were, how they ended, and how long the drain took.
 //!
-//! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline,
-//! [`shutdown_now`](crate::StopHandle::shutdown_now) none at all; a second call can shorten the time that is left,
-//! never lengthen it. What no deadline can end is a handler that computes or sleeps: under `ThreadPerRequest` and
-//! `Pool` it is reported as [`abandoned`](crate::Report::abandoned), under `Sync` it is waited for.
+//! [`shutdown_within`](crate::StopHandle::shutdown_within) sets another deadline, and
+//! [`shutdown_now`](crate::StopHandle::shutdown_now) does not wait at all; a second call can shorten the remaining time but
+//! never lengthen it. No deadline can end a handler that computes or sleeps: under `ThreadPerRequest` and `Pool` it is
+//! reported as [`abandoned`](crate::Report::abandoned); `Sync` waits for it.
 //!
 //! # Handing over to another process
 //!
 //! A new version of a server can share the listener of the old one: it inherits the descriptor, gets it from a process
-//! manager, or binds with `reuse_port`. [`hand_over`](crate::StopHandle::hand_over) is the old one's way to go without
-//! a client noticing:
+//! manager, or binds with `reuse_port`. [`hand_over`](crate::StopHandle::hand_over) then drains the old one without a client
+//! noticing:
 //!
-//! - What waits in the backlog is left to the other process instead of being closed, and the file of a Unix-domain
-//!   socket stays.
-//! - A connection that has not spoken yet is served its first message.
-//! - A connection that is kept alive is closed right behind its next answer instead of at once, or at the deadline.
-//!   Handlers see [`is_stopping`](crate::Stream::is_stopping), so that a protocol that can announce the close does
-//!   (`Connection: close`).
-//!   The closing lingers: a request that crosses it meets the end of the stream, and no reset.
+//! - The backlog is left to the other process instead of being closed, and the file of a Unix-domain socket stays.
+//! - A connection that has not sent anything yet is served its first message.
+//! - A kept-alive connection is not closed at once, but after its next reply, or at the deadline. Handlers can check
+//!   [`is_stopping`](crate::Stream::is_stopping) to announce the close if their protocol can (`Connection: close`). The close
+//!   lingers: a request that crosses it sees the end of the stream, not a reset.
 //!
-//! A `shutdown` afterwards ends what is idle, as it always does. Here the second server of one process takes the part
-//! of the new process:
+//! A later `shutdown` closes idle connections as usual. In this example, a second server in the same process plays the new
+//! process:
 //!
 //! ```
 //! use std::io::{BufRead, BufReader, Write};
@@ -101,7 +98,7 @@
 //!
 //! let new = PoolTcpServer::builder_fn(upper).adopt(listener)?.serve_in_background()?;
 //! old.stop_handle().hand_over();
-//! // The old server answers once more, and closes behind the answer; the new one has the address.
+//! // The old server replies once more, then closes; the new one has the address.
 //! assert_eq!(ask(&client)?, "HELLO\n");
 //! assert!(old.join()?.is_clean());
 //! assert_eq!(ask(&TcpStream::connect(address)?)?, "HELLO\n");
@@ -109,11 +106,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Without serving for ever
+//! # Other ways to stop
 //!
-//! Dropping a server that has served with [`handle_request`](crate::Server::handle_request) drains, too. Dropping a
-//! [`BackgroundServer`](crate::BackgroundServer) stops it and waits; its
-//! [`shutdown`](crate::BackgroundServer::shutdown) does that and returns the report.
+//! Dropping a server that has served with [`handle_request`](crate::Server::handle_request) drains it. Dropping a
+//! [`BackgroundServer`](crate::BackgroundServer) stops it and waits; [`shutdown`](crate::BackgroundServer::shutdown) does the
+//! same and returns the report.
 //!
-//! [`pause`](crate::StopHandle::pause) and [`resume`](crate::StopHandle::resume) stop accepting for a while: the
-//! address stays bound, and connections are served on.
+//! [`pause`](crate::StopHandle::pause) stops accepting until [`resume`](crate::StopHandle::resume): the address stays bound,
+//! and open connections are still served.

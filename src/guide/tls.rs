@@ -1,7 +1,7 @@
-//! TLS: certificates that are renewed, what a connection costs, what is defended and what is not.
+//! TLS: certificate renewal, what a connection costs, what is defended and what is not.
 //!
-//! A [`Tls<T>`](crate::Tls) transport makes the handshake and hands on a stream like any other: a handler that is written
-//! for `Stream<S>` with any socket `S` is served over TLS as it is.
+//! A [`Tls<T>`](crate::Tls) transport performs the handshake and passes on a stream like any other: a handler written for
+//! `Stream<S>` with any socket `S` can be served over TLS unchanged.
 //!
 //! ```
 //! use std::io::Write;
@@ -28,7 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To try it without a certificate of an authority, make one that clients have to be told to trust:
+//! To try it without a certificate authority, create a self-signed certificate, which clients have to be told to trust:
 //!
 //! ```console
 //! $ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
@@ -37,12 +37,12 @@
 //! $ openssl s_client -quiet -CAfile cert.pem -verify_return_error -connect localhost:9999
 //! ```
 //!
-//! # Certificates that are renewed
+//! # Certificate renewal
 //!
-//! A client of an ACME service (certbot, lego, acme.sh) keeps two files: the certificate, followed by those that lead to an
-//! authority (`fullchain.pem`), and the key (`privkey.pem`). Both are what
-//! [`from_pem_files`](crate::TlsConfig::from_pem_files) takes. Every few weeks it writes them again and runs a command: let
-//! that send SIGHUP, and [`reload`](crate::TlsConfig::reload) the configuration when the signal comes.
+//! An ACME client (certbot, lego, acme.sh) maintains two files: the certificate, followed by the chain to the authority
+//! (`fullchain.pem`), and the key (`privkey.pem`). Pass both to [`from_pem_files`](crate::TlsConfig::from_pem_files). Every
+//! few weeks the ACME client rewrites them and runs a command: have it send SIGHUP, and call
+//! [`reload`](crate::TlsConfig::reload) on the signal.
 //!
 #![cfg_attr(all(unix, feature = "signals"), doc = "```")]
 #![cfg_attr(not(all(unix, feature = "signals")), doc = "```ignore")]
@@ -65,7 +65,7 @@
 //!         if is_stale.swap(false, Ordering::SeqCst)
 //!             && let Err(error) = handle.reload()
 //!         {
-//!             eprintln!("the certificate stays as it was: {error}");
+//!             eprintln!("the old certificate stays in use: {error}");
 //!         }
 //!     })
 //!     .bind("127.0.0.1:0")?;
@@ -73,88 +73,85 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Both files are read before anything changes. For a moment, while they are being written, the key does not belong to the
-//! certificate: that is an error which leaves the old ones in force. Open connections keep what they began with. Under
-//! `Fork`, children that are forked afterwards have the new certificate. Under `PreFork`, each process has a copy of the
-//! configuration and has to be told by itself.
+//! Both files are read before anything changes. If the key does not match the certificate, because the files are just being
+//! written, `reload` returns an error and the old ones stay in use. Open connections keep the certificate they began with.
+//! Under `Fork`, children forked later use the new certificate. Under `PreFork`, each process has its own copy of the
+//! configuration, and each has to reload it.
 //!
-//! Who can read the key can impersonate the server: let only the server's user read the file (`chmod 600`), or load it
-//! before the server gives up its privileges. A reload still needs the privilege to read it.
+//! Whoever can read the key can impersonate the server: make the file readable for the server's user only (`chmod 600`), or
+//! load it before the server drops its privileges. A reload still needs the privilege to read it.
 //!
-//! # Clients with certificates
+//! # Client certificates
 //!
-//! With [`client_ca_file`](crate::transport::TlsConfigBuilder::client_ca_file) a client has to present a certificate for
-//! clients that was issued by an authority of that file. The handler gets it, in DER, from
-//! [`client_certificate`](crate::transport::TlsSocket::client_certificate); a crate such as `x509-parser` reads what it says
-//! about its owner. In TLS 1.3 a client has finished its handshake before the server has seen its certificate: that it is
-//! refused it learns from the alert that answers its first message.
+//! With [`client_ca_file`](crate::transport::TlsConfigBuilder::client_ca_file) a client has to present a client certificate
+//! issued by an authority in that file. The handler gets it, in DER, from
+//! [`client_certificate`](crate::transport::TlsSocket::client_certificate); a crate such as `x509-parser` extracts the
+//! subject. In TLS 1.3 a client completes its handshake before the server has seen its certificate: if the certificate is
+//! rejected, the client learns it from the alert that follows its first message.
 //!
-//! If a reload changes the authorities, tickets issued before it are void, because their clients were judged by other
-//! rules.
+//! If a reload changes the authorities, tickets issued before it are no longer valid.
 //!
-//! # A connection that begins in the clear
+//! # STARTTLS
 //!
-//! SMTP, IMAP, LDAP and PostgreSQL have a command that begins TLS in the middle of a connection. Over
-//! [`StartTls<T>`](crate::transport::StartTls) the handler answers it and calls [`start_tls`](crate::Stream::start_tls);
-//! the same handler goes on, with the same state, and is called again with the first message inside of TLS.
+//! SMTP, IMAP, LDAP and PostgreSQL have a command that starts TLS in the middle of a connection. Over
+//! [`StartTls<T>`](crate::transport::StartTls) the handler replies to it and calls [`start_tls`](crate::Stream::start_tls);
+//! the same handler, with its state, is called again for the first message inside TLS.
 //!
-//! - What the handler has learned in the clear is not to be believed afterwards, because anybody could have said it: forget
-//!   the client's name, and a login. RFC 3207 (section 4.2) says so of SMTP.
-//! - What came in the clear behind the command is never taken for a message inside of TLS: `start_tls` fails if it has
-//!   been read, and the handshake if it has not.
-//! - The handshake holds no thread under `Sync` and `Pool`, and has the builder's
-//!   [`establish_timeout`](crate::Builder::establish_timeout), from the end of the call that has begun it. A read in the same
-//!   call of `handle` blocks like any other.
-//! - A client may be kept from beginning: an attacker between the two can strike the offer out. A handler that serves
-//!   nothing of worth while [`is_secure`](crate::transport::StartTlsSocket::is_secure) is false has nothing to lose; where
-//!   the protocol has a port for TLS from the first byte, prefer it (RFC 8314).
-//! - [`frames`](crate::frames) do not go with it: their functions see messages, and not the connection.
+//! - Do not trust what the client sent in the clear, because anybody could have sent it: forget the client's name, and a
+//!   login. RFC 3207 (section 4.2) requires this of SMTP.
+//! - Plaintext that follows the command is never taken for a message inside TLS: `start_tls` fails if it has been read, and
+//!   the handshake if it has not.
+//! - The handshake holds no thread under `Sync` and `Pool`. The builder's
+//!   [`establish_timeout`](crate::Builder::establish_timeout) counts from the end of the call that started it. A read in the
+//!   same call of `handle` blocks like any other.
+//! - An attacker in the middle can suppress the offer of TLS. Serve nothing of value while
+//!   [`is_secure`](crate::transport::StartTlsSocket::is_secure) is false; if the protocol has a port for TLS from the first
+//!   byte, prefer that (RFC 8314).
+//! - It does not work with [`frames`](crate::frames), whose functions see messages and not the connection.
 //!
 //! # What a connection costs
 //!
 //! | state | what it holds |
 //! |---|---|
 //! | silent, before its first byte | the pending socket and a timer: 0.6 KB |
-//! | in the handshake | the session, 3 KB, and what has arrived of a message: 64 KiB at most |
-//! | idle | keys and state of rustls, under 5 KB; no buffer: records are read and made in those of the thread |
-//! | with a record that has not arrived whole | that part of it as well, 16 KiB at most |
-//! | with a client that does not read | 64 KiB of records at most, beside the builder's `max_pending_output` |
+//! | in the handshake | the session, 3 KB, and the part of a message that has arrived: at most 64 KiB |
+//! | idle | keys and state of rustls, under 5 KB; no buffers, because those of the thread are used |
+//! | with an incomplete record | that part of it as well, at most 16 KiB |
+//! | with a client that does not read | at most 64 KiB of records, in addition to the builder's `max_pending_output` |
 //!
-//! The kilobytes are resident memory of the example `echo` on 64-bit Linux, divided by 3,000 connections, and by 5,000 for
-//! idle ones. A full handshake of TLS 1.3, with one message and the close, took this server about 0.12 ms of processor time
-//! with an ECDSA certificate (P-256), and 0.6 ms with RSA (2048 bits): prefer the former.
+//! The kilobytes are resident memory of the example `echo` on 64-bit Linux, averaged over 3,000 connections, 5,000 for idle
+//! ones. A full TLS 1.3 handshake, with one message and the close, took this server about 0.12 ms of CPU time with an ECDSA
+//! certificate (P-256), and 0.6 ms with RSA (2048 bits): prefer the former.
 //!
-//! [`send_file`](crate::Stream::send_file) reads and encrypts: the kernel cannot send a file by itself here.
+//! [`send_file`](crate::Stream::send_file) has to read and encrypt the file: the kernel cannot send it directly.
 //!
 //! # What is defended
 //!
-//! - All of the handshake has the builder's [`establish_timeout`](crate::Builder::establish_timeout), however slowly it
-//!   arrives. Clients that are silent or slow, or do not read the answer, block no thread under `Sync` and `Pool`.
-//! - Under `Sync`, handshakes take turns with established connections: a message waits for the handshake under way and not
-//!   for all those that are due.
-//! - What is not TLS (plain HTTP, garbage) is recognized by its first bytes; the error says what it was.
-//! - A client whose handshake fails gets the alert that says why, also if it is still sending: the server lingers as it does
-//!   behind an answer.
-//! - A connection that was cut is told from one that was ended: [`Stream::is_truncated`](crate::Stream::is_truncated).
+//! - The whole handshake is subject to the builder's [`establish_timeout`](crate::Builder::establish_timeout), however slowly
+//!   it arrives. Clients that are silent or slow, or do not read, block no thread under `Sync` and `Pool`.
+//! - Under `Sync`, handshakes alternate with established connections: a message waits for the handshake in progress, not for
+//!   all that are pending.
+//! - Input that is not TLS (plain HTTP, garbage) is recognized by its first bytes; the error says what it was.
+//! - A client whose handshake fails receives an alert with the reason, even if it is still sending: the server lingers, as
+//!   after a reply.
+//! - A truncated connection is distinguished from one that was closed: [`Stream::is_truncated`](crate::Stream::is_truncated).
 //! - Records and messages that are too long, endless key updates and endless empty records end the connection. There is no
 //!   renegotiation and no early data.
-//! - The farewell of [`AtLimit::Refuse`](crate::AtLimit::Refuse) is not sent: in the clear it would not be TLS, and a
-//!   handshake for it would cost more than what it refuses.
+//! - The message of [`AtLimit::Refuse`](crate::AtLimit::Refuse) is not sent: in the clear it would not be TLS, and a handshake
+//!   would cost more than the connection it refuses.
 //!
 //! # What is not defended
 //!
-//! - *A flood of handshakes*: each costs the server more than its client. Limit
-//!   [new connections](crate::transport::PerSourceOptions::new_connections) by source with
-//!   [`PerSource`](crate::transport::PerSource) inside `Tls`, which counts them before the handshake, or let a balancer do
-//!   it.
-//! - *Revoked certificates of clients*: no list of them is looked at, unless a [configuration of
-//!   rustls](crate::TlsConfig::from_rustls) has one. A session is resumed for up to twelve hours without a second look at
-//!   the certificate.
+//! - *A flood of handshakes*: each costs the server more than the client. Limit the [new
+//!   connections](crate::transport::PerSourceOptions::new_connections) of each source with
+//!   [`PerSource`](crate::transport::PerSource) inside `Tls`, which counts them before the handshake, or in a load balancer.
+//! - *Revoked client certificates*: no revocation list is checked, unless a [configuration of
+//!   rustls](crate::TlsConfig::from_rustls) has one. A session can be resumed for up to twelve hours without checking the
+//!   certificate again.
 //! - *Who talks to whom*: the name that a client asks for (SNI) is sent in the clear; there is no ECH.
-//! - *The length and the time of messages*: records are not padded, and answers are sent when they are ready.
-//! - *A stolen key*: what was said before stays secret, as every handshake agrees on keys of its own, and the keys of
-//!   tickets, which are kept in memory only, are dropped after twelve hours. What follows is not secret until the
-//!   certificate is replaced.
-//! - *Quantum computers*: keys are exchanged by elliptic curves. A [configuration of rustls](crate::TlsConfig::from_rustls)
-//!   with another provider can have hybrids.
-//! - *The memory of the process*: keys are not wiped from it.
+//! - *The length and timing of messages*: records are not padded, and replies are sent when they are ready.
+//! - *A stolen key*: earlier sessions stay secret, because every handshake agrees on its own keys, and ticket keys, which are
+//!   kept in memory only, are dropped after twelve hours. Later ones are not secret until the certificate is replaced.
+//! - *Quantum computers*: keys are exchanged with elliptic curves. A [configuration of
+//!   rustls](crate::TlsConfig::from_rustls) with another provider can use hybrids.
+//! - *The memory of the process*: keys are not wiped from memory.

@@ -1,25 +1,25 @@
-//! Transports that wrap others: what is done before a connection is served, stage by stage.
+//! Transports that wrap others: what happens to a connection before it is served.
 //!
-//! A transport can have another inside. What comes out of the inner one is the outer one's to go on with, so the types
-//! are read from the inside out: `PerSource<ProxyProtocol<Tcp>>` accepts on TCP, reads the header of a proxy, and counts
-//! the client that the header announces.
+//! A transport can wrap another, and continues with the connections of the inner one. So types are read from the inside
+//! out: `PerSource<ProxyProtocol<Tcp>>` accepts on TCP, reads the header of a proxy, and counts the client that the header
+//! announces.
 //!
 //! | transport | what it does | its requests over `Tcp` |
 //! |---|---|---|
 //! | [`Many<T>`](crate::transport::Many) | listens on several addresses | `Stream<TcpStream>` |
-//! | [`PerSource<T>`](crate::transport::PerSource) | serves a number of connections of one source at a time, or in a time, and no more | `Stream<TcpStream>` |
-//! | [`ProxyProtocol<T>`](crate::transport::ProxyProtocol) | takes the client's address from a proxy's header | `Stream<Proxied<TcpStream>>` |
+//! | [`PerSource<T>`](crate::transport::PerSource) | limits the connections of each source, at a time or within a period | `Stream<TcpStream>` |
+//! | [`ProxyProtocol<T>`](crate::transport::ProxyProtocol) | reads the client's address from a proxy's header | `Stream<Proxied<TcpStream>>` |
 //! | `Tls<T>` (feature `tls`) | encrypts | `Stream<TlsSocket<TcpStream>>` |
-//! | `StartTls<T>` (feature `tls`) | encrypts from where the handler says so | `Stream<StartTlsSocket<TcpStream>>` |
-//! | [a custom one](crate::guide::custom_transport) | what it is written for | what it makes |
+//! | `StartTls<T>` (feature `tls`) | encrypts when the handler says so | `Stream<StartTlsSocket<TcpStream>>` |
+//! | [a custom transport](crate::guide::custom_transport) | anything | of any type |
 //!
-//! Each goes over TCP, over Unix-domain sockets, and over the others. A handler that is written for any `S: Socket` serves
-//! them all.
+//! Each works over TCP, over Unix-domain sockets, and over the others. A handler written for any `S: Socket` works with all
+//! of them.
 //!
 //! # Options
 //!
-//! The options of a wrapper hold those of the transport inside, in the order of the types. The builder's methods for
-//! sockets reach through: `backlog` is that of the listener, whatever is around it.
+//! The options of a wrapper contain those of the inner transport. The builder's socket options apply through all wrappers:
+//! `backlog` is that of the listener, whatever wraps it.
 //!
 //! ```
 //! use socketserver::handler::function;
@@ -39,8 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A transport that exists already, because its socket came from elsewhere or because it cannot be bound, is wrapped with
-//! `over`, and served with [`Builder::with_transport`](crate::Builder::with_transport) or
+//! If a transport already exists, because its socket came from elsewhere or because it cannot be bound, wrap it with `over`,
+//! and serve it with [`Builder::with_transport`](crate::Builder::with_transport) or
 //! [`Server::with_options`](crate::Server::with_options):
 //!
 //! ```
@@ -55,24 +55,24 @@
 //!
 //! # Both orders of each pair
 //!
-//! | types | what it means |
+//! | types | meaning |
 //! |---|---|
-//! | `PerSource<ProxyProtocol<T>>` | clients are counted, as the proxy announces them: what is usually wanted |
-//! | `ProxyProtocol<PerSource<T>>` | proxies are counted: a balancer has a number of connections, and no more |
-//! | `PerSource<Many<T>>` | a source is counted over all listeners together |
-//! | `Many<PerSource<T>>` | each listener counts for itself: a source has its share on each |
+//! | `PerSource<ProxyProtocol<T>>` | counts clients, as announced by the proxy: usually what you want |
+//! | `ProxyProtocol<PerSource<T>>` | counts proxies: limits the connections of a load balancer |
+//! | `PerSource<Many<T>>` | counts a source over all listeners together |
+//! | `Many<PerSource<T>>` | counts on each listener separately |
 //! | `ProxyProtocol<Many<T>>`, `Many<ProxyProtocol<T>>` | the same: every connection has a header, on every listener |
-//! | `Tls<ProxyProtocol<T>>` | the header comes in the clear, and TLS behind it, from the client or from the proxy: what HAProxy and nginx send |
-//! | `ProxyProtocol<Tls<T>>` | the header is the first message inside of TLS: for proxies that encrypt it, too |
+//! | `Tls<ProxyProtocol<T>>` | the header is in the clear, followed by TLS, from the client or from the proxy: what HAProxy and nginx send |
+//! | `ProxyProtocol<Tls<T>>` | the header is the first message inside TLS: for proxies that encrypt it, too |
 //! | `Tls<PerSource<T>>`, `PerSource<Tls<T>>` | the same: a place is taken before the handshake |
 //! | `Tls<Many<T>>`, `Many<Tls<T>>` | the same, if bound with one configuration; [`Many::of`](crate::transport::Many::of) takes listeners with a certificate each |
-//! | `StartTls<ProxyProtocol<T>>`, `StartTls<PerSource<T>>` | the header, or a place, comes first: TLS is begun by the handler, behind every second phase |
-//! | `Tls<Tls<T>>` | TLS inside of TLS, each with its own handshake and certificate |
-//! | `Many<Many<T>>` | all listeners of all; the inner ones take turns among themselves |
+//! | `StartTls<ProxyProtocol<T>>`, `StartTls<PerSource<T>>` | the header, or the place, comes first: the handler starts TLS after every second phase |
+//! | `Tls<Tls<T>>` | TLS inside TLS, each with its own handshake and certificate |
+//! | `Many<Many<T>>` | all listeners of all; each inner one alternates between its own |
 //! | `ProxyProtocol<ProxyProtocol<T>>` | two proxies in a row, each of which adds a header: the inner options trust the near one, the outer ones the far one |
-//! | `PerSource<PerSource<T>>` | two limits, of addresses and of networks, say |
+//! | `PerSource<PerSource<T>>` | two limits, by address and by network, say |
 //!
-//! All of them are transports, and so are longer chains:
+//! All of these are transports, and so are longer chains:
 //!
 //! ```
 //! # #[cfg(feature = "tls")] {
@@ -96,48 +96,47 @@
 //!
 //! # Behind a proxy
 //!
-//! A server behind a balancer sees the balancer's address on each connection. The PROXY protocol tells it the client's:
-//! HAProxy sends it with `send-proxy-v2` on its `server` line, nginx with `proxy_protocol on;` in a `stream` block, the
-//! balancers of clouds have a switch for it.
+//! A server behind a load balancer sees the balancer's address on each connection. The PROXY protocol adds the client's:
+//! HAProxy sends it with `send-proxy-v2` on its `server` line, nginx with `proxy_protocol on;` in a `stream` block, and cloud
+//! load balancers have a setting for it.
 //!
-//! - Without the header nothing is served, and only peers in the [named networks](crate::transport::ProxyOptions::trust)
-//!   may send one: a client that could send a header could announce any address. So a port is either for proxies or for
-//!   clients; for both, listen on two with two servers.
-//! - On a Unix-domain socket all peers or none [are trusted](crate::transport::ProxyOptions::trust_unix): its permissions
-//!   say who may connect to it.
-//! - `verify_request`, `handle_error` and the handler's [`peer_addr`](crate::Stream::peer_addr) have the announced
-//!   address; [`Event::Start`](crate::Event::Start), which is told before the header has come, has the proxy's.
-//! - Checks that connect and close are no errors. Checks that send `LOCAL` are served as what they are, connections of the
-//!   balancer.
-//! - It costs two system calls a connection. A silent one costs its entry in the table of connections, until the
-//!   [`establish_timeout`](crate::Builder::establish_timeout) ends it.
+//! - A connection without the header is refused, and only peers in the [trusted
+//!   networks](crate::transport::ProxyOptions::trust) may connect: a client that could send a header could announce any
+//!   address. So a port is either for proxies or for clients; for both, use two servers on two ports.
+//! - On a Unix-domain socket, either all peers or none [are trusted](crate::transport::ProxyOptions::trust_unix): the
+//!   permissions of its file say who may connect.
+//! - `verify_request`, `handle_error` and the handler's [`peer_addr`](crate::Stream::peer_addr) see the announced address;
+//!   [`Event::Start`](crate::Event::Start), which happens before the header has arrived, has the proxy's.
+//! - Health checks that connect and close are not errors. Those that send `LOCAL` are served as connections of the balancer
+//!   itself.
+//! - It costs two system calls per connection. A silent connection costs an entry in a table, until the
+//!   [`establish_timeout`](crate::Builder::establish_timeout).
 //!
-//! A program whose configuration says whether there are proxies has one type for both cases:
-//! [`without_headers`](crate::transport::ProxyOptions::without_headers) leaves the wrapper without effect, as
-//! `usize::MAX` does for [`most`](crate::transport::PerSourceOptions::most).
+//! A program whose configuration says whether there are proxies can use one type for both cases:
+//! [`without_headers`](crate::transport::ProxyOptions::without_headers) disables the wrapper, as `usize::MAX` does for
+//! [`most`](crate::transport::PerSourceOptions::most).
 //!
 //! # Limits by source
 //!
-//! [`max_connections`](crate::Builder::max_connections) bounds all connections, and
-//! [`PerSource`](crate::transport::PerSource) those of one source. Many clients may share an address: an office, a mobile
-//! network, and a proxy, if its header is not read. Leave them room.
+//! [`max_connections`](crate::Builder::max_connections) limits all connections, and
+//! [`PerSource`](crate::transport::PerSource) those of each source. Many clients may share an address: those of an office or
+//! a mobile network, or all behind a proxy whose header is not read. Leave them room.
 //!
-//! - The place is taken before a handshake, as soon as the source is known, and given back when the connection is closed.
-//! - A [rate](crate::transport::PerSourceOptions::new_connections) bounds those that come and go: so many new connections in
-//!   a time, refused ones left out. Against a flood of handshakes it does more than the number at a time.
-//! - One that finds no place is closed without a word. It is counted, and
-//!   [`Event::Refused`](crate::Event::Refused) has the reason: [`PerSource`](crate::Refusal::PerSource),
-//!   [`SourceRate`](crate::Refusal::SourceRate), or
+//! - The place is taken as soon as the source is known, before a handshake, and freed when the connection is closed.
+//! - A [rate](crate::transport::PerSourceOptions::new_connections) limits the new connections of a source within a period;
+//!   refused ones do not count. Against a flood of handshakes it does more than the limit on concurrent connections.
+//! - A connection without a place is closed at once. It is counted, and [`Event::Refused`](crate::Event::Refused) has the
+//!   reason: [`PerSource`](crate::Refusal::PerSource), [`SourceRate`](crate::Refusal::SourceRate), or
 //!   [`SourcesFull`](crate::Refusal::SourcesFull) if more sources have connections than the
-//!   [table](crate::transport::PerSourceOptions::max_sources) holds. Those that are in it are served as ever then.
-//! - An IPv6 source is a /64 by default, because a client can have any address of its network. A client with a /48 has
-//!   65 536 of them: against it there is the limit on all connections.
+//!   [table](crate::transport::PerSourceOptions::max_sources) holds. Sources already in the table are still served.
+//! - An IPv6 source is a /64 by default, because a client can use any address of its network. A client with a /48 has
+//!   65 536 of them; only the limit on all connections stops it.
 //!
 //! # Under each dispatch
 //!
-//! Under `Sync` and `Pool` all of this happens in turns, and a connection that waits for its peer holds no thread; under
-//! `ThreadPerRequest` it has its own. Under `Fork` a child does it, with one exception: a child that counted would count
-//! its own connection alone, so `PerSource<ProxyProtocol<T>>` has the parent read the headers, in turns, and fork behind
-//! them. The processes of `PreFork` share the listeners, and each counts its own connections.
+//! Under `Sync` and `Pool` none of this blocks, and a connection that waits for its peer holds no thread; under
+//! `ThreadPerRequest` it has its own. Under `Fork` a child does it, with one exception: a child would count only its own
+//! connection, so with `PerSource<ProxyProtocol<T>>` the parent reads the headers, without blocking, and forks afterwards.
+//! The processes of `PreFork` share the listeners, and each counts its own connections.
 //!
-//! What is refused as soon as it is accepted costs no thread and no process.
+//! A connection refused as soon as it is accepted costs no thread and no process.

@@ -2,7 +2,7 @@ use std::io::{BufRead, Read, Write};
 
 use socketserver::{Flow, HandlerResult, Socket, Stream};
 
-/// Takes what one read gives for a message, and is wrong: it may be half a message, or three.
+/// Wrong: takes the result of one read for a message, when it may be half a message, or three.
 pub fn count_reads<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
     let length = request.buffered().len();
     request.consume(length);
@@ -10,7 +10,7 @@ pub fn count_reads<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
     Ok(Flow::Continue)
 }
 
-/// Mended by a length in front: four bytes, highest first.
+/// A length in front: four bytes, big-endian.
 pub fn with_length<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
     let mut head = [0; 4];
     request.read_exact(&mut head)?;
@@ -24,8 +24,7 @@ pub fn with_length<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
     Ok(Flow::Continue)
 }
 
-/// The length is text in a line of its own, and what is left is counted down while it comes in: for files, which need
-/// not be in memory whole.
+/// The length is a line of text, and the rest is counted down while it arrives: for files, which need not fit in memory.
 pub fn counting_what_is_left<S: Socket>(request: &mut Stream<S>) -> HandlerResult {
     let mut line = String::new();
     request.read_line(&mut line)?;

@@ -1,7 +1,7 @@
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-/// Way four: the kernel keeps the list of those who are waited for, as Python's `selectors` have it on Linux, and as
+/// Four: the kernel keeps the list of connections that are waited for, as with Python's `selectors` on Linux, and as
 /// `Sync` and `Pool` do.
 pub fn serve_with_epoll(listener: &TcpListener, folder: &Path) -> io::Result<()> {
     const LISTENER: u64 = 0;

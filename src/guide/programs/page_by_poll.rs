@@ -17,7 +17,7 @@ impl Client {
         Ok(Self { socket: listener.accept()?.0, input: Vec::new() })
     }
 
-    /// Reads what has arrived; true when the client has been answered, or has gone.
+    /// Reads what has arrived; returns true when the client has been answered, or is gone.
     pub fn read(&mut self, folder: &Path) -> bool {
         let mut bytes = [0; 4096];
         match self.socket.read(&mut bytes) {
@@ -27,13 +27,13 @@ impl Client {
         if !self.input.ends_with(b"\r\n\r\n") {
             return false;
         }
-        // One that does not read its answer blocks all others here. A server parks it, and sends the rest later.
+        // A client that does not read its response blocks all others here. A server parks it, and sends the rest later.
         let _ = self.socket.write_all(&answer(&String::from_utf8_lossy(&self.input), folder));
         true
     }
 }
 
-/// Way three: one thread that asks poll(2) (or its ancestor, select) who has sent something.
+/// Three: one thread that asks poll(2) (or its ancestor, select) which clients have sent something.
 pub fn serve_with_poll(listener: &TcpListener, folder: &Path) -> io::Result<()> {
     let mut clients: HashMap<u64, Client> = HashMap::new();
     for next in 0_u64.. {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use socketserver::{Flow, Handler, HandlerResult, Socket, Stream};
 
-/// Way one: a handler, under any dispatch.
+/// One: a handler, under any dispatch.
 #[derive(Debug)]
 pub struct Page {
     pub folder: PathBuf,

@@ -3,7 +3,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 
-/// Way two: a thread for each client, which is what `ThreadPerRequest` does.
+/// Two: a thread for each client, which is what `ThreadPerRequest` does.
 pub fn serve_with_threads(listener: &TcpListener, folder: &Path) -> io::Result<()> {
     for client in listener.incoming() {
         let (client, folder) = (client?, folder.to_owned());
@@ -16,7 +16,7 @@ fn serve_one(client: TcpStream, folder: &Path) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let (mut first, mut rest) = (String::new(), String::new());
     client.read_line(&mut first)?;
-    // What is left unread at the close would make a reset of it, and lose the answer.
+    // Input left unread would turn the close into a reset, and lose the response.
     while client.read_line(&mut rest)? > 2 {
         rest.clear();
     }

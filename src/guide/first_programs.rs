@@ -1,10 +1,10 @@
-//! The programs that everybody begins with: those of Python's tutorials, as they look here.
+//! First programs: those of Python's tutorials, and their counterparts here.
 //!
-//! Each of them is served to a real Python client in `tests/tutorials.rs`, from the source that stands here.
+//! `tests/tutorials.rs` runs each of them, from the source shown here, against a real Python client.
 //!
-//! # What was written, in upper case
+//! # Echo in upper case
 //!
-//! The handler that loops over `recv`, prints who wrote what, sends it back in upper case, and notices a reset.
+//! The handler loops over `recv`, prints who wrote what, sends it back in upper case, and notices a reset.
 //!
 //! ```python
 //! class EchoUpper(socketserver.BaseRequestHandler):
@@ -30,14 +30,14 @@
 //!
 //! | served by | with `EchoUpper`, the second client | with `EchoUpperInTurns` |
 //! |---|---|---|
-//! | `TcpServer` | waits until the first has gone, as in Python | is served in turn with the first |
+//! | `TcpServer` | waits until the first has gone, as in Python | is served alternately with the first |
 //! | `ThreadingTcpServer` | has its own thread | has its own thread |
 //! | `ForkingTcpServer` | has its own process | has its own process |
-//! | `PoolTcpServer` | has a thread; a spare one is started if there is none left | costs no thread while it is silent |
+//! | `PoolTcpServer` | has a thread; if none is free, a spare one is started | costs no thread while it is silent |
 //!
-//! # A greeting for each
+//! # A greeting
 //!
-//! One line in, a fixed text out, and the name of the thread that has served it.
+//! One line in, a fixed text out, and the name of the thread that served it.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/greeting.rs")]
@@ -56,10 +56,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Those who come and go
+//! # Connect and disconnect
 //!
-//! `setup` and `finish` print when clients come and go; a client thread for each message; at the end the server is shut
-//! down. There is no `server_close`: `shutdown` of a server in the background waits until all is closed.
+//! `setup` and `finish` print when clients connect and disconnect; each message has its own client thread; at the end the
+//! server is shut down. There is no `server_close`: `shutdown` of a background server waits until everything is closed.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/visitors.rs")]
@@ -89,14 +89,14 @@
 //!
 //! # A page, four ways
 //!
-//! A GET is answered with a file of a folder. What is sent is the same four times:
+//! A GET request is answered with a file from a folder. All four programs send the same response:
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/page.rs")]
 #![doc = "```"]
 //!
-//! **One: a handler.** It has the limits, the timeouts and the stop of its server, and goes with every dispatch. (A real
-//! file server is the example `http_files`.)
+//! **One: a handler.** It has the limits, timeouts and graceful stop of its server, and works under every dispatch. (For a
+//! real file server, see the example `http_files`.)
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/page_by_server.rs")]
@@ -106,15 +106,15 @@
 //! # Ok::<(), socketserver::BindError>(())
 //! ```
 //!
-//! **Two: threads over a listener of the standard library.** Nothing bounds their number, nothing ends a client that
-//! says nothing, and the loop cannot be stopped.
+//! **Two: threads, with a listener of the standard library.** Nothing limits their number, a silent client is never
+//! disconnected, and the loop cannot be stopped.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/page_by_threads.rs")]
 //! # fn answer(_: &str, _: &std::path::Path) -> Vec<u8> { Vec::new() }
 #![doc = "```"]
 //!
-//! **Three: one thread and poll(2)**, the successor of `select`. Each round costs as much as there are clients.
+//! **Three: one thread and poll(2)**, the successor of `select`. Each round costs time proportional to the number of clients.
 //!
 #![cfg_attr(unix, doc = "```")]
 #![cfg_attr(not(unix), doc = "```ignore")]
@@ -122,7 +122,7 @@
 //! # fn answer(_: &str, _: &std::path::Path) -> Vec<u8> { Vec::new() }
 #![doc = "```"]
 //!
-//! **Four: one thread and epoll(7)**, which Python's `selectors` use on Linux. `Client` is that of way three.
+//! **Four: one thread and epoll(7)**, which Python's `selectors` uses on Linux. `Client` is the same as in three.
 //!
 #![cfg_attr(target_os = "linux", doc = "```")]
 #![cfg_attr(not(target_os = "linux"), doc = "```ignore")]
@@ -139,13 +139,13 @@
 //! # }
 #![doc = "```"]
 //!
-//! Two is [`ThreadPerRequest`](crate::ThreadPerRequest), four is [`Sync`](crate::Sync), and [`Pool`](crate::Pool) is
-//! four on several threads, without what is missing in them: a bound, deadlines, clients that do not read, a stop that
-//! lets answers leave.
+//! Two corresponds to [`ThreadPerRequest`](crate::ThreadPerRequest), four to [`Sync`](crate::Sync), and [`Pool`](crate::Pool)
+//! is four on several threads. They add what is missing here: limits, deadlines, care for clients that do not read, and a
+//! stop that lets replies finish.
 //!
-//! # The action names the method
+//! # Dispatching on a field
 //!
-//! A line of JSON whose `action` says what to do; files go both ways with their size and hash.
+//! A line of JSON has an `action` that names the method to call; files go both ways, with their size and hash.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/actions.rs")]
@@ -156,17 +156,16 @@
 //!
 //! # Messages that stick together
 //!
-//! A connection carries bytes, not messages: two sends arrive as one read, one send as two. The first handler below
-//! is wrong; the tutorials mend it in three ways.
+//! A connection carries bytes, not messages: two sends may arrive as one read, and one send as two. The first handler below
+//! is wrong; the tutorials fix it in three ways.
 //!
 #![doc = "```"]
 #![doc = include_str!("programs/boundaries.rs")]
 #![doc = "```"]
 //!
-//! *Acknowledge*, where the client waits for an answer before it sends on, needs no change of the first handler, but
-//! costs a round trip a message, and does not help against a message that arrives in two parts. *A length in front* and
-//! *count what is left* are right. The fourth way does not block while the rest is on its way, has a limit, and
-//! needs no code:
+//! *Acknowledge*, where the client waits for a reply before it sends more, needs no change to the first handler, but costs a
+//! round trip per message, and does not help if a message arrives in two parts. *A length in front* and *count what is left*
+//! are correct. A fourth way does not block while the rest is on its way, has a limit, and needs no code:
 //!
 //! ```
 //! use socketserver::frames::{self, LengthDelimitedCodec};
