@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::RequestError;
 
-/// Why a connection or message ended.
+/// Why a connection or datagram ended.
 ///
 /// ```
 /// assert_eq!(socketserver::End::IdleTimeout.to_string(), "idle_timeout");
@@ -14,11 +14,11 @@ use crate::error::RequestError;
 pub enum End {
     /// The handler took it out of the server.
     Detached,
-    /// The server stops, and it was idle.
+    /// The server stopped, and it was idle.
     Drained,
     /// A step returned an error.
     Failed,
-    /// The server stops, and it was still busy at the deadline.
+    /// The server stopped, and it was still busy at the deadline.
     Forced,
     /// The handler returned [`Flow::Close`](crate::Flow::Close), or a [`Sender`](crate::Sender) closed it.
     HandlerClosed,
@@ -28,12 +28,12 @@ pub enum End {
     Panicked,
     /// The client closed its side.
     PeerClosed,
-    /// It never reached a handler: not verified, over a limit, not dispatched.
+    /// It never reached a handler: it was not verified, over a limit, or not dispatched.
     Refused,
-    /// It was the longest idle when a new one needed its place.
+    /// It had been idle longest when a new connection needed its place.
     Shed,
-    /// The client was too slow to send the rest of a message, to take the answer, or in its handshake; or the
-    /// [time for the whole request](crate::Builder::total_timeout) was over.
+    /// The client was too slow to send the rest of a message, to read the reply, or in its handshake; or the [time for
+    /// the whole request](crate::Builder::total_timeout) was over.
     TimedOut,
 }
 
@@ -96,7 +96,7 @@ impl End {
     }
 }
 
-/// In small letters, words joined by `_`: `idle_timeout`.
+/// In snake case: `idle_timeout`.
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -45,7 +45,7 @@ pub enum BindError {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// The name stands for no address, or the text is not one.
+    /// The name does not resolve, or the text is not an address.
     #[error("cannot resolve {address}: {source}")]
     Resolve {
         /// The text that was given.
@@ -85,7 +85,7 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
-/// Why serving ended, or never began.
+/// Why serving failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -103,7 +103,7 @@ pub enum ServeError {
         .threads.map_or("several".to_owned(), |threads| threads.to_string())
     )]
     NotSingleThreaded {
-        /// How many threads there were; `None` for several, where nothing tells how many.
+        /// The number of threads; `None` if there were several, but it is not known how many.
         threads: Option<usize>,
     },
     /// A handler panicked and the policy is to stop.
@@ -120,7 +120,7 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// `Fork` needs a process with one thread, and whether this one has can not be found out.
+    /// `Fork` needs a process with one thread, and the threads of this one cannot be counted.
     #[error(
         "cannot fork: how many threads this process has cannot be found out ({source}), and the dispatch Fork needs exactly one; mount /proc, or use ThreadPerRequest or Pool"
     )]
@@ -148,8 +148,8 @@ pub enum Stage {
     Close,
     /// Handing the request to its thread, process or worker (`process_request`).
     Dispatch,
-    /// The second phase of the transport: handshakes, headers. And a handshake that the handler has begun, while it is
-    /// waited for between two calls.
+    /// The second phase of the transport (handshakes, headers), or a handshake started by the handler, between two
+    /// calls.
     Establish,
     /// [`Handler::finish`](crate::Handler::finish).
     Finish,
@@ -179,8 +179,8 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error) is given: the error as a value, with its
-/// stage.
+/// An error of a request with its stage, as passed to
+/// [`HandlerFactory::handle_error`](crate::HandlerFactory::handle_error).
 #[derive(Debug)]
 pub struct RequestError {
     stage: Stage,
@@ -213,9 +213,9 @@ impl RequestError {
 
     /// Whether the peer simply went away (reset, broken pipe, end of input in mid-message): rarely worth a log line.
     ///
-    /// As [`is_timeout`](Self::is_timeout) and [`is_stopping`](Self::is_stopping), it looks for an [`io::Error`] among
-    /// the [sources](Error::source) of the error, so that an error type that wraps one loses nothing. Other classes of
-    /// errors are found by downcasting what [`source`](Error::source) returns.
+    /// Like [`is_timeout`](Self::is_timeout) and [`is_stopping`](Self::is_stopping), it looks for an [`io::Error`]
+    /// among the [sources](Error::source) of the error, so that it also works for an error type that wraps one. For
+    /// other errors, downcast what [`source`](Error::source) returns.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         self.io_kind().is_some_and(is_disconnect)

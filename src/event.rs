@@ -1,4 +1,4 @@
-//! What happens in a server, as values for observers: the library itself never logs.
+//! Events in a server, as values for observers: the library itself never logs.
 
 use std::fmt;
 use std::io;
@@ -11,10 +11,10 @@ use crate::error::RequestError;
 /// [`Builder::observed`](crate::Builder::observed) and
 /// [`HandlerFactory::observer`](crate::HandlerFactory::observer).
 ///
-/// It is called on the thread on which the event happens and should return soon. A server without an observer does not
-/// even build its events. A panic of an observer is ignored.
+/// It is called on the thread on which the event happens, and should return quickly. A server without an observer does
+/// not even build its events. A panic in an observer is ignored.
 pub trait Observer {
-    /// Something has happened.
+    /// Called with each event.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -24,7 +24,7 @@ impl<F: Fn(&Event<'_>)> Observer for F {
     }
 }
 
-/// Names a connection or message, once in the life of a server.
+/// Identifies a connection or datagram, uniquely within a server.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub(crate) u64);
 
@@ -44,21 +44,21 @@ impl fmt::Display for RequestId {
 pub enum Refusal {
     /// `max_connections` was reached, and the policy is to refuse.
     AtLimit,
-    /// Its source has as many connections as it may: see [`PerSource`](crate::transport::PerSource).
+    /// Its source has reached its limit of connections: see [`PerSource`](crate::transport::PerSource).
     PerSource,
     /// The dispatch could not take it: no thread, no process.
     Rejected,
-    /// Its source has made as many new connections as it may for now: see
+    /// Its source has reached its limit of new connections for now: see
     /// [`new_connections`](crate::transport::PerSourceOptions::new_connections).
     SourceRate,
-    /// As many sources have connections as can be counted:
+    /// The limit of sources with connections was reached:
     /// [`max_sources`](crate::transport::PerSourceOptions::max_sources).
     SourcesFull,
     /// It was in the backlog when the server stopped.
     Stopping,
-    /// The transport serves others: see [`Advance::Refused`](crate::transport::Advance::Refused).
+    /// The transport does not serve this peer: see [`Advance::Refused`](crate::transport::Advance::Refused).
     Untrusted,
-    /// `verify_request` said no.
+    /// `verify_request` returned false.
     Unverified,
 }
 
@@ -78,27 +78,27 @@ impl Refusal {
     }
 }
 
-/// In small letters, words joined by `_`: `at_limit`.
+/// In snake case: `at_limit`.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// Something that has happened.
+/// An event in a server.
 ///
 /// Every [`Start`](Self::Start) is followed by exactly one [`Stop`](Self::Stop) of the same id, on every path.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The machine is out of descriptors or memory; accepting backs off. Once an episode.
+    /// The machine is out of descriptors or memory, and accepting backs off. Emitted once, until accepting works again.
     AcceptFailing {
         /// What the system said.
         error: &'a io::Error,
     },
     /// Accepting works again.
     AcceptRecovered {
-        /// How often it had failed.
+        /// How often it failed.
         failures: u64,
     },
     /// A single connection was lost before it could be accepted.
@@ -120,19 +120,19 @@ pub enum Event<'a> {
         /// How many connections are open.
         active: usize,
     },
-    /// The drain's deadline has passed; what is left is cut off.
+    /// The drain's deadline has passed; the remaining connections are closed.
     DrainForce {
-        /// How many connections are left.
+        /// How many connections remain.
         active: usize,
     },
-    /// A step failed; what [`handle_error`](crate::HandlerFactory::handle_error) is told, too.
+    /// A step failed; [`handle_error`](crate::HandlerFactory::handle_error) receives the same error.
     Error {
-        /// The connection or message, if there is one yet.
+        /// The connection or datagram, if there is one yet.
         id: Option<RequestId>,
         /// What went wrong.
         error: &'a RequestError,
     },
-    /// The server accepts.
+    /// The server has started to accept.
     ListenStart {
         /// Where.
         address: &'a str,
@@ -143,20 +143,20 @@ pub enum Event<'a> {
         address: &'a str,
     },
     /// A call of a handler took longer than the builder's [`long_call`](crate::Builder::long_call), on a thread that
-    /// serves many connections (`Sync`, `Pool`); reported when the call is over.
+    /// serves many connections (`Sync`, `Pool`); emitted when the call is over.
     LongCall {
         /// The connection or message.
         id: RequestId,
         /// How long it took.
         took: Duration,
     },
-    /// A connection or message was turned away.
+    /// A connection or datagram was refused.
     Refused {
         /// Why.
         reason: Refusal,
     },
-    /// A handler was found in one call for too long (`Pool`): its connection is served with the other slow ones from
-    /// now on. Reported once for each such call.
+    /// A handler has been in one call for too long (`Pool`): its connection is served with the other slow ones from now
+    /// on. Emitted once for each such call.
     Slow {
         /// How many slow connections wait for a thread.
         waiting: usize,
@@ -166,24 +166,24 @@ pub enum Event<'a> {
         /// The new process.
         pid: u32,
     },
-    /// A hot restart has failed, or was refused; this process goes on as before.
+    /// A hot restart has failed, or was refused; this process continues as before.
     RestartFailed {
         /// Why.
         error: &'a io::Error,
     },
-    /// A hot restart has begun: the program has been started anew, and this process waits for it to be ready.
+    /// A hot restart has begun: the program has been started again, and this process waits for it to be ready.
     Restarting {
         /// The new process.
         pid: u32,
     },
-    /// A connection or message was accepted.
+    /// A connection or datagram was accepted.
     Start {
         /// Its name.
         id: RequestId,
-        /// Where it comes from, if that is known.
+        /// The address of the peer, if known.
         peer: Option<&'a dyn fmt::Debug>,
     },
-    /// A connection or message is over and its socket closed.
+    /// A connection or datagram is over, and its socket is closed.
     Stop {
         /// Its name.
         id: RequestId,
@@ -196,7 +196,7 @@ pub enum Event<'a> {
         /// How often `handle` was called.
         calls: u64,
     },
-    /// Every thread of a [`Pool`](crate::Pool) was blocked by a peer, there was work, and no more threads could be
+    /// Every thread of a [`Pool`](crate::Pool) was waiting for a peer, there was work, and no more threads could be
     /// started: some waits were ended early, as if they had timed out.
     WaitsEnded {
         /// How many threads were waiting.
@@ -204,7 +204,7 @@ pub enum Event<'a> {
         /// How many of the waits were ended.
         ended: usize,
     },
-    /// A thread that runs handlers has started (`Pool`, `ThreadPerRequest`); told on that thread.
+    /// A thread that runs handlers has started (`Pool`, `ThreadPerRequest`); emitted on that thread.
     WorkerStart {
         /// The thread's name.
         name: &'a str,

@@ -1,4 +1,4 @@
-//! The numbers and policies of a server, with their defaults.
+//! The options of a server, with their defaults.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::error::BindError;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AtLimit {
-    /// The listener leaves the wait set: clients wait in the backlog until a place is free.
+    /// The server stops accepting: clients wait in the backlog until a place is free.
     #[default]
     Defer,
     /// New connections are accepted and closed at once, after these bytes (which may be none).
     Refuse(Vec<u8>),
-    /// The connection that has been idle longest is closed to make room; where none is idle, as [`Defer`](Self::Defer).
+    /// The connection that has been idle longest is closed to make room; if none is idle, like [`Defer`](Self::Defer).
     ShedIdle,
 }
 
@@ -21,22 +21,22 @@ pub enum AtLimit {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// The process is aborted, at once: what handlers have written and the system has not taken yet is lost. Under
-    /// `Fork` that is the child; the server goes on.
+    /// The process is aborted at once, and pending output is lost. Under `Fork` that is the child; the server
+    /// continues.
     Abort,
-    /// Other requests and the server go on.
+    /// Other requests and the server continue.
     #[default]
     Isolate,
     /// The server drains, and `serve_forever` returns [`ServeError::Panicked`](crate::ServeError::Panicked).
     Stop,
 }
 
-/// The numbers and policies of a server, as a value: everything that the [builder](crate::Builder) sets and that is no
-/// option of its transport.
+/// The options of a server, as a value: everything that the [builder](crate::Builder) sets, except the options of the
+/// transport.
 ///
-/// A server over a transport that no builder can bind takes them in [`Server::with_options`](crate::Server::with_options);
-/// a set of them that several servers share goes to [`Builder::options`](crate::Builder::options). The builder's method
-/// of the same name says what each means, and its default.
+/// Pass them to [`Server::with_options`](crate::Server::with_options) for a transport that the builder cannot bind, or
+/// to [`Builder::options`](crate::Builder::options) to share a set of them between servers. See the builder's method of
+/// the same name for the meaning and default of each.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Signals that stop a server or wake its loop.
 //!
-//! Nothing here is installed unasked; see [`stop_on_signals`] and [`wake_on_signal`].
+//! By default no signal handler is installed; see [`stop_on_signals`] and [`wake_on_signal`].
 
 use std::io;
 
@@ -12,29 +12,29 @@ use crate::sys::on_signal::OnSignal;
 use crate::sys::on_signal::SignalSafe;
 use crate::sys::on_signal::is_ignored;
 
-/// The registered signals. Once it is dropped they do what they did before: where that was the default, they end the
-/// process, unless another guard has them. Keep it until the server has ended.
+/// A registration of signals. Dropping it restores what they did before: if that was the default, they end the process,
+/// unless another guard has them. Keep it until the server has ended.
 ///
-/// Handlers that the program sets by itself, with the crate `signal-hook`, go together with it if they are set first;
-/// they run as well, before and after it is dropped.
+/// Handlers that the program sets itself, with the crate `signal-hook`, also run, both before and after this is
+/// dropped, if they are set first.
 #[derive(Debug)]
 #[must_use = "dropping it ends the effect of the signals"]
 pub struct SignalGuard {
     _actions: Vec<OnSignal>,
 }
 
-/// From here on SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait
-/// for the drain.
+/// Makes SIGINT and SIGTERM [shut down](StopHandle::shutdown) the server of `stop`; a second one does not wait for the
+/// drain.
 ///
-/// A process that was started with SIGINT ignored, by `nohup` or in the background of a shell script, ignores it still,
+/// A process that was started with SIGINT ignored, by `nohup` or in the background of a shell script, still ignores it,
 /// as Python does.
 ///
-/// The kernel does not queue signals: two of one number merge if the second comes before the first was delivered, as it
-/// can within some milliseconds on a busy machine (signal(7), "Queueing and delivery semantics"). A program that is to
-/// stop at once is told so in a way that cannot merge: SIGINT after SIGTERM, or a second SIGTERM a moment later.
+/// The kernel does not queue signals: two of the same number merge if the second arrives before the first was
+/// delivered, which on a busy machine may take some milliseconds (signal(7), "Queueing and delivery semantics"). To
+/// stop a program at once, send what cannot merge: SIGINT after SIGTERM, or a second SIGTERM a moment later.
 ///
-/// No thread is started, so it goes together with `Fork`, whose children do not have these handlers: they ignore SIGINT,
-/// which a terminal sends to them as well, and end at SIGTERM.
+/// No thread is started, so this works with `Fork`. Its children do not have these handlers: they ignore SIGINT, which
+/// a terminal sends to them as well, and end at SIGTERM.
 ///
 /// ```
 /// use socketserver::{Flow, TcpServer};
@@ -62,15 +62,14 @@ pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
     Ok(SignalGuard { _actions: actions })
 }
 
-/// From here on `signal` [wakes](StopHandle::wake) the serve loop of `stop`, which then calls its
+/// Makes `signal` [wake](StopHandle::wake) the serve loop of `stop`, which then calls
 /// [`service_actions`](crate::HandlerFactory::service_actions).
 ///
-/// For signals that say something else: "load your configuration", "tell what you do". What a signal handler may do is
-/// little; it sets a flag, and the rest is done by the loop. Signals that come before the loop has seen the flag count
-/// as one.
+/// For signals with another meaning, such as "reload the configuration". A signal handler may do very little: let it
+/// set a flag, and do the rest in `service_actions`. Several signals before the loop wakes up count as one.
 ///
-/// Under [`PreFork`](crate::PreFork) the supervisor passes the signal on to its children, in which the same happens: each
-/// process has a flag of its own.
+/// Under [`PreFork`](crate::PreFork) the supervisor forwards the signal to its children, where the same happens: each
+/// process has its own flag.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -94,8 +93,8 @@ pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a number that stands for no signal, and for signals that cannot be caught or that tell a program of
-/// its own faults; what the system says otherwise.
+/// `InvalidInput` for a number that is not a signal, and for signals that cannot be caught or that report a fault of
+/// the program (such as SIGSEGV); otherwise the error of the system.
 pub fn wake_on_signal(signal: i32, stop: StopHandle) -> io::Result<SignalGuard> {
     Ok(SignalGuard { _actions: vec![OnSignal::new(signal, Wake { stop, signal })?] })
 }

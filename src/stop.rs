@@ -19,46 +19,46 @@ use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait_for_either;
 
-/// Stops, pauses, resumes and wakes a server; clonable, and usable from handlers, other threads and signal handlers.
+/// Stops, pauses, resumes and wakes a server, from handlers, other threads and signal handlers.
 ///
-/// Every method returns at once, takes effect at once, and may be called before, during and after serving: a server
-/// stopped before [`serve_forever`](crate::Server::serve_forever) returns from it at once; stopping one that has ended
-/// changes nothing. Every method is async-signal-safe.
+/// Every method returns at once, takes effect at once, and may be called before, during and after serving: if a server
+/// is stopped before [`serve_forever`](crate::Server::serve_forever), that returns at once; stopping a server that has
+/// ended does nothing. Every method is async-signal-safe.
 ///
-/// A handle that a process has from before a fork is the same handle there: in the children of the dispatch `Fork` its
-/// methods act on the whole server.
+/// A handle remains valid across a fork: in the children of the dispatch `Fork`, its methods act on the whole server.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     pub(crate) state: Arc<StopState>,
 }
 
 impl StopHandle {
-    /// Stops accepting and drains: idle connections end, busy ones have the builder's `drain_timeout` (15 s) to finish.
+    /// Stops accepting and drains: idle connections are closed, busy ones have the builder's `drain_timeout` (15 s) to
+    /// finish.
     ///
-    /// A second call changes nothing: see [`shutdown_within`](Self::shutdown_within) to hurry.
+    /// A second call does nothing; use [`shutdown_within`](Self::shutdown_within) to shorten the drain.
     pub fn shutdown(&self) {
         self.state.stop_within(self.state.drain);
     }
 
-    /// Stops accepting and drains for a listener that lives on in another process: after a hot restart, or under a
-    /// process manager. No client sees a cut:
+    /// Stops accepting and drains while another process takes over the listener: after a hot restart, or under a
+    /// process manager. No client is cut off:
     ///
-    /// - The listener is closed here, and what is in its backlog or in the queue of its socket is left to the
-    ///   other process. Messages that have been received are answered. The file of a Unix-domain socket stays.
-    /// - A connection that is open and has not spoken yet is served its first message.
-    /// - A connection that is kept alive is closed right behind its next answer, or at the deadline
-    ///   (the builder's `drain_timeout`, 15 s). Handlers see [`is_stopping`](crate::Stream::is_stopping), to announce
-    ///   it: an answer that was begun before this call is not the last. The closing lingers (the builder's
-    ///   `linger`, 2 s), so that a request that crosses it meets the end of the stream and no reset.
+    /// - The listener is closed here, and its backlog, or the datagrams in the queue of its socket, are left to the
+    ///   other process. Datagrams that have been received are served. The file of a Unix-domain socket stays.
+    /// - An open connection that has not sent anything yet is served its first message.
+    /// - A kept-alive connection is closed after its next reply, or at the deadline (the builder's `drain_timeout`, 15
+    ///   s). Handlers can check [`is_stopping`](crate::Stream::is_stopping) to announce the close: a reply that was
+    ///   begun before this call is not the last. The close lingers (the builder's `linger`, 2 s), so that a request
+    ///   that crosses it sees the end of the stream and not a reset.
     ///
-    /// A later [`shutdown`](Self::shutdown) ends idle connections at once. Where no other process has the listener,
+    /// A later [`shutdown`](Self::shutdown) closes idle connections at once. If no other process has the listener,
     /// clients in the backlog are reset.
     pub fn hand_over(&self) {
         self.state.hand_over();
     }
 
-    /// As [`shutdown`](Self::shutdown), with a deadline of its own. A second call can shorten the time that is left,
-    /// never lengthen it.
+    /// Like [`shutdown`](Self::shutdown), with this deadline instead of `drain_timeout`. A second call can shorten the
+    /// remaining time but never lengthen it.
     pub fn shutdown_within(&self, timeout: Duration) {
         self.state.stop_within(timeout);
     }
@@ -68,7 +68,8 @@ impl StopHandle {
         self.shutdown_within(Duration::ZERO);
     }
 
-    /// Stops accepting for a while: the address stays bound, clients wait in the backlog, connections are served on.
+    /// Stops accepting until [`resume`](Self::resume): the address stays bound, clients wait in the backlog, and open
+    /// connections are still served.
     pub fn pause(&self) {
         self.state.set_paused(true);
     }
@@ -78,8 +79,8 @@ impl StopHandle {
         self.state.set_paused(false);
     }
 
-    /// Wakes the serve loop, which calls [`service_actions`](crate::HandlerFactory::service_actions) then: for what was
-    /// set elsewhere and is to be seen there. Calls before the loop has come to it count as one.
+    /// Wakes the serve loop, which then calls [`service_actions`](crate::HandlerFactory::service_actions): for reacting
+    /// there to something set elsewhere. Several calls before the loop wakes up count as one.
     pub fn wake(&self) {
         self.state.control().raise();
     }

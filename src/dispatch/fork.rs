@@ -39,26 +39,26 @@ use crate::sys::one_thread;
 use crate::sys::one_thread::NotOneThread;
 use crate::sys::signal::Signal;
 
-/// Forks a child for each request, as `ForkingMixIn` did.
+/// Forks a child for each request, like Python's `ForkingMixIn`.
 ///
-/// The process must have one thread whenever a request comes; the server checks that when it begins to serve, and
-/// beside each fork: a request for which there would be two is refused. A child has neither the
-/// listener (of a stream transport) nor the connections of others, keeps its changes of memory to itself, and exits
-/// with 0 if its request ended well, else with 1, or with what [`set_exit_code`](Self::set_exit_code) was given.
-/// `handle_error` and the other hooks of the request run in the child, which tells the server how its request ended;
-/// of a child that has crashed, executed another program or exited by itself its exit code decides.
+/// The process must have a single thread. The server checks that when it begins to serve and at each fork: if there are
+/// more, the request is refused. A child has neither the listener (of a stream transport) nor the connections of
+/// others, and its changes to memory are its own. It exits with 0 if its request ended well, otherwise with 1, or with
+/// the code passed to [`set_exit_code`](Self::set_exit_code). `handle_error` and the other hooks of the request run in
+/// the child, which reports to the server how its request ended; if a child has crashed, executed another program or
+/// exited by itself, its exit status decides.
 ///
-/// Children are collected as soon as they end, by their own process IDs: the status of a foreign child is never taken.
-/// So that the system keeps their exit codes, a SIGCHLD that is ignored, as a program may have been started, is set to
-/// its default, and `SA_NOCLDWAIT` taken back; a handler for it stays.
+/// Children are collected as soon as they end, by their own process IDs: the status of any other child is left alone.
+/// If SIGCHLD is ignored, it is reset to its default, and `SA_NOCLDWAIT` is cleared, because the system would discard
+/// exit codes otherwise; a handler for it remains.
 ///
 /// At the limit of [`max_children`](Self::max_children) (40) new clients wait in the backlog. When the server stops,
-/// idle children end at once; those that are still there at the deadline get SIGTERM, and shortly after it SIGKILL.
+/// idle children end at once; those that remain at the deadline receive SIGTERM, and shortly afterwards SIGKILL.
 ///
-/// A child has no handler of the server's for a signal. What a terminal sends to the whole group of processes (SIGINT
-/// after ctrl-C, SIGQUIT, SIGTSTP, SIGHUP) is ignored in a child where the server has a handler for it, so that
-/// children finish while the server drains; SIGTERM and others have their default. What the server ignores, and what
-/// has its default there, is the same in a child, and in a program that it executes.
+/// A child does not inherit the server's signal handlers. Signals that a terminal sends to the whole process group
+/// (SIGINT on Ctrl-C, SIGQUIT, SIGTSTP, SIGHUP) are ignored in a child if the server handles them, so that children
+/// finish while the server drains; SIGTERM and others have their default action. Signals that the server ignores, or
+/// for which it has the default action, are the same in a child, and in a program that it executes.
 #[derive(Clone, Debug)]
 pub struct Fork {
     max_children: usize,
@@ -77,26 +77,25 @@ static EXIT_CODE: AtomicI32 = AtomicI32::new(UNSET);
 const UNSET: i32 = -1;
 
 impl Fork {
-    /// At most this many children at a time. Default 40.
+    /// The maximum number of children at a time. Default 40.
     #[must_use]
     pub fn max_children(mut self, most: usize) -> Self {
         self.max_children = most;
         self
     }
 
-    /// Children that take longer are killed with SIGKILL, whatever they are doing. Default `None`: they may take for
-    /// ever.
+    /// Children that take longer are killed with SIGKILL, whatever they are doing. Default `None`: no timeout.
     ///
-    /// The builder's [`total_timeout`](crate::Builder::total_timeout) is watched by the child itself: it ends waits,
-    /// and with an error that `handle_error` and `finish` are told of, but not a handler that computes or that has
-    /// executed another program. The end of both is [`TimedOut`](End::TimedOut).
+    /// The builder's [`total_timeout`](crate::Builder::total_timeout) is enforced by the child itself: it ends waits,
+    /// with an error that `handle_error` and `finish` receive, but not a handler that computes or that has executed
+    /// another program. In both cases the request ends with [`TimedOut`](End::TimedOut).
     #[must_use]
     pub fn child_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.child_timeout = timeout.into();
         self
     }
 
-    /// Sets the exit code of the child that this is called in; the parent reports it in [`Event::ChildExit`]. Without
+    /// Sets the exit code of the child in which it is called; the parent reports it in [`Event::ChildExit`]. It has no
     /// effect in a process that was not forked by this dispatch.
     pub fn set_exit_code(code: u8) {
         EXIT_CODE.store(code.into(), Ordering::Relaxed);

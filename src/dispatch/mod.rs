@@ -7,14 +7,14 @@
 //!
 //! # A custom dispatch
 //!
-//! Implement [`Dispatch`] and [`Process`]: `process_request` gets a [`Task`] and [runs](Task::run) it on a
-//! thread of its choice, or gives it back as [`Rejected`]. Ask for `J: Send + 'static` only if tasks go to other
-//! threads: then a handler that is not `Send` does not compile.
+//! Implement [`Dispatch`] and [`Process`]: `process_request` receives a [`Task`] and [runs](Task::run) it on a thread
+//! of its choice, or returns it as [`Rejected`]. Require `J: Send + 'static` only if tasks go to other threads: then a
+//! handler that is not `Send` does not compile.
 //!
 //! ```
 //! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, StartError, Task};
 //!
-//! /// A fresh thread for each request, and no limit but the builder's.
+//! /// A new thread for each request, with no limit but the builder's.
 //! #[derive(Debug, Default)]
 //! struct Detached;
 //!
@@ -70,10 +70,10 @@ use crate::transport::Transport;
     note = "dispatches are `Sync`, `ThreadPerRequest`, `Fork`, `Pool`, and your own types that implement `Dispatch` and `Process`"
 )]
 pub trait Dispatch: fmt::Debug {
-    /// What it is called in messages.
+    /// Its name in error messages.
     const NAME: &'static str;
 
-    /// The most requests it can have at a time, if that is less than the builder's `max_connections`.
+    /// The maximum number of concurrent requests it supports, if that is less than the builder's `max_connections`.
     fn limit(&self) -> Option<usize> {
         None
     }
@@ -90,28 +90,28 @@ pub trait Dispatch: fmt::Debug {
 
 /// A dispatch that can run requests of the type `J`.
 ///
-/// What a handler must be (`Send`, `'static`) is asked for here and nowhere else, by the bounds of the implementation.
+/// The requirements on a handler (`Send`, `'static`) are the bounds of the implementation, and made nowhere else.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot run these requests",
     note = "`ThreadPerRequest` and `Pool` move requests to other threads: the factory must be `Send + Sync + 'static` and its handlers `Send`; `Sync` and `Fork` ask for neither"
 )]
 pub trait Process<J: Task>: Dispatch + Sized {
-    /// What there is while it runs: threads, children, queues. Dropping it ends them.
+    /// Its state while it runs: threads, children, queues. Dropping it ends them.
     type Running;
 
-    /// Starts what is needed before the first request.
+    /// Starts threads and the like, before the first request.
     ///
     /// # Errors
     ///
     /// No threads, no descriptors, or a process in which it cannot work.
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Self::Running, StartError>;
 
-    /// Takes a request over: Python's `process_request`. It must not wait for the peer, unless that is its nature
+    /// Takes over a request: Python's `process_request`. It must not wait for the peer, unless that is its nature
     /// (`Sync`).
     ///
     /// # Errors
     ///
-    /// The request by value, if it could not be taken; it is closed and `handle_error` told.
+    /// The request by value, if it could not be taken; it is then closed, and `handle_error` is called.
     fn process_request(
         &self,
         running: &mut Self::Running,
@@ -129,8 +129,8 @@ pub trait Process<J: Task>: Dispatch + Sized {
         serve_loop.run_with(&mut requests, |serve_loop, job| self.process_request(running, serve_loop, job))
     }
 
-    /// Takes over a request that was accepted when the drain had begun; where `process_request` waits for the peer, this
-    /// does not.
+    /// Takes over a request that was accepted after the drain began. Unlike `process_request`, it never waits for the
+    /// peer.
     ///
     /// # Errors
     ///
@@ -139,26 +139,27 @@ pub trait Process<J: Task>: Dispatch + Sized {
         self.process_request(running, serve_loop, job)
     }
 
-    /// Looks after what runs, between two calls of `handle_request`; must not wait.
+    /// Does periodic work between two calls of `handle_request`; must not block.
     fn service(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) {
         let _ = (running, serve_loop);
     }
 
-    /// Called after `serve`, when the listener is closed, again and again until no request is left or the deadline is
-    /// over: waits for progress until `until` at the latest.
+    /// Called repeatedly after `serve`, when the listener is closed, until no request is left or the deadline has
+    /// passed. Waits for progress until `until` at the latest.
     fn drain(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>, until: Instant) {
         let _ = running;
         serve_loop.wait_idle(until);
     }
 
-    /// The drain's deadline is over: cuts off what is left. Blocked reads and writes have been interrupted already.
+    /// Called when the drain's deadline has passed: cuts off what is left. Blocked reads and writes have already been
+    /// interrupted.
     fn force(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) {
         let _ = (running, serve_loop);
     }
 }
 
-/// A dispatch that can serve the transport `T` with handlers of `H`: the bound of a function that is generic over
-/// servers. It is another way to write `Process<Job<T, H>>`.
+/// A dispatch that can serve the transport `T` with the factory `H`: the bound of a function that is generic over
+/// servers. Equivalent to `Process<Job<T, H>>`.
 ///
 /// ```
 /// use socketserver::dispatch::Serves;
@@ -175,7 +176,7 @@ pub trait Serves<T: Transport, H: HandlerFactory<T::Request>>: Process<Job<T, H>
 
 impl<T: Transport, H: HandlerFactory<T::Request>, D: Process<Job<T, H>>> Serves<T, H> for D {}
 
-/// A dispatch whose server may run on a thread of its own, beside others; `Fork` and `PreFork` may not.
+/// A dispatch whose server may run on a background thread; `Fork` and `PreFork` may not.
 #[diagnostic::on_unimplemented(
     message = "a server with the dispatch `{Self}` cannot serve in the background",
     note = "`Fork` and `PreFork` need a process with one thread; use `serve_forever` on the main thread"

@@ -20,8 +20,8 @@ use crate::engine::serve_loop::Attention;
 use crate::error::BindError;
 use crate::sys::one_thread;
 
-/// Serves in N processes, which share the listener and are forked before the first request; in each, requests run under
-/// the dispatch `D`.
+/// Serves in several processes, which share the listener and are forked before the first request; in each, requests run
+/// under the dispatch `D`.
 ///
 /// ```no_run
 /// use std::net::TcpStream;
@@ -35,31 +35,33 @@ use crate::sys::one_thread;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The process that calls [`serve_forever`](crate::Server::serve_forever) supervises: it accepts nothing, replaces a child
-/// that has crashed at once, and one that has ended before it served after a pause, which doubles from 100 ms to 10 s. If
-/// not one of the first N comes to serve, that is an error. It must have one thread whenever it forks, as for
-/// [`Fork`](super::Fork); its children may have as many as `D` wants.
+/// The process that calls [`serve_forever`](crate::Server::serve_forever) is the supervisor: it accepts nothing itself.
+/// It replaces a child that has crashed at once, and a child that ended before it served after a pause, which doubles
+/// from 100 ms to 10 s. If none of the first children begins to serve, that is an error. The supervisor must have a
+/// single thread, as for [`Fork`](super::Fork); its children may have as many as `D` starts.
 ///
 /// # One server
 ///
-/// - The builder's `max_connections` is that of the whole: each child has its share of it. Options of `D` are those of each
-///   child.
-/// - The counters and the report are those of the whole. What a child has left open when it crashed has failed.
-/// - A [`StopHandle`](crate::StopHandle) stops, pauses and resumes all, in whichever of the processes it is used. Signals
-///   are the supervisor's: where it has a handler for SIGTERM, SIGINT, SIGQUIT, SIGTSTP or SIGUSR2, its children ignore the
-///   signal (and programs that they execute, until these decide otherwise), and are told by it. Handlers of other signals
-///   they keep, and those of `signals::wake_on_signal` it passes on. A child whose supervisor has gone drains.
-/// - At the drain's deadline children cut off what is left, as `D` does it; those that are still there half a second later
-///   are killed.
+/// - The builder's `max_connections` applies to the whole server: each child has its share of it. Options of `D` apply
+///   to each child.
+/// - The counters and the report are those of the whole server. Connections open in a child that crashes count as
+///   failed.
+/// - A [`StopHandle`](crate::StopHandle) stops, pauses and resumes the whole server, in whichever of the processes it
+///   is used. Signals go to the supervisor: if it handles SIGTERM, SIGINT, SIGQUIT, SIGTSTP or SIGUSR2, its children
+///   (and programs that they execute) ignore the signal, and the supervisor tells them. The children keep handlers of
+///   other signals, and the supervisor forwards those of `signals::wake_on_signal`. If the supervisor is gone, its
+///   children drain.
+/// - At the drain's deadline children cut off what is left, as `D` does; those that remain half a second later are
+///   killed.
 ///
 /// # What is not shared
 ///
-/// Everything else: the factory, what handlers have in memory, mailboxes of [`Sender`](crate::Sender)s. Observers and the
-/// hooks of requests are called in the child that serves the request; the supervisor tells its observers of
-/// [`ChildExit`](crate::Event::ChildExit), of the listener and of the drain, and both call `service_actions`. Names of
-/// requests are those of the whole server.
+/// Everything else: the factory, the memory of handlers, the mailboxes of [`Sender`](crate::Sender)s. Observers and the
+/// hooks of requests are called in the child that serves the request; the observers in the supervisor receive
+/// [`ChildExit`](crate::Event::ChildExit) and the events of the listener and of the drain; both call `service_actions`.
+/// The IDs of requests are unique within the whole server.
 ///
-/// [`handle_request`](crate::Server::handle_request) forks nothing: the request runs to its end in the calling process.
+/// [`handle_request`](crate::Server::handle_request) does not fork: the request runs to its end in the calling process.
 #[derive(Clone, Debug)]
 pub struct PreFork<D> {
     dispatch: D,
@@ -74,22 +76,21 @@ impl<D: Default> Default for PreFork<D> {
 }
 
 impl<D> PreFork<D> {
-    /// This many processes, each of which serves under `dispatch`. Default: as many as there are processors.
+    /// Serves in this many processes, each under `dispatch`.
     #[must_use]
     pub fn new(processes: usize, dispatch: D) -> Self {
         Self { dispatch, processes, hang_timeout: None }
     }
 
-    /// How many processes serve.
+    /// The number of processes. Default: the number of CPUs.
     #[must_use]
     pub fn processes(mut self, count: usize) -> Self {
         self.processes = count;
         self
     }
 
-    /// A child whose serve loop has not been heard of for this long is killed with SIGKILL, and replaced: under `Sync` its
-    /// handler keeps the thread, under the others none of its threads waits for events. Default `None`: handlers may take
-    /// for ever.
+    /// A child whose serve loop has not run for this long is killed with SIGKILL, and replaced: under `Sync` a handler
+    /// blocks it, under the others none of its threads waits for events. Default `None`: no timeout.
     #[must_use]
     pub fn hang_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.hang_timeout = timeout.into();

@@ -27,8 +27,9 @@ use crate::park::token::Token;
 /// Runs every handler on the serving thread, one at a time.
 ///
 /// Connections whose handlers return [`Flow::Continue`](crate::Flow::Continue) wait in the poller between messages, so
-/// one thread serves thousands. A handler that blocks or loops inside `handle` keeps all others waiting. Nothing has to
-/// be `Send`. Handshakes ([`Establish`](crate::transport::Establish)) take turns with the messages of established connections.
+/// one thread serves thousands. A handler that blocks or loops inside `handle` delays all others. Nothing has to be
+/// `Send`. Handshakes ([`Establish`](crate::transport::Establish)) alternate with the messages of established
+/// connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sync;
 

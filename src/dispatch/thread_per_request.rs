@@ -22,12 +22,12 @@ use super::Task;
 use crate::engine::worker::Announced;
 use crate::error::BindError;
 
-/// Runs each request on a thread of its own, as `ThreadingMixIn` did: for long conversations that block inside
+/// Runs each request on its own thread, like Python's `ThreadingMixIn`: for long conversations that block inside
 /// `handle`.
 ///
 /// A thread that is done waits a little ([`idle_timeout`](Self::idle_timeout), 2 s) for another request before it ends,
-/// so that short connections do not pay for a new thread each; [`fresh_threads`](Self::fresh_threads) gives each
-/// request a new one. There are never more threads than [`max_threads`](Self::max_threads) or the builder's
+/// so that short connections do not each pay for a new thread; with [`fresh_threads`](Self::fresh_threads) each request
+/// gets a new one. There are never more threads than [`max_threads`](Self::max_threads) or the builder's
 /// `max_connections`.
 #[derive(Clone, Debug)]
 pub struct ThreadPerRequest {
@@ -43,8 +43,8 @@ impl Default for ThreadPerRequest {
 }
 
 impl ThreadPerRequest {
-    /// At most this many threads, and so requests, at a time; others wait in the backlog. Default: the builder's
-    /// `max_connections`.
+    /// The maximum number of threads, and so of concurrent requests; other clients wait in the backlog. Default: the
+    /// builder's `max_connections`.
     #[must_use]
     pub fn max_threads(mut self, most: usize) -> Self {
         self.max_threads = Some(most);
@@ -58,13 +58,13 @@ impl ThreadPerRequest {
         self
     }
 
-    /// A new thread for each request, for handlers that leave something behind in their thread.
+    /// Starts a new thread for each request, for handlers that leave state behind in their thread.
     #[must_use]
     pub fn fresh_threads(self) -> Self {
         self.idle_timeout(Duration::ZERO)
     }
 
-    /// The stack of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
+    /// The stack size of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);

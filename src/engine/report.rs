@@ -10,20 +10,20 @@ use crate::engine::calls::RunningCall;
 use crate::engine::core::Core;
 use crate::engine::core::Counter;
 
-/// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats). A child of the dispatch `Fork` sees
-/// those of the whole server.
+/// A snapshot of a server's counters; see [`Server::stats`](crate::Server::stats). In a child of the dispatch `Fork`,
+/// they are those of the whole server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Connections and messages taken from the transport.
     pub accepted: u64,
-    /// Open now.
+    /// Currently open.
     pub active: usize,
     /// Ended by the handler or by the peer.
     pub finished: u64,
     /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach).
     pub detached: u64,
-    /// Ended while they waited for their next message: idle too long, shed, or drained.
+    /// Ended while idle: after the idle timeout, shed, or drained.
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
     pub forced: u64,
@@ -31,13 +31,13 @@ pub struct Stats {
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
-    /// Waits of handlers that a [`Pool`](crate::Pool) at its bound has ended early, for the sake of others.
+    /// Waits of handlers that a [`Pool`](crate::Pool) at its `max_threads` has ended early, in favour of others.
     pub waits_ended: u64,
-    /// Threads of a `Pool`: its workers and those that are spare.
+    /// Threads of a `Pool`: workers and spare threads.
     pub threads: usize,
-    /// Of the threads: those that wait for a peer inside of a handler.
+    /// Of the threads: those that wait for a peer inside a handler.
     pub threads_waiting: usize,
-    /// Of the threads: those that were started while others waited, and end when they are not needed any more.
+    /// Of the threads: spare ones, which were started while others waited, and end when they are no longer needed.
     pub threads_spare: usize,
 }
 
@@ -81,10 +81,10 @@ pub struct Report {
     pub accepted: u64,
     /// Ended by the handler or by the peer.
     pub finished: u64,
-    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach). What
-    /// became of them afterwards is not known here.
+    /// Of the finished: taken out of the server by their handlers, with [`Flow::Detach`](crate::Flow::Detach). Whatever
+    /// happened to them afterwards is not counted.
     pub detached: u64,
-    /// Ended while they waited for their next message.
+    /// Ended while idle.
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
     pub forced: u64,
@@ -92,10 +92,10 @@ pub struct Report {
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
-    /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads go on
+    /// Of the forced: handlers that were computing at the deadline and could not be interrupted. Their threads run
     /// until they return.
     pub abandoned: u64,
-    /// From the stop (where that came before, from the begin of serving) to the end of the drain.
+    /// From the stop (or the start of serving, if the stop came before that) to the end of the drain.
     pub drained_in: Duration,
 }
 
@@ -117,8 +117,8 @@ impl Report {
         }
     }
 
-    /// Whether no request was cut off by the drain's deadline: `forced` is 0. Requests that [`failed`](Self::failed)
-    /// before are no matter of the stop.
+    /// Whether no request was cut off at the drain's deadline: `forced` is 0. Requests that [`failed`](Self::failed) do
+    /// not count.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.forced == 0
@@ -137,14 +137,14 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads the counters of a server from anywhere, while it serves and after.
+/// Reads the counters of a server from anywhere, while it serves and afterwards.
 #[derive(Clone, Debug)]
 pub struct StatsHandle {
     pub(crate) core: Arc<Core>,
 }
 
 impl StatsHandle {
-    /// The counters now. Cheap: a few atomic loads.
+    /// The current counters, for a few atomic loads.
     #[must_use]
     pub fn snapshot(&self) -> Stats {
         Stats::of(&self.core)

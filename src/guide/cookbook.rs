@@ -490,4 +490,5 @@
 //! ```
 //!
 //! [`converse_with`](crate::testing::converse_with) takes a [`Client`](crate::testing::Client) that goes silent, does not
-//! read, or vanishes, and can stop the server.
+//! read, or vanishes, and can stop the server. [`converse_over`](crate::testing::converse_over) serves the handler behind
+//! a transport that wraps others.

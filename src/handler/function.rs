@@ -8,12 +8,12 @@ use super::HandlerFactory;
 use super::HandlerResult;
 use crate::request::Request;
 
-/// A factory and a handler made of a function that serves a request; see [`Server::bind_fn`](crate::Server::bind_fn).
+/// Return type of [`function`]: a handler factory, and its handlers.
 pub struct Function<F> {
     function: Arc<F>,
 }
 
-/// A handler factory whose handlers call `function`.
+/// A handler factory whose handlers call `function`; see [`Server::bind_fn`](crate::Server::bind_fn).
 pub fn function<F>(function: F) -> Function<F> {
     Function { function: Arc::new(function) }
 }

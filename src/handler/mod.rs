@@ -1,4 +1,4 @@
-//! What is done with requests: handlers, and the factory that makes them and carries the hooks.
+//! Handlers, which serve requests, and the factory that makes them and has the hooks.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod adapters;
@@ -26,54 +26,54 @@ use crate::request::Request;
 /// What a handler returns.
 pub type HandlerResult<T = Flow> = Result<T, BoxError>;
 
-/// What is next for a connection. Messages are over after one `handle`, whatever it returns.
+/// What happens to a connection next. A datagram is over after one `handle`, whatever it returns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Flow {
-    /// The conversation is over: send what is left, close gracefully.
+    /// The conversation is over: send pending output, then close gracefully.
     Close,
     /// Call `handle` again when the client has sent more. Until then the connection costs no thread (under `Sync` and
     /// `Pool`).
     Continue,
-    /// Take the connection out of the server: [`Handler::detached`] gets it. See the chapter on
-    /// [other connections](crate::guide::other_connections#taking-a-connection-out).
+    /// Take the connection out of the server: [`Handler::detached`] receives it. See the chapter on [other
+    /// connections](crate::guide::other_connections#taking-a-connection-out).
     Detach,
-    /// Call `handle` again when what was written has left, whether or not the client has sent more. Until then the
-    /// connection costs no thread (under `Sync` and `Pool`): this is how a handler streams a
-    /// long response without holding a thread.
+    /// Call `handle` again when the pending output has been sent, whether or not the client has sent more. Until then
+    /// the connection costs no thread (under `Sync` and `Pool`): this is how a handler streams a long response without
+    /// holding a thread.
     ///
-    /// If nothing is to be sent it is called again at once, after others have had their turn. Such a connection is not
-    /// idle: a drain lets it finish, until its deadline.
+    /// If no output is pending, it is called again at once, after other connections have had their turn. Such a
+    /// connection is not idle: a drain lets it finish, until the deadline.
     Flush,
-    /// Carry bytes both ways between the client and the connection that was named by
-    /// [`Stream::relay_to`](crate::Stream::relay_to), until both have ended: what a proxy does once it has made its second
-    /// connection. `handle` is not called again.
+    /// Carry bytes both ways between the client and the connection passed to
+    /// [`Stream::relay_to`](crate::Stream::relay_to), until both have ended: what a proxy does once it has connected to
+    /// its upstream. `handle` is not called again.
     ///
     /// - It costs no thread under `Sync` and `Pool`: the connection waits for both sockets in the poller. Under
-    ///   `ThreadPerRequest` and `Fork`, where it has a thread or process anyway, that waits for both.
-    /// - A side that does not read stops the reading from the other: up to 64 KiB each way are held here.
-    /// - The end of one side's stream is passed on to the other when everything before it has been, and the other
-    ///   direction goes on. When both have ended the request is over, with [`End::PeerClosed`].
+    ///   `ThreadPerRequest` and `Fork` its thread or process waits for both.
+    /// - If one side does not read, the other is not read either: at most 64 KiB are buffered each way.
+    /// - The end of one side's stream is forwarded after everything before it, and the other direction continues. When
+    ///   both have ended, the request is over, with [`End::PeerClosed`].
     /// - An error of one side (a reset; under TLS, an end without `close_notify`) goes to
-    ///   [`handle_error`](HandlerFactory::handle_error), and both sides see a reset: neither is to take what it has got
-    ///   for all.
-    /// - It is idle when nothing has been carried either way for the [`idle_timeout`](crate::Builder::idle_timeout): then
-    ///   both connections are closed, with [`End::IdleTimeout`]. The other timeouts and the `min_rate` do not hold, but
-    ///   the [`total_timeout`](crate::Builder::total_timeout) does.
-    /// - It is busy: a drain and a hand over wait for it until their deadline, when both sides are reset, with
-    ///   [`End::Forced`]; and it is not closed for another at the limit.
+    ///   [`handle_error`](HandlerFactory::handle_error), and both sides see a reset, so that neither takes what it has
+    ///   received for complete.
+    /// - When nothing has been carried either way for the [`idle_timeout`](crate::Builder::idle_timeout), both
+    ///   connections are closed, with [`End::IdleTimeout`]. Of the other timeouts, only the
+    ///   [`total_timeout`](crate::Builder::total_timeout) applies; the `min_rate` does not.
+    /// - It counts as busy: a drain and a hand over wait for it until their deadline, when both sides are reset, with
+    ///   [`End::Forced`]; and [`AtLimit::ShedIdle`](crate::AtLimit::ShedIdle) does not close it.
     ///
-    /// Bytes from and to the client are counted as others are. What a [`Sender`](crate::Sender) sends goes in between.
-    /// Each relay has two descriptors: see [`max_connections`](crate::Builder::max_connections).
+    /// Bytes from and to the client are counted as usual. Messages of a [`Sender`](crate::Sender) are inserted. Each
+    /// relay uses two descriptors: see [`max_connections`](crate::Builder::max_connections).
     Relay,
 }
 
-/// Serves one connection or message: Python's `BaseRequestHandler`.
+/// Serves one connection or datagram: Python's `BaseRequestHandler`.
 ///
-/// The order is `setup`, `handle` (again and again for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs
-/// when the first bytes are there (or at once, see [`SPEAKS_FIRST`](Self::SPEAKS_FIRST)); `finish` runs exactly once if
-/// `setup` has succeeded, also after an error or a panic. All three run on one thread at a time, but not always the
-/// same one under `Pool`.
+/// The order is `setup`, `handle` (repeatedly for [`Flow::Continue`] and [`Flow::Flush`]), `finish`. `setup` runs when
+/// the first bytes have arrived (or at once, see [`SPEAKS_FIRST`](Self::SPEAKS_FIRST)); `finish` runs exactly once if
+/// `setup` has succeeded, even after an error or a panic. They never run at the same time, but under `Pool` not always
+/// on the same thread.
 ///
 /// ```
 /// use std::io::{BufRead, Write};
@@ -81,7 +81,7 @@ pub enum Flow {
 ///
 /// struct Upper;
 ///
-/// // For TCP, Unix sockets, and whatever else is a stream.
+/// // For TCP, Unix-domain sockets, and any other stream.
 /// impl<S: Socket> Handler<Stream<S>> for Upper {
 ///     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
 ///         let mut line = String::new();
@@ -97,13 +97,13 @@ pub enum Flow {
     note = "stream transports (`Tcp`, `UnixStream`) need a `Handler<Stream<_>>`, datagram transports (`Udp`, `UnixDatagram`) a `Handler<Datagram<_>>`"
 )]
 pub trait Handler<R> {
-    /// Whether the server has the first word, as in SMTP or FTP: then `setup` and `handle` are called as soon as the
-    /// connection is there. If not, they are called when the client has sent something, and a silent client costs no
-    /// thread.
+    /// Whether the server sends the first message, as in SMTP or FTP: then `setup` and `handle` are called as soon as a
+    /// connection is established. Otherwise they are called when the client has sent something, and a silent client
+    /// costs no thread. Default false.
     ///
-    /// A handler that greets and does not say so waits for its client while the client waits for it, until the idle
-    /// timeout. Under `ThreadPerRequest` and `Fork`, where the connection has its thread or process anyway, handlers
-    /// are always called at once.
+    /// If a handler greets without setting this, it and its client wait for each other until the idle timeout. Under
+    /// `ThreadPerRequest` and `Fork`, where the connection has its thread or process anyway, handlers are always called
+    /// at once.
     const SPEAKS_FIRST: bool = false;
 
     /// Prepares the conversation. If it fails, neither `handle` nor `finish` is called.
@@ -116,15 +116,15 @@ pub trait Handler<R> {
         Ok(())
     }
 
-    /// Serves what has arrived. It may read on and block until more comes, which holds its thread.
+    /// Serves what has arrived. It may read more, and block until it arrives, which holds its thread.
     ///
     /// # Errors
     ///
     /// Any error; it goes to [`HandlerFactory::handle_error`] and the connection is closed.
     fn handle(&mut self, request: &mut R) -> HandlerResult;
 
-    /// Ends the conversation, told why. What it writes is sent before the connection is closed, if the
-    /// client is still there to read it.
+    /// Ends the conversation; `end` says why. What it writes is sent before the connection is closed, if the client is
+    /// still there to read it.
     ///
     /// # Errors
     ///
@@ -134,9 +134,9 @@ pub trait Handler<R> {
         Ok(())
     }
 
-    /// Receives the request after [`Flow::Detach`], to own it from here on: it is no longer counted, has no deadlines,
-    /// and is not closed by the server. `finish` is not called. Called on a worker: a long conversation belongs on
-    /// another thread; under `Fork` the child ends when this returns.
+    /// Takes ownership of the request after [`Flow::Detach`]: it is no longer counted, has no deadlines, and is not
+    /// closed by the server. `finish` is not called. This runs on a worker, so move a long conversation to another
+    /// thread; under `Fork` the child exits when this returns.
     fn detached(self, request: R)
     where
         Self: Sized,
@@ -145,11 +145,11 @@ pub trait Handler<R> {
     }
 }
 
-/// Makes a handler for each request, and carries the hooks that were overridden on a Python server.
+/// Makes a handler for each request, and has the hooks that Python's servers override.
 ///
-/// Closures `Fn() -> impl Handler<R>` are factories without hooks, [`from_request`] makes one of a closure that looks
-/// at the request, and [`HandlerFactoryExt`] adds hooks to any factory; a custom type overrides what it needs. A hook
-/// that panics ends neither the server nor another request.
+/// A closure `Fn() -> impl Handler<R>` is a factory without hooks, [`from_request`] makes a factory from a closure that
+/// looks at the request, and [`HandlerFactoryExt`] adds hooks to any factory. A custom type overrides the methods it
+/// needs. A panic in a hook ends neither the server nor another request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make handlers for requests of `{R}`",
     label = "not a handler factory for `{R}`",
@@ -162,37 +162,36 @@ pub trait HandlerFactory<R: Request> {
     /// Makes the handler, just before its `setup`: Python's `finish_request`.
     fn make(&self, request: &R) -> Self::Handler;
 
-    /// As [`make`](Self::make), which it calls; `id` is the name that events give to the request. This is what the
-    /// server calls; override it to name requests in the log of their handlers. Wrappers pass it on to the factory
-    /// inside.
+    /// Like [`make`](Self::make), which it calls by default; `id` identifies the request in events. This is what the
+    /// server calls; override it to use the ID in the logs of handlers. Wrappers forward it to the inner factory.
     fn make_with_id(&self, request: &R, id: RequestId) -> Self::Handler {
         let _ = id;
         self.make(request)
     }
 
-    /// Whether to serve the request; if not, it is closed and counted as refused.
+    /// Whether to serve the request; if false, it is closed and counted as refused.
     ///
-    /// Asked where the handler will run, before it is made: when the first bytes are there where connections wait for
-    /// them without a thread (`Sync`, `Pool`), at once under the others and for handlers that speak first.
+    /// Called on the thread where the handler will run, before it is made: when the first bytes have arrived under
+    /// `Sync` and `Pool`; at once under the other dispatches, and for handlers that speak first.
     fn verify_request(&self, request: &R) -> bool {
         let _ = request;
         true
     }
 
-    /// An error or a panic of a step, as a value with its [`Stage`](crate::Stage), and the peer where there is one.
+    /// Called with each error or panic, as a value with its [`Stage`](crate::Stage), and with the address of the peer,
+    /// if known.
     fn handle_error(&self, error: RequestError, peer: Option<&R::Addr>) {
         let _ = (error, peer);
     }
 
-    /// [`Server::handle_request`](crate::Server::handle_request) has timed out.
+    /// Called when [`Server::handle_request`](crate::Server::handle_request) has timed out.
     fn handle_timeout(&self) {}
 
-    /// Called by the serve loop after each wake-up, of which [`StopHandle::wake`](crate::StopHandle::wake) is one, and at
-    /// the builder's `service_interval`. Never twice at a time.
+    /// Called by the serve loop after each wake-up (such as by [`StopHandle::wake`](crate::StopHandle::wake)), and at
+    /// the builder's `service_interval`. Never called twice at the same time.
     fn service_actions(&self) {}
 
-    /// Whether handlers greet before the client has sent anything: as [the handler says](Handler::SPEAKS_FIRST). If
-    /// not, a connection costs no thread before its first byte.
+    /// Whether handlers are called before the client has sent anything. Default: [`Handler::SPEAKS_FIRST`].
     fn speaks_first(&self) -> bool {
         Self::Handler::SPEAKS_FIRST
     }
@@ -202,8 +201,8 @@ pub trait HandlerFactory<R: Request> {
         None
     }
 
-    /// Shows `visit` every observer of events, the outermost first: the [`observer`](Self::observer) and those of
-    /// the factories that this one wraps. Wrappers pass it on to the factory inside.
+    /// Calls `visit` with every observer of events, the outermost first: the [`observer`](Self::observer) and those of
+    /// the factories that this one wraps. Wrappers forward it to the inner factory.
     fn observers(&self, visit: &mut dyn FnMut(&dyn Observer)) {
         if let Some(observer) = self.observer() {
             visit(observer);
@@ -219,8 +218,8 @@ impl<R: Request, F: Fn() -> K, K: Handler<R>> HandlerFactory<R> for F {
     }
 }
 
-/// A factory whose handlers are made of the request: of its peer's address, say. One that does not look at it is a
-/// plain closure, `|| MyHandler`.
+/// A factory that makes handlers from the request: from its peer's address, say. A factory that does not need the
+/// request is a plain closure, `|| MyHandler`.
 ///
 /// ```
 /// use std::io::Write;

@@ -11,14 +11,14 @@ use crate::request::Request;
 
 /// Fluent hooks for every factory.
 ///
-/// Wrapping twice asks twice: `factory.verify(a).verify(b)` serves what both accept, and asks `b` first.
+/// Hooks can be added more than once: `factory.verify(a).verify(b)` serves what both accept, and calls `b` first.
 pub trait HandlerFactoryExt: Sized {
     /// Serves only requests for which `verify` returns true.
     fn verify<F>(self, verify: F) -> Verify<Self, F> {
         Verify { inner: self, hook: verify }
     }
 
-    /// Tells `on_error` of errors, before the inner factory.
+    /// Calls `on_error` with each error, before the inner factory's `handle_error`.
     fn on_error<F>(self, on_error: F) -> OnError<Self, F> {
         OnError { inner: self, hook: on_error }
     }
@@ -28,29 +28,29 @@ pub trait HandlerFactoryExt: Sized {
         OnTimeout { inner: self, hook: on_timeout }
     }
 
-    /// Calls `on_service` after each wake-up of the serve loop and at its period.
+    /// Calls `on_service` after each wake-up of the serve loop, and every `service_interval`.
     fn on_service<F: Fn()>(self, on_service: F) -> OnService<Self, F> {
         OnService { inner: self, hook: on_service }
     }
 
-    /// Tells `observer` of events, before the observers that are there already.
+    /// Calls `observer` with each event, before the existing observers.
     fn observed<O: Observer>(self, observer: O) -> Observed<Self, O> {
         Observed { inner: self, hook: observer }
     }
 
-    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument needs no type here.
+    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument type is inferred.
     fn on_event<F: Fn(&Event<'_>)>(self, on_event: F) -> Observed<Self, F> {
         self.observed(on_event)
     }
 
-    /// Tells the `tracing` crate of what happens; `server` is the name of this server in all of it. Feature `tracing`.
+    /// Reports to the `tracing` crate; `server` is the name of this server in all spans and events. Feature `tracing`.
     ///
-    /// Each connection or message has a span `request` (level INFO) from its start to its stop, and its handler runs
-    /// inside: what the handler says belongs to it. Everything has the target `socketserver` and the field `server`.
+    /// Each connection or datagram has a span `request` (level INFO) from its start to its stop, and its handler runs
+    /// inside it. All spans and events have the target `socketserver` and the field `server`.
     ///
     /// | field of the span | what | when |
     /// |---|---|---|
-    /// | `id` | its number, as in [`RequestId`](crate::RequestId) | at the start |
+    /// | `id` | its [`RequestId`](crate::RequestId) | at the start |
     /// | `peer` | the peer's address, if it has one | at the start |
     /// | `end` | how it ended: `handler_closed`, `peer_closed`, `idle_timeout`, `failed`, ..: the names of [`End`](crate::End) | at the end |
     /// | `duration_ms` | milliseconds since it was accepted, with a fraction | at the end |
@@ -66,7 +66,7 @@ pub trait HandlerFactoryExt: Sized {
     /// | `a connection was refused` | INFO | `reason`: `at_limit`, `rejected`, `stopping`, `unverified` |
     /// | `a step failed`, in the span | WARN | `stage`, `error` |
     /// | `a step panicked`, in the span | ERROR | `stage`, `error` |
-    /// | `a step was cut short`, in the span: by a peer that has gone, a timeout, a stop | DEBUG | `stage`, `error` |
+    /// | `a step was cut short`, in the span: by a disconnect, a timeout, a stop | DEBUG | `stage`, `error` |
     /// | `a handler is slow` | DEBUG | `waiting` |
     /// | `a worker started`, `a worker stopped` | DEBUG | `name` |
     /// | `a child exited` | DEBUG | `pid`, `code` |
@@ -80,25 +80,24 @@ pub trait HandlerFactoryExt: Sized {
         crate::handler::adapters::Traced::new(self, server.into())
     }
 
-    /// Counts what happens with the `metrics` crate; `server` is the value of the label `server` of everything. Feature
-    /// `metrics`.
+    /// Counts with the `metrics` crate; `server` is the value of the label `server` of every metric. Feature `metrics`.
     ///
-    /// The program installs its recorder before the server serves.
+    /// Install the recorder before the server serves.
     ///
     /// | name | kind | further labels | what |
     /// |---|---|---|---|
     /// | `socketserver_started_total` | counter | | connections and messages accepted |
     /// | `socketserver_ended_total` | counter | `end`: `handler_closed`, `peer_closed`, `failed`, ..: the names of [`End`](crate::End) | those that are over |
-    /// | `socketserver_open` | gauge | | those that are not |
+    /// | `socketserver_open` | gauge | | those that are open |
     /// | `socketserver_duration_seconds` | histogram | | from the accept to the end |
     /// | `socketserver_received_bytes_total`, `socketserver_sent_bytes_total` | counter | | bytes, counted at the end of each connection |
     /// | `socketserver_calls_total` | counter | | calls of `handle`, counted at the end of each connection |
     /// | `socketserver_refused_total` | counter | `reason`: `at_limit`, `rejected`, `stopping`, `unverified` | connections turned away |
     /// | `socketserver_errors_total` | counter | `stage`: the names of [`Stage`](crate::Stage) | errors and panics of steps |
-    /// | `socketserver_accept_episodes_total` | counter | | how often accepting began to fail |
-    /// | `socketserver_accept_failures_total` | counter | | failures of accept, counted when it works again |
+    /// | `socketserver_accept_episodes_total` | counter | | periods in which accepting failed |
+    /// | `socketserver_accept_failures_total` | counter | | failures of accept, counted at the end of each period |
     /// | `socketserver_accept_lost_total` | counter | | connections lost before they could be accepted |
-    /// | `socketserver_slow_total` | counter | | handlers found in one call for long (`Pool`) |
+    /// | `socketserver_slow_total` | counter | | slow calls of handlers (`Pool`) |
     /// | `socketserver_workers` | gauge | | threads that run handlers (`Pool`, `ThreadPerRequest`) |
     /// | `socketserver_restarts_total` | counter | `outcome`: `success`, `failure` | hot restarts |
     /// | `socketserver_child_exits_total` | counter | `outcome`: `success`, `failure`, `signal` | children that have ended (`Fork`) |
@@ -110,7 +109,8 @@ pub trait HandlerFactoryExt: Sized {
         self.observed(crate::handler::adapters::Measurements::new(server))
     }
 
-    /// Sets handlers up, and lets them speak, before the client has sent anything.
+    /// Calls `setup` and `handle` before the client has sent anything, as
+    /// [`SPEAKS_FIRST`](crate::Handler::SPEAKS_FIRST) does.
     fn speaking_first(self) -> SpeaksFirst<Self> {
         SpeaksFirst { inner: self }
     }

@@ -1,4 +1,4 @@
-//! A message: its payload, who sent it, where it was sent to, and a way to answer.
+//! A datagram: its payload, who sent it, where it was sent to, and a way to reply.
 
 use std::fmt;
 use std::io;
@@ -17,15 +17,15 @@ use crate::sys::datagram::Reply;
 
 /// What sends the replies of a datagram transport.
 pub trait ReplySocket<A>: Send + Sync {
-    /// Sends one datagram to `peer`, from the local address `from` where the platform allows to choose it.
+    /// Sends one datagram to `peer`, from the local address `from` if the platform supports that.
     ///
     /// # Errors
     ///
     /// What the system said.
     fn send_to(&self, payload: &[u8], peer: &A, from: Option<IpAddr>) -> io::Result<()>;
 
-    /// As [`send_to`](Self::send_to), which does not wait for room; this does, as far as the server's timeouts and its
-    /// stop allow.
+    /// Like [`send_to`](Self::send_to), which does not wait for room; this does, within the server's timeouts and until
+    /// its stop.
     #[doc(hidden)]
     fn send_patiently(
         &self,
@@ -38,7 +38,7 @@ pub trait ReplySocket<A>: Send + Sync {
         self.send_to(payload, peer, from)
     }
 
-    /// The address in the form in which many can be sent with one call; `None` where that is not offered.
+    /// The address in the form used for batches; `None` if batches are not supported.
     #[doc(hidden)]
     fn batch(&self, peer: &A) -> Option<BatchTarget> {
         let _ = peer;
@@ -58,10 +58,9 @@ pub trait ReplySocket<A>: Send + Sync {
     }
 }
 
-/// A message, as handlers see it. It dereferences to its payload.
+/// A datagram, as handlers see it. It dereferences to its payload.
 ///
-/// Nothing is sent that was not asked for: a handler answers with [`reply`](Self::reply), as often as it wants or not
-/// at all.
+/// No reply is sent unless the handler calls [`reply`](Self::reply), as often as it wants or not at all.
 pub struct Datagram<A> {
     payload: Vec<u8>,
     peer: Option<A>,
@@ -78,7 +77,7 @@ pub struct Datagram<A> {
 }
 
 impl<A> Datagram<A> {
-    /// A message of `payload` from `peer`, answered through `socket`.
+    /// A datagram with this `payload` from `peer`, whose replies are sent through `socket`.
     pub fn new(payload: Vec<u8>, peer: Option<A>, socket: Arc<dyn ReplySocket<A>>) -> Self {
         Self {
             payload,
@@ -94,8 +93,8 @@ impl<A> Datagram<A> {
         }
     }
 
-    /// Notes the local address the message was sent to; replies leave from it, unless
-    /// [`with_reply_from`](Self::with_reply_from) says otherwise.
+    /// Sets the local address the datagram was sent to; replies are sent from it, unless
+    /// [`with_reply_from`](Self::with_reply_from) sets another.
     #[must_use]
     pub fn with_local(mut self, local: Option<IpAddr>) -> Self {
         self.local = local;
@@ -103,7 +102,7 @@ impl<A> Datagram<A> {
         self
     }
 
-    /// Notes the local address that replies leave from, or that the system chooses one: none can leave from a broadcast
+    /// Sets the local address that replies are sent from; with `None` the system chooses one. It cannot be a broadcast
     /// or multicast address.
     #[must_use]
     pub fn with_reply_from(mut self, address: Option<IpAddr>) -> Self {
@@ -111,14 +110,14 @@ impl<A> Datagram<A> {
         self
     }
 
-    /// Notes that the message was longer than the buffer.
+    /// Sets whether the datagram was longer than the buffer.
     #[must_use]
     pub fn with_truncated(mut self, truncated: bool) -> Self {
         self.truncated = truncated;
         self
     }
 
-    /// The bytes that came; empty for an empty message, which is a valid request.
+    /// The bytes that were received; empty for an empty datagram, which is a valid request.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -130,20 +129,20 @@ impl<A> Datagram<A> {
         std::mem::take(&mut self.payload)
     }
 
-    /// Who sent it; `None` for an unbound Unix socket, which cannot be answered.
+    /// The address of the sender; `None` for an unbound Unix socket, which cannot be replied to.
     #[must_use]
     pub fn peer_addr(&self) -> Option<&A> {
         self.peer.as_ref()
     }
 
-    /// The local address it was sent to, where the platform tells. Of a message to many it is their broadcast or
-    /// multicast address.
+    /// The local address it was sent to, if the platform reports it; for a broadcast or multicast datagram, the
+    /// broadcast or multicast address.
     #[must_use]
     pub fn local_addr(&self) -> Option<IpAddr> {
         self.local
     }
 
-    /// Whether the message was longer than the builder's `max_datagram_size`: the rest is lost.
+    /// Whether the datagram was longer than the builder's `max_datagram_size`: the rest is lost.
     #[must_use]
     pub fn truncated(&self) -> bool {
         self.truncated
@@ -155,20 +154,20 @@ impl<A> Datagram<A> {
         self.session.as_ref().is_some_and(|session| session.stop.is_stopping())
     }
 
-    /// A handle that stops the server, if one serves this message.
+    /// A handle that stops the server, if one serves this datagram.
     #[must_use]
     pub fn stop_handle(&self) -> Option<StopHandle> {
         self.session.as_ref().map(|session| session.stop.clone())
     }
 
-    /// Sends one datagram to the sender, from the address it was sent to (from one of this machine's, where that was a
-    /// broadcast or multicast address). It leaves when `handle` has returned, with
-    /// other replies in one system call where the platform can; what goes wrong then is told to
+    /// Sends one datagram to the sender, from the address it was sent to (or from one of this machine's, if that was a
+    /// broadcast or multicast address). It is sent when `handle` has returned, together with other replies in one
+    /// system call if the platform supports that. An error then goes to
     /// [`handle_error`](crate::HandlerFactory::handle_error) with [`Stage::Close`](crate::Stage::Close), and the
-    /// request counts as failed. [`reply_now`](Self::reply_now) leaves at once.
+    /// request counts as failed. [`reply_now`](Self::reply_now) sends at once.
     ///
-    /// Where the send buffer of the server's socket is full, a reply waits for room, at most for the builder's
-    /// [`write_timeout`](crate::Builder::write_timeout). A peer that does not read is not waited for: see
+    /// If the send buffer of the server's socket is full, a reply waits for room, at most for the builder's
+    /// [`write_timeout`](crate::Builder::write_timeout). It does not wait for a peer that does not read: see
     /// `UnixDatagram`.
     ///
     /// # Errors
@@ -179,7 +178,7 @@ impl<A> Datagram<A> {
         self.reply_owned(payload.to_vec())
     }
 
-    /// As [`reply`](Self::reply), without copying the payload.
+    /// Like [`reply`](Self::reply), without copying the payload.
     ///
     /// # Errors
     ///
@@ -194,11 +193,11 @@ impl<A> Datagram<A> {
         Ok(())
     }
 
-    /// As [`reply`](Self::reply), but sent before this returns; it may overtake replies that wait.
+    /// Like [`reply`](Self::reply), but sent before this returns; it may overtake queued replies.
     ///
     /// # Errors
     ///
-    /// As [`reply`](Self::reply), and what the system said.
+    /// As [`reply`](Self::reply), or an error of the socket.
     pub fn reply_now(&self, payload: &[u8]) -> io::Result<()> {
         let peer = self.check(payload)?;
         self.send(payload, peer, self.reply_from)

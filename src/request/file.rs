@@ -71,7 +71,7 @@ impl<S: Socket> Writer<S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`Stream::send_file`](super::Stream::send_file).
     pub fn send_file(&mut self, file: impl Into<Arc<File>>, offset: u64, length: u64) -> io::Result<()> {
         let end = offset.checked_add(length).ok_or_else(|| {
             io::Error::new(ErrorKind::InvalidInput, format!("no file has {length} bytes behind byte {offset}"))

@@ -27,7 +27,7 @@ use crate::sync::Mutex;
 use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 
-/// What [`Sender`](crate::Sender)s have sent to a connection, and the server has not taken yet; see
+/// Messages from [`Sender`](crate::Sender)s that the connection's server has not taken yet; see
 /// [`Request::mailbox`](crate::request::Request::mailbox).
 pub struct Mailbox {
     limit: usize,
@@ -196,14 +196,14 @@ fn bell() -> Option<Arc<Signal>> {
     })
 }
 
-/// Why a message was not sent; nothing of it was.
+/// Why a message was not sent. No part of it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The connection has ended or is ending.
     #[error("the connection has ended")]
     Closed,
-    /// The client does not read as fast as it is sent to.
+    /// The client does not read fast enough.
     #[error(
         "a client does not read: {pending} bytes wait for it, and {length} more would exceed max_pending_output = {limit}"
     )]
@@ -215,7 +215,7 @@ pub enum SendError {
         /// The builder's [`max_pending_output`](crate::Builder::max_pending_output).
         limit: usize,
     },
-    /// The message is longer than everything that may wait.
+    /// The message is longer than the limit.
     #[error("a message of {length} bytes is longer than max_pending_output = {limit}; raise that, or send it in parts")]
     TooLong {
         /// The length of the message.

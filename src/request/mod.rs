@@ -1,4 +1,4 @@
-//! What handlers are given: a connection ([`Stream`]) or a message ([`Datagram`]).
+//! Requests, as handlers receive them: a connection ([`Stream`]) or a datagram ([`Datagram`]).
 
 use std::fmt;
 use std::io;
@@ -44,11 +44,11 @@ use crate::stop::StopHandle;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 
-/// What a transport hands to a handler.
+/// What a transport passes to a handler.
 ///
-/// [`Stream`] and [`Datagram`] implement it, and most transports use one of them. A transport whose requests are
-/// neither (rows of a table, messages of a queue) implements the two methods that have no default: such a request is
-/// set up, handled once and finished.
+/// [`Stream`] and [`Datagram`] implement it, and most transports use one of them. For requests that are neither (rows
+/// of a table, messages of a queue), implement the two methods without a default: such a request is set up, handled
+/// once and finished.
 pub trait Request {
     /// The address of a peer.
     type Addr: Clone + fmt::Debug + Send + Sync + 'static;
@@ -56,19 +56,19 @@ pub trait Request {
     /// Who sent the request, if it has an address (an unbound Unix datagram socket has none).
     fn client_address(&self) -> Option<&Self::Addr>;
 
-    /// Told once, before any other step: the server's stop handle and timeouts.
+    /// Called once, before any other step, with the server's stop handle and timeouts.
     fn attach(&mut self, session: &Arc<Session>) {
         let _ = session;
     }
 
-    /// Told after [`attach`](Self::attach), where the server has a [`total_timeout`](crate::Builder::total_timeout):
-    /// nothing waits for the peer beyond `until`.
+    /// Called after [`attach`](Self::attach) if the server has a [`total_timeout`](crate::Builder::total_timeout):
+    /// nothing may wait for the peer beyond `until`.
     fn set_deadline(&mut self, until: Instant) {
         let _ = until;
     }
 
-    /// Told when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): no stop and no timeouts
-    /// from here on.
+    /// Called when the request leaves the server, after [`Flow::Detach`](crate::Flow::Detach): stops and timeouts no
+    /// longer apply.
     fn release(&mut self) {}
 
     /// What the poller waits on between messages; `None` for a request that is handled once.
@@ -86,7 +86,7 @@ pub trait Request {
         None
     }
 
-    /// Takes in what has arrived, without waiting.
+    /// Reads what has arrived, without blocking.
     ///
     /// # Errors
     ///
@@ -95,12 +95,13 @@ pub trait Request {
         Ok(Fill::Data)
     }
 
-    /// Told before each call of `handle`, and when others are to have the thread; never, if there are none.
+    /// Called before each call of `handle`, with the time at which its turn is over; `None` if no others wait for the
+    /// thread.
     fn call_begins(&mut self, turn_ends: Option<Instant>) {
         let _ = turn_ends;
     }
 
-    /// The timeouts of this request, where its handler has changed them.
+    /// The timeouts of this request, if its handler has changed them.
     fn timeouts(&self) -> Option<&Timeouts> {
         None
     }
@@ -113,8 +114,8 @@ pub trait Request {
         Progress::default()
     }
 
-    /// Sends what is still to be sent, without waiting; true once nothing is left. Otherwise it is called again when
-    /// the descriptor is writable, or after the next one's turn if [`Progress::yielded`] says so.
+    /// Sends pending output without blocking; returns true once nothing is left. Otherwise it is called again when the
+    /// descriptor is writable, or, if [`Progress::yielded`] is set, after other connections have had their turn.
     ///
     /// # Errors
     ///
@@ -123,19 +124,18 @@ pub trait Request {
         Ok(true)
     }
 
-    /// What [`Sender`]s have sent to the peer, once there is one; [`flush_output`](Self::flush_output) takes it in. A
-    /// request that wraps a [`Stream`] passes the stream's on.
+    /// What [`Sender`]s have sent to the peer, once there is a sender; [`flush_output`](Self::flush_output) sends it. A
+    /// request that wraps a [`Stream`] returns the stream's.
     fn mailbox(&self) -> Option<&Mailbox> {
         None
     }
 
-    /// Carries bytes between the peer and the connection that the handler has named before it returned
-    /// [`Flow::Relay`](crate::Flow::Relay), as far as that goes without waiting. A request that wraps a [`Stream`] passes
-    /// the stream's on; `scratch` is a buffer of the worker's.
+    /// Carries bytes between the peer and the connection of a [`Flow::Relay`](crate::Flow::Relay), as far as possible
+    /// without blocking. A request that wraps a [`Stream`] calls the stream's; `scratch` is a buffer of the worker.
     ///
     /// # Errors
     ///
-    /// What the system said of one of the two, and that there is no other: only streams relay.
+    /// An error of one of the two sockets, or `Unsupported`: only streams relay.
     fn relay(&mut self, scratch: &mut ReadBuffer) -> io::Result<Relayed> {
         let _ = scratch;
         Err(io::Error::new(io::ErrorKind::Unsupported, "Flow::Relay: only streams relay"))
@@ -146,14 +146,15 @@ pub trait Request {
         None
     }
 
-    /// Ends a relay whose sides have not both ended, for this reason, and closes the other connection. True if what was
-    /// carried is cut short: both sides see a reset when they are closed, and this one is to be closed at once.
+    /// Ends a relay whose sides have not both ended, for this reason, and closes the other connection. Returns true if
+    /// what was carried is incomplete: both sides see a reset when they are closed, and this one is to be closed at
+    /// once.
     fn end_relay(&mut self, end: End) -> bool {
         let _ = end;
         false
     }
 
-    /// What the descriptor has to be ready for, to go on in this direction.
+    /// What the descriptor has to be ready for before a read or write can continue.
     fn interest(&self, direction: Interest) -> Interest {
         direction
     }
@@ -164,8 +165,8 @@ pub trait Request {
         false
     }
 
-    /// Says that nothing more will be sent (`SHUT_WR`); Python's `shutdown_request`. Called again when the descriptor is
-    /// writable if it says [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Shuts down the sending side (`SHUT_WR`); Python's `shutdown_request`. If it returns
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), it is called again when the descriptor is writable.
     ///
     /// # Errors
     ///
@@ -174,17 +175,17 @@ pub trait Request {
         Ok(())
     }
 
-    /// Sends a last word to a peer that is turned away, as far as that goes without waiting.
+    /// Sends a last message to a peer that is refused, as far as possible without blocking.
     fn farewell(&mut self, bytes: &[u8]) {
         let _ = bytes;
     }
 
-    /// Throws away what the peer still sends, without waiting; asked of requests with a descriptor only.
+    /// Discards input without blocking; called only for requests with a descriptor.
     fn discard_input(&mut self) -> Discard {
         Discard::End
     }
 
-    /// Moves the replies of a datagram to where they are sent in batches.
+    /// Moves the replies of a datagram to the outbox, which sends them in batches.
     fn take_replies(&mut self, outbox: &mut Outbox) {
         let _ = outbox;
     }
@@ -196,9 +197,9 @@ pub trait Request {
 pub enum Fill {
     /// New bytes, or a whole request.
     Data,
-    /// The peer has ended its side.
+    /// The peer has closed its side.
     End,
-    /// More unread bytes than the limit allows: the handler has to take some first.
+    /// More unread bytes than the limit allows: the handler has to consume some first.
     Full,
     /// Nothing yet.
     NotReady,
@@ -212,7 +213,7 @@ pub enum Discard {
     End,
     /// The peer may still send.
     More {
-        /// How many bytes this call threw away.
+        /// How many bytes this call discarded.
         discarded: usize,
     },
 }
@@ -225,30 +226,30 @@ pub struct Progress {
     pub repeats: bool,
     /// Unread bytes in the buffer.
     pub unread: usize,
-    /// How many bytes the handler has taken so far.
+    /// How many bytes the handler has consumed so far.
     pub consumed: u64,
     /// How many bytes the handler has written so far, whether or not they have been sent.
     pub written: u64,
-    /// How many bytes have come from and gone to the peer so far.
+    /// Bytes received from and sent to the peer so far.
     pub transferred: (u64, u64),
     /// Whether the socket may have more than has been taken in.
     pub maybe_more: bool,
-    /// Whether the peer's part in a handshake is waited for, which the handler has begun.
+    /// Whether a handshake started by the handler waits for the peer.
     pub in_handshake: bool,
-    /// Whether [`flush_output`](Request::flush_output) has left something for others to have their turn, not for want
-    /// of room.
+    /// Whether [`flush_output`](Request::flush_output) stopped to let other connections have their turn, and not for
+    /// lack of room.
     pub yielded: bool,
-    /// Whether the output that is not sent yet may wait until all input that has arrived is handled: it is less than
-    /// is to be gathered.
+    /// Whether pending output may wait until all input that has arrived is handled: it is less than `write_buffer`.
     pub gathering: bool,
-    /// Why the conversation is over that a handler waits in: it was idle, for too long or when the server stopped. The
-    /// handler has been shown the end of input.
+    /// Why a wait inside the handler has ended the conversation: it was idle for too long, or when the server stopped.
+    /// The handler has been shown the end of input.
     pub idle_end: Option<End>,
-    /// What had been consumed when a message began whose rest the handler expects, as it has said in the last call.
+    /// How many bytes had been consumed at the start of the message that, as the handler said in its last call, goes
+    /// on.
     pub message_from: Option<u64>,
 }
 
-/// How long a connection is waited for: see [`Stream::set_idle_timeout`] and its kin. `None` is for ever.
+/// The timeouts of a connection: see [`Stream::set_idle_timeout`] and the like. `None` means no timeout.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -256,7 +257,7 @@ pub struct Timeouts {
     pub idle: Option<Duration>,
     /// For a read, and for the rest of a message.
     pub read: Option<Duration>,
-    /// For a write, and for a client to take some of what is to be sent.
+    /// For a write, and for the client to read some of the pending output.
     pub write: Option<Duration>,
 }
 

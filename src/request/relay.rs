@@ -19,18 +19,18 @@ use crate::sys::Watch;
 use crate::sys::poller::Poller;
 use crate::sys::poller::Registration;
 
-/// What [`Request::relay`](super::Request::relay) has come to.
+/// The state of a [`Request::relay`](super::Request::relay).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Relayed {
-    /// Both sides have ended, and each has been told so.
+    /// Both sides have ended, and each has been told.
     Ended,
     /// It waits for one of the sides.
     Waits {
-        /// Whether it has carried anything since the last time.
+        /// Whether it has carried anything since the last call.
         moved: bool,
     },
-    /// There is more to carry at once, when others have had their turn.
+    /// There is more to carry, once other connections have had their turn.
     Yielded,
 }
 

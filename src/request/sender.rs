@@ -11,8 +11,8 @@ use super::wake;
 /// Writes to a connection from elsewhere: from the handler of another one, or from any thread; see
 /// [`Stream::sender`](crate::Stream::sender).
 ///
-/// It can be cloned and kept anywhere; two are equal if they write to the same connection. It keeps neither the
-/// connection nor the server: once the connection has ended, sending fails with [`SendError::Closed`].
+/// It can be cloned and kept anywhere; two senders are equal if they write to the same connection. It keeps neither the
+/// connection nor the server alive: once the connection has ended, sending fails with [`SendError::Closed`].
 #[derive(Clone, Debug)]
 pub struct Sender {
     mailbox: Arc<Mailbox>,
@@ -23,20 +23,20 @@ impl Sender {
         Self { mailbox }
     }
 
-    /// Hands `message` over to be sent. Never waits, neither for the client nor for a handler.
+    /// Queues `message` to be sent. Never blocks, neither for the client nor for a handler.
     ///
-    /// The message arrives whole: it is neither cut by other messages nor put into the middle of what a handler writes;
-    /// it leaves between two calls of `handle`, or while a read inside `handle` waits for the client. Messages of one
-    /// sender arrive in the order in which they were sent, those of different ones in the order of the calls. The bytes
-    /// are sent as they are: a line needs its newline.
+    /// The message arrives whole, not interleaved with other messages or with what a handler writes: it is sent between
+    /// two calls of `handle`, or while a read inside `handle` waits for the client. Messages arrive in the order of the
+    /// calls. The bytes are sent as they are: a line needs its newline.
     ///
-    /// `Ok` means that it will be sent if the connection lives long enough, not that the client has got it.
+    /// `Ok` means that the message will be sent if the connection lives long enough, not that the client has received
+    /// it.
     ///
     /// # Errors
     ///
-    /// Nothing has been sent then, not a part either:
+    /// On error, no part of the message has been sent:
     ///
-    /// - [`SendError::Full`]: the client does not read, or not so fast. Drop the message, try later, or
+    /// - [`SendError::Full`]: the client does not read fast enough. Drop the message, try later, or
     ///   [close](Self::close) the connection.
     /// - [`SendError::TooLong`]: the message can never be sent.
     /// - [`SendError::Closed`]: the connection has ended, is ending, or was detached.
@@ -44,17 +44,17 @@ impl Sender {
         self.mailbox.send(message.as_ref())
     }
 
-    /// Runs `send`, and wakes the connections that this thread has sent to (or [closed](Self::close)) in it when it has
-    /// returned: for messages to many, above all under a lock.
+    /// Runs `send`, and only then wakes the connections to which it has sent (or which it has [closed](Self::close)):
+    /// for messages to many connections, especially under a lock.
     ///
-    /// A connection that waits for its client has to be woken to send what it gets, which takes longer than to hand a
-    /// message over, and gives the processor to another thread where each connection has one
-    /// ([`ThreadPerRequest`](crate::ThreadPerRequest)). Who wakes a thousand of them one by one while holding a lock
-    /// holds up all who want that lock. Here the lock is free again before the first is woken, and those who come next
-    /// add their messages before many of them have run.
+    /// A connection that waits for its client has to be woken to send a message, which takes longer than queueing it,
+    /// and may yield the CPU to another thread if each connection has one
+    /// ([`ThreadPerRequest`](crate::ThreadPerRequest)). Waking a thousand connections one by one while holding a lock
+    /// delays every thread that wants that lock. With this method the lock is free again before the first connection is
+    /// woken.
     ///
-    /// `send` must not wait for any of those to whom it sends: nothing leaves before it has returned, whether or not it
-    /// panics. Inside of another call it is part of that one.
+    /// `send` must not wait for any of the receivers: nothing is sent before it has returned or panicked. A nested call
+    /// is part of the outer one.
     ///
     /// ```
     /// use std::sync::Mutex;
@@ -68,28 +68,28 @@ impl Sender {
         wake::after(send)
     }
 
-    /// Asks the server to end the connection when all that was sent has left. Returns at once; nothing more can be sent
-    /// from here on.
+    /// Asks the server to close the connection once everything has been sent. Returns at once; sending fails from now
+    /// on.
     ///
-    /// The handler's `finish` is told [`End::HandlerClosed`](crate::End::HandlerClosed). A read that waits inside
+    /// The handler's `finish` receives [`End::HandlerClosed`](crate::End::HandlerClosed). A read that blocks inside
     /// `handle` sees the end of input. A client that does not read is cut off by the write timeout.
     pub fn close(&self) {
         self.close_with([]);
     }
 
-    /// As [`close`](Self::close), with last words: they go out behind everything else, and need no room, so that a
-    /// client that is closed because it is too slow can be told.
+    /// Like [`close`](Self::close), with a last message. It is sent after everything else, and is not limited by
+    /// `max_pending_output`, so that a client that is too slow can be told why it is disconnected.
     pub fn close_with(&self, farewell: impl AsRef<[u8]>) {
         self.mailbox.dismiss(farewell.as_ref());
     }
 
-    /// Whether sending fails with [`SendError::Closed`] from now on.
+    /// Whether sending fails with [`SendError::Closed`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.mailbox.is_open()
     }
 
-    /// How many bytes wait for the client to read: what was sent, and what its handler has written.
+    /// How many bytes are pending: messages sent, and what the handler has written.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.mailbox.pending()

@@ -1,4 +1,4 @@
-//! What a [`Stream`](super::Stream) is made over, and how the server sends and receives on it.
+//! The socket under a [`Stream`](super::Stream), and how the server sends and receives on it.
 
 use std::fmt;
 use std::io;
@@ -10,13 +10,13 @@ use crate::error::of_peer;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 
-/// A non-blocking socket, or something like one: what [`Stream`](super::Stream) is made over.
+/// A non-blocking socket, or something like one, under a [`Stream`](super::Stream).
 ///
-/// Implement it to bring a custom transport; `TcpStream` and `UnixStream` of the standard library have it (set to
-/// non-blocking by the transports). What the server relies on:
+/// It is implemented for `TcpStream` and `UnixStream` of the standard library, which the transports make non-blocking.
+/// Implement it for the connections of a custom transport. The server relies on this:
 ///
-/// - `read` and `write` return [`ErrorKind::WouldBlock`] instead of waiting, and the descriptor tells when to try again:
-///   it is ready for what [`read_interest`](Self::read_interest) or [`write_interest`](Self::write_interest) says.
+/// - `read` and `write` return [`ErrorKind::WouldBlock`] instead of blocking, and are called again when the descriptor
+///   is ready for what [`read_interest`](Self::read_interest) or [`write_interest`](Self::write_interest) returns.
 /// - `write` may take bytes that it does not send at once (a TLS record, a block to be compressed). Then
 ///   [`flush`](Write::flush) sends them, and returns [`ErrorKind::WouldBlock`] for as long as it still holds some. The
 ///   server flushes before it waits for input, before it lingers and before it calls
@@ -29,52 +29,52 @@ pub trait Socket: Read + Write {
     /// Readable when a read may make progress, writable when a write may.
     fn descriptor(&self) -> Descriptor<'_>;
 
-    /// Tells the peer that nothing more will be sent: `shutdown(SHUT_WR)`. Called when everything has been flushed, and
-    /// again when the socket is writable if it says `WouldBlock`.
+    /// Tells the peer that nothing more will be sent: `shutdown(SHUT_WR)`. Called when everything has been flushed; if
+    /// it returns `WouldBlock`, it is called again when the socket is writable.
     ///
     /// # Errors
     ///
-    /// What the system said; a peer that has gone already is no error that matters.
+    /// An error of the socket; the server ignores one that says that the peer is gone.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Whether the descriptor is all there is: bytes come from it and go to it as they are (not so for TLS). Then the
-    /// server may receive and send on it without calling `read` and `write`, does not flush it, and the kernel may send
-    /// files to it by itself: see [`Stream::send_file`](super::Stream::send_file).
+    /// Whether bytes are read from and written to the descriptor unchanged (not so for TLS). Then the server may
+    /// receive and send on it without calling `read` and `write`, does not flush it, and the kernel may send files to
+    /// it directly: see [`Stream::send_file`](super::Stream::send_file). Default false.
     fn is_plain(&self) -> bool {
         false
     }
 
-    /// Whether a read that returns less than was asked for has emptied the socket, as it has for the kernel's sockets
-    /// (epoll(7), Q9). Where it may not have (TLS records, say), a second read makes sure.
+    /// Whether a read that returns less than requested has emptied the socket, as for the kernel's sockets (epoll(7),
+    /// Q9). If it may not have (TLS records, say), the server reads again. Default false.
     fn is_drained_by_short_read(&self) -> bool {
         false
     }
 
-    /// Whether the input has ended, by an `Ok(0)` of `read`, without the word that the peer ends its side with (TLS:
-    /// `close_notify`). Then an attacker may have cut short what the peer had to say, and a message that is not
-    /// complete is an error: see [`Stream::is_truncated`](super::Stream::is_truncated).
+    /// Whether the input has ended, by an `Ok(0)` of `read`, without the closing message of the peer (TLS:
+    /// `close_notify`). Then an attacker may have truncated it, and an incomplete message is an error: see
+    /// [`Stream::is_truncated`](super::Stream::is_truncated).
     fn is_truncated(&self) -> bool {
         false
     }
 
-    /// Whether it is in the middle of a handshake, which began when the handler had the connection already (STARTTLS): what
-    /// is waited for then has the builder's [`establish_timeout`](crate::Builder::establish_timeout), and what goes wrong
-    /// is told at [`Stage::Establish`](crate::Stage::Establish).
+    /// Whether it is in the middle of a handshake that began after the handler had the connection (STARTTLS): then
+    /// waits are subject to the builder's [`establish_timeout`](crate::Builder::establish_timeout), and errors have the
+    /// stage [`Stage::Establish`](crate::Stage::Establish).
     fn is_in_handshake(&self) -> bool {
         false
     }
 
-    /// How many bytes of output it holds, about: with these the server knows whether a slow peer makes progress.
+    /// Approximately how many bytes of output it holds, from which the server sees whether a slow peer makes progress.
     fn unsent(&self) -> usize {
         0
     }
 
-    /// What the next read waits for; [`Interest::Write`] where it has to send something first.
+    /// What the next read waits for; [`Interest::Write`] if it has to send something first.
     fn read_interest(&self) -> Interest {
         Interest::Read
     }
 
-    /// What the next write or flush waits for; [`Interest::Read`] where it has to receive something first.
+    /// What the next write or flush waits for; [`Interest::Read`] if it has to receive something first.
     fn write_interest(&self) -> Interest {
         Interest::Write
     }

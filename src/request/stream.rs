@@ -48,33 +48,33 @@ use crate::sys::Interest;
 
 /// A connection, as handlers see it.
 ///
-/// Reading is buffered ([`BufRead`]: `read_line` and its kin work); writing is direct and complete: `write` takes all
-/// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for at once (up to the
-/// builder's `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader
-/// holds no thread.
+/// Reads are buffered ([`BufRead`]: `read_line` and the like work). Writes are direct and complete: `write` takes all
+/// bytes or fails, as Python's `wfile` with `wbufsize = 0` does. What the kernel has no room for (up to the builder's
+/// `max_pending_output`) is sent by the server before the next message is handled, so that a slow reader holds no
+/// thread.
 ///
-/// A read or write that blocks does so under the builder's `read_timeout` or `write_timeout` (30 s each), counted
-/// for the operation and not for each system call: a `read_line` whose bytes trickle in fails with
-/// [`ErrorKind::TimedOut`] when the time is over. At the deadline of a drain it fails with
-/// [`ErrorKind::ConnectionAborted`].
+/// A read or write that blocks is subject to the builder's `read_timeout` or `write_timeout` (30 s each), counted for
+/// the operation and not for each system call: a `read_line` whose bytes trickle in fails with [`ErrorKind::TimedOut`]
+/// when the time is over. At the deadline of a drain it fails with [`ErrorKind::ConnectionAborted`].
 ///
 /// # Three ways to read messages
 ///
-/// - [`line`](Self::line), and [`buffered`](Self::buffered) for other messages, take what has arrived and never wait: a
-///   handler that finds no whole message returns [`Flow::Continue`](crate::Flow::Continue), and the connection waits
-///   for the rest without a thread.
+/// - [`line`](Self::line), and [`buffered`](Self::buffered) for other messages, take what has arrived and never block:
+///   if there is no whole message, the handler returns [`Flow::Continue`](crate::Flow::Continue), and the connection
+///   waits for the rest without a thread.
 /// - `read_line`, `read_until`, `read_exact` and the others of [`Read`](std::io::Read) and [`BufRead`] block inside
 ///   `handle`. Under [`ThreadPerRequest`](crate::ThreadPerRequest) and `Fork` that is what the thread or process is
 ///   for; [`Pool`](crate::Pool) starts another thread meanwhile; [`Sync`](crate::Sync) serves no other connection
-///   meanwhile. A loop over [`lines`](BufRead::lines) that answers each needs both halves: see [`halves`](Self::halves).
-/// - [`frames`](crate::frames) take the messages apart before the handler is called.
+///   meanwhile. A loop over [`lines`](BufRead::lines) that replies to each needs both halves: see
+///   [`halves`](Self::halves).
+/// - [`frames`](crate::frames) splits the stream into messages before the handler is called.
 ///
-/// A line is no longer than the builder's [`max_line`](crate::Builder::max_line), 64 KiB; `read_to_end` and
-/// `read_to_string` take as much memory as the client sends.
+/// A line is at most the builder's [`max_line`](crate::Builder::max_line), 64 KiB; `read_to_end` and `read_to_string`
+/// use as much memory as the client sends.
 ///
-/// Reads through an adaptor ([`take`](std::io::Read::take), a `BufReader`) cannot be told from one another. Those
-/// between two writes, and within one call of `handle`, share a deadline: `read_timeout`, and the time that their bytes
-/// take at the [`min_rate`](crate::Builder::min_rate).
+/// Reads through an adaptor ([`take`](std::io::Read::take), a `BufReader`) cannot be told apart. Those between two
+/// writes, and within one call of `handle`, share a deadline: `read_timeout`, plus the time that their bytes take at
+/// the [`min_rate`](crate::Builder::min_rate).
 pub struct Stream<S: Socket> {
     writer: Writer<S>,
     peer: Option<S::Addr>,
@@ -115,7 +115,7 @@ thread_local! {
 }
 
 impl<S: Socket> Stream<S> {
-    /// A connection over `socket`, which must not block, from `peer`.
+    /// A connection from `peer` over `socket`, which must be non-blocking.
     pub fn new(socket: S, peer: Option<S::Addr>) -> Self {
         Self {
             writer: Writer::new(socket),
@@ -136,8 +136,8 @@ impl<S: Socket> Stream<S> {
         }
     }
 
-    /// A connection over `socket`, which must not block, from `peer`, of whose input `unread` has been read already:
-    /// the inverse of [`into_parts`](Self::into_parts), for transports whose second phase reads ahead.
+    /// A connection from `peer` over `socket`, which must be non-blocking, and of whose input `unread` has already been
+    /// read: the inverse of [`into_parts`](Self::into_parts), for transports whose second phase reads ahead.
     ///
     /// ```
     /// use std::io::Read;
@@ -157,40 +157,39 @@ impl<S: Socket> Stream<S> {
         Self { buffer: Buffer::holding(unread), ..Self::new(socket, peer) }
     }
 
-    /// Who is at the other end, as `accept` told; `None` for a peer without an address.
+    /// The address of the peer; `None` for a peer without one.
     pub fn peer_addr(&self) -> Option<&S::Addr> {
         self.peer.as_ref()
     }
 
-    /// The socket. It is non-blocking; bytes that are [buffered](Self::buffered) are not in it any more.
+    /// The socket. It is non-blocking; [buffered](Self::buffered) bytes are no longer in it.
     pub fn get_ref(&self) -> &S {
         &self.writer.socket
     }
 
-    /// As [`get_ref`](Self::get_ref), mutably: reading or writing here goes past the buffers.
+    /// Like [`get_ref`](Self::get_ref), mutably; reading or writing here bypasses the buffers.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.writer.socket
     }
 
-    /// The unread bytes that have arrived, without waiting for more.
+    /// The unread bytes that have arrived; never blocks.
     pub fn buffered(&self) -> &[u8] {
         self.buffer.unread()
     }
 
-    /// Whether the peer has ended its side: once [`buffered`](Self::buffered) is consumed, reads return nothing.
+    /// Whether the peer has closed its side: once [`buffered`](Self::buffered) is consumed, reads return 0.
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether the peer's side has ended without the word that its protocol has for that, as TLS has `close_notify`:
-    /// an attacker may have cut the connection to have less arrive than was sent. Never on a plain socket, which knows
-    /// no such word.
+    /// Whether the peer's side has ended without the closing message of its protocol, such as `close_notify` of TLS: an
+    /// attacker may have truncated what was sent. Always false on a plain socket, which has no such message.
     ///
-    /// In the middle of a message such an end is an error, [`UnexpectedEof`](ErrorKind::UnexpectedEof): with unread bytes
-    /// that the handler has left; in the rest of a `read_line`, `read_until`, `read_exact` or `read_to_end`; and for
-    /// `read` and `fill_buf`, if the handler has taken bytes in this call and has written none since. Between two
-    /// messages it is an end like any other, because many clients close without that word; a handler for which the end
-    /// of the connection says something can ask here.
+    /// In the middle of a message such an end is an error, [`UnexpectedEof`](ErrorKind::UnexpectedEof): if the handler
+    /// has left unread bytes; in a `read_line`, `read_until`, `read_exact` or `read_to_end`; and for `read` and
+    /// `fill_buf`, if the handler has consumed bytes in this call and has written none since. Between two messages it
+    /// is an end like any other, because many clients close without that message; if the end of the connection has a
+    /// meaning, check this.
     pub fn is_truncated(&self) -> bool {
         self.ended && self.writer.socket.is_truncated()
     }
@@ -202,7 +201,7 @@ impl<S: Socket> Stream<S> {
         self.writer.own.as_ref().and_then(|own| own.max_buffered).unwrap_or_else(of_server)
     }
 
-    /// Lets this connection hold up to `bytes` unread bytes, and one at least; memory is taken as they arrive.
+    /// Lets this connection hold up to `bytes` unread bytes, at least 1. Memory is allocated as they arrive.
     pub fn set_max_buffered(&mut self, bytes: usize) {
         // Without room for a byte a read could only say that the input has ended.
         self.writer.own.get_or_insert_default().max_buffered = Some(bytes.max(1));
@@ -213,12 +212,12 @@ impl<S: Socket> Stream<S> {
         self.writer.session.as_ref().is_some_and(|session| session.stop.is_stopping())
     }
 
-    /// Whether other connections have waited long enough for the thread that runs this call: for a handler that goes
-    /// through many messages in one call. It returns [`Flow::Continue`](crate::Flow::Continue) then, with the rest
-    /// still unread, and is called again when the others have had their turn.
+    /// Whether other connections have waited long enough for the thread that runs this call: for a handler that handles
+    /// many messages in one call. It should then return [`Flow::Continue`](crate::Flow::Continue), with the rest still
+    /// unread, and is called again when the others have had their turn.
     ///
-    /// Under [`Sync`](crate::Sync) and [`Pool`](crate::Pool) a turn is 1 ms. Never true where a connection has its
-    /// thread for itself, and while the server stops, since what has arrived by then is still to be answered.
+    /// Under [`Sync`](crate::Sync) and [`Pool`](crate::Pool) a turn is 1 ms. Always false where a connection has its
+    /// own thread, and while the server stops, since what has arrived by then is still to be handled.
     ///
     /// ```
     /// use std::io::Write;
@@ -257,7 +256,7 @@ impl<S: Socket> Stream<S> {
         (self.received(), self.writer.sent_so_far())
     }
 
-    /// The unread bytes that have arrived beside the sending side, to answer from the buffer without a copy.
+    /// The unread bytes that have arrived, and the sending side, to reply from the buffer without a copy.
     ///
     /// ```
     /// # use std::io::{BufRead, Write};
@@ -274,8 +273,8 @@ impl<S: Socket> Stream<S> {
         (self.buffer.unread(), &mut self.writer)
     }
 
-    /// Takes the connection apart: the socket, and the bytes that were received but not read. Output that is still
-    /// [pending](Writer::pending) and has no room in the kernel is lost: `flush` a detached connection first.
+    /// Takes the connection apart into the socket and the bytes that were received but not read. Output that is still
+    /// [pending](Writer::pending), because the kernel has no room for it, is lost: `flush` a detached connection first.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         // The one who takes the socket sends on it; what the kernel has no room for now is lost with the rest.
         let _ = self.writer.send_output();

@@ -75,7 +75,7 @@ impl<S: Socket> Writer<S> {
         }
     }
 
-    /// Bytes that wait to be sent, of files, too.
+    /// How many bytes are waiting to be sent, including those of files.
     pub fn pending(&self) -> usize {
         let file = self.file.as_ref().map_or(0, |part| part.pending());
         self.output.len().saturating_add(file)
@@ -325,7 +325,7 @@ impl<S: Socket> Write for Writer<S> {
         }
     }
 
-    /// Hands what is buffered to the kernel; what it has no room for is sent by the server, not waited for here.
+    /// Passes buffered output to the kernel. What it has no room for is sent by the server later; this does not block.
     fn flush(&mut self) -> io::Result<()> {
         if self.session.is_some() { self.send_output().map(drop) } else { self.flush_waiting() }
     }

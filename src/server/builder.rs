@@ -36,10 +36,10 @@ use crate::transport::Transport;
 
 /// Options of a server, and the address last: `TcpServer::builder(factory).backlog(128).bind("127.0.0.1:0")`.
 ///
-/// Every option has a default that is good for most servers; the methods tell it. Options of a transport exist only
-/// where they mean something: `reuse_port` on a Unix-domain socket does not compile. Timeouts take a `Duration`, or
-/// `None` for no end; one of zero would turn every client away and is an error of [`bind`](Self::bind), except where a
-/// method says what it means.
+/// Every option has a default that suits most servers, given in the documentation of its method. Options of a transport
+/// exist only where they mean something: `reuse_port` on a Unix-domain socket does not compile. Timeouts take a
+/// `Duration`, or `None` for no timeout; a timeout of zero would disconnect every client and is an error of
+/// [`bind`](Self::bind), unless the method gives it a meaning.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct Builder<T: Bind, D, H> {
     pub(super) transport: T::Options,
@@ -49,27 +49,28 @@ pub struct Builder<T: Bind, D, H> {
 }
 
 impl<T: Bind, D: Default, H> Builder<T, D, H> {
-    /// A server whose handlers come from `factory`, with every option at its default.
+    /// A builder with every option at its default; `factory` makes the handlers.
     pub fn new(factory: H) -> Self {
         Self { transport: T::Options::default(), dispatch: D::default(), factory, options: ServerOptions::default() }
     }
 }
 
 impl<T: Bind, D, H> Builder<T, D, H> {
-    /// Sets the dispatch, where its default is not what is wanted: `.dispatch(Pool::new(4))`.
+    /// Sets the dispatch, to change its settings: `.dispatch(Pool::new(4))`.
     pub fn dispatch(mut self, dispatch: D) -> Self {
         self.dispatch = dispatch;
         self
     }
 
-    /// At most this many requests at a time, exactly. Default: 16 384, or three quarters of the descriptors the process
-    /// may open, whichever is less; 40 children for `Fork`. What happens at the limit: [`at_limit`](Self::at_limit).
+    /// The maximum number of concurrent requests; the limit is exact. Default: 16 384, or three quarters of the
+    /// descriptors the process may open, whichever is less; 40 children for `Fork`. [`at_limit`](Self::at_limit) sets
+    /// what happens at the limit.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.options.max_connections = Some(most);
         self
     }
 
-    /// What happens when `max_connections` is reached. Default: [`AtLimit::Defer`], clients wait in the backlog.
+    /// What happens when `max_connections` is reached. Default: [`AtLimit::Defer`]: clients wait in the backlog.
     pub fn at_limit(mut self, policy: AtLimit) -> Self {
         self.options.at_limit = policy;
         self
@@ -82,38 +83,39 @@ impl<T: Bind, D, H> Builder<T, D, H> {
     }
 
     /// How long a connection may wait for its next message (or its first), and a [relay](crate::Flow::Relay) for a byte
-    /// of either side. Default 60 s; `None` for ever.
+    /// from either side. Default 60 s; `None` means no timeout.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.idle_timeout = timeout.into();
         self
     }
 
-    /// How long a read, or the rest of a message that has begun to arrive, may take. Default 30 s; `None` for ever.
+    /// How long a read, or the rest of a message that has begun to arrive, may take. Default 30 s; `None` means no
+    /// timeout.
     pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.read_timeout = timeout.into();
         self
     }
 
     /// How long a blocking write may take, and how long a client may read nothing while output is pending. Default 30
-    /// s; `None` for ever. How slowly it may read: [`min_rate`](Self::min_rate).
+    /// s; `None` means no timeout. [`min_rate`](Self::min_rate) sets how slowly it may read.
     ///
-    /// For datagrams: how long the replies that are sent together may wait for room in the send buffer.
+    /// For datagrams: how long replies may wait for room in the send buffer.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.write_timeout = timeout.into();
         self
     }
 
-    /// How long a handshake may take, on transports that have one, or one that a handler has begun. Default 5 s; `None` for
-    /// ever.
+    /// How long a handshake may take, whether of the transport or started by a handler. Default 5 s; `None` means no
+    /// timeout.
     pub fn establish_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.establish_timeout = timeout.into();
         self
     }
 
-    /// How long a request may take in all, from accept to the end of its connection, whatever it is doing. Default
+    /// How long a whole request may take, from accept to the end of its connection, whatever it is doing. Default
     /// `None`: as long as the other timeouts allow.
     ///
-    /// At its end a wait in the poller is over, and a read or write in which a handler blocks fails with
+    /// Then a connection that waits in the poller is closed, and a read or write in which a handler blocks fails with
     /// [`TimedOut`](std::io::ErrorKind::TimedOut); the request ends with [`End::TimedOut`](crate::End::TimedOut),
     /// counts as failed, and is closed without lingering. A connection whose messages never pause is ended as well. A
     /// handler that computes is not interrupted: it ends at its next read, write or return. Under `Fork`, where that
@@ -134,15 +136,17 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How many bytes a second a client has to send of a message, and to read of its answers, on average and after the
-    /// [grace](Self::rate_grace). Default 100; `None` for any rate, 0 is an error of `bind`.
+    /// The minimum rate, in bytes per second, at which a client has to send a message and to read replies, on average
+    /// and after the [grace period](Self::rate_grace). Default 100; `None` allows any rate, and 0 is an error of
+    /// `bind`.
     ///
     /// The rate is enforced only in the middle of something: of a message (unread bytes that the handler has left, as
     /// [`line`](crate::Stream::line) and [`frames`](crate::frames) do, or the rest of a `read_line`, `read_until`,
-    /// `read_exact` or `read_to_end`), or of output that the client has not read yet. Each byte moves the deadline by
-    /// its time, so that a client whose bytes drip in or out times out, with [`End::TimedOut`](crate::End::TimedOut),
-    /// even where the timeouts are long or off. It is not enforced between two messages, nor for bytes that `read` and
-    /// `fill_buf` give to the handler as they come: whether more is due then, only the handler knows.
+    /// `read_exact` or `read_to_end`), or of output that the client has not read yet. Each byte extends the deadline by
+    /// its share, so that a client that sends or reads byte by byte times out, with
+    /// [`End::TimedOut`](crate::End::TimedOut), even if the timeouts are long or disabled. It is not enforced between
+    /// two messages, nor for bytes that `read` and `fill_buf` return as they arrive: only the handler knows whether
+    /// more is due then.
     ///
     /// With the default timeouts, the only client it disconnects is one that reads a long response at under 800 bit/s.
     ///
@@ -163,16 +167,16 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted anew for each message and each
-    /// answer that it does not read at once. Default 30 s; zero asks for the rate from the first byte on.
+    /// How long a client may be slower than the [`min_rate`](Self::min_rate), counted separately for each message and
+    /// for each reply that it does not read at once. Default 30 s; zero enforces the rate from the first byte on.
     pub fn rate_grace(mut self, grace: Duration) -> Self {
         self.options.rate_grace = grace;
         self
     }
 
-    /// A call of `handle` that takes longer than this is reported by [`Event::LongCall`](crate::Event::LongCall), under
+    /// How long a call of `handle` may take before it is reported by [`Event::LongCall`](crate::Event::LongCall), under
     /// the dispatches whose threads serve many connections: `Sync` serves no other connection meanwhile, `Pool` needs
-    /// another thread. Default 100 ms; `None` reports none.
+    /// another thread. Default 100 ms; `None` disables the report.
     pub fn long_call(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.options.long_call = time.into();
         self
@@ -186,8 +190,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long [`handle_request`](Server::handle_request) waits for a request. Default `None`: for ever; zero looks
-    /// once.
+    /// How long [`handle_request`](Server::handle_request) waits for a request. Default `None`: no timeout; with zero
+    /// it does not wait.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.request_timeout = timeout.into();
         self
@@ -200,7 +204,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How long, and for how many bytes, a closed connection still reads what the client sends, so that the answer is
+    /// How long, and for how many bytes, input is discarded before a connection is closed, so that the last reply is
     /// not lost to a reset. Default 2 s or 8 MiB, whichever comes first; a timeout of zero closes at once.
     pub fn linger(mut self, timeout: Duration, bytes: usize) -> Self {
         self.options.linger_timeout = timeout;
@@ -208,45 +212,45 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// How many unread bytes a connection may hold between two calls of `handle`. A handler that takes none of them
-    /// ends with an error. Default 64 KiB.
+    /// How many unread bytes a connection may hold between two calls of `handle`. At the limit, a handler that consumes
+    /// none of them ends with an error. Default 64 KiB.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.options.max_buffered = bytes;
         self
     }
 
-    /// The longest line, with its end, that [`line`](crate::Stream::line), `read_line`, `read_until` and `skip_until`
-    /// take. A longer one is an error, so that a client cannot fill the server's memory. Default: as
-    /// [`max_buffered`](Self::max_buffered), 64 KiB; `None` for any length.
+    /// The longest line in bytes, including its end, for [`line`](crate::Stream::line), `read_line`, `read_until` and
+    /// `skip_until`. A longer one is an error, so that a client cannot fill the server's memory. Default: the same as
+    /// [`max_buffered`](Self::max_buffered), 64 KiB; `None` allows any length.
     pub fn max_line(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.options = self.options.max_line(bytes);
         self
     }
 
-    /// How much output may be pending for a client that does not read it; a write beyond that blocks, and a message of
-    /// a [`Sender`](crate::Sender) is refused. Default 64 KiB.
+    /// How many bytes of output may be pending for a client that does not read them. A write beyond that blocks, and a
+    /// message of a [`Sender`](crate::Sender) is refused. Default 64 KiB.
     pub fn max_pending_output(mut self, bytes: usize) -> Self {
         self.options.max_pending_output = bytes;
         self
     }
 
-    /// Gathers small writes up to this many bytes; they are sent before the connection waits for anything. Python's
+    /// Buffers small writes up to this many bytes; they are sent before the connection waits for anything. Python's
     /// `wbufsize`. Default 0: every write is sent at once.
     ///
-    /// Messages that have arrived together are answered together then: what one call of `handle` has written waits for
-    /// the next, as long as there is unread input (for sixteen calls at the most). `flush` sends it at once.
+    /// Replies to messages that have arrived together are then sent together: the output of one call of `handle` is
+    /// held back for the next, as long as there is unread input (for at most sixteen calls). `flush` sends it at once.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.options.write_buffer = bytes;
         self
     }
 
-    /// Calls `service_actions` at least this often, also when nothing happens. Default `None`: after wake-ups only.
+    /// Calls `service_actions` at least this often, even if nothing happens. Default `None`: after wake-ups only.
     pub fn service_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.options.service_interval = interval.into();
         self
     }
 
-    /// Sets all of the server's options at once, in place of what was set before.
+    /// Sets all options of the server at once, replacing those set before.
     pub fn options(mut self, options: ServerOptions) -> Self {
         self.options = options;
         self
@@ -263,7 +267,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.verify(verify))
     }
 
-    /// Calls `on_error` with each error of a step, and the peer where it is known.
+    /// Calls `on_error` with each error, and the address of the peer, if known.
     pub fn on_error<F>(self, on_error: F) -> Builder<T, D, OnError<H, F>>
     where
         F: Fn(&crate::RequestError, Option<&<T::Request as crate::request::Request>::Addr>),
@@ -282,12 +286,12 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.on_service(on_service))
     }
 
-    /// Tells `observer` of events, before the observers that are there already.
+    /// Calls `observer` with each event, before the existing observers.
     pub fn observed<O: Observer>(self, observer: O) -> Builder<T, D, Observed<H, O>> {
         self.map(|factory| factory.observed(observer))
     }
 
-    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument needs no type here.
+    /// Calls `on_event` with each event: [`observed`](Self::observed) for a closure, whose argument type is inferred.
     ///
     /// ```
     /// use socketserver::{Event, Flow, PoolTcpServer};
@@ -305,13 +309,13 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.observed(on_event)
     }
 
-    /// Tells the `tracing` crate of what happens: [`HandlerFactoryExt::traced`] has the names. Feature `tracing`.
+    /// Reports to the `tracing` crate: [`HandlerFactoryExt::traced`] lists the spans and events. Feature `tracing`.
     #[cfg(feature = "tracing")]
     pub fn traced(self, server: impl Into<String>) -> Builder<T, D, crate::handler::adapters::Traced<H>> {
         self.map(|factory| factory.traced(server))
     }
 
-    /// Counts what happens with the `metrics` crate: [`HandlerFactoryExt::measured`] has the names. Feature `metrics`.
+    /// Counts with the `metrics` crate: [`HandlerFactoryExt::measured`] lists the metrics. Feature `metrics`.
     #[cfg(feature = "metrics")]
     pub fn measured(
         self,
@@ -320,7 +324,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.map(|factory| factory.measured(server))
     }
 
-    /// Sets handlers up, and lets them speak, before the client has sent anything.
+    /// Calls `setup` and `handle` before the client has sent anything, as
+    /// [`SPEAKS_FIRST`](crate::Handler::SPEAKS_FIRST) does.
     pub fn speaking_first(self) -> Builder<T, D, SpeaksFirst<H>> {
         self.map(HandlerFactoryExt::speaking_first)
     }
@@ -332,7 +337,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
 }
 
 impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D, H> {
-    /// Binds and listens: clients can connect from here on, and wait for [`serve_forever`](Server::serve_forever).
+    /// Binds and listens: clients can connect from now on, and wait for [`serve_forever`](Server::serve_forever).
     ///
     /// # Errors
     ///
@@ -356,8 +361,8 @@ impl<T: Bind, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Builder<T, D
 
     /// Serves on a socket that exists already, from a supervisor or another library: on a `TcpListener` or `UdpSocket`
     /// of [`std::net`], or a `UnixListener` or `UnixDatagram` of
-    /// [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end. It is
-    /// also the way to options that the builder lacks: make and bind the socket yourself, and hand it over.
+    /// [`std::os::unix::net`](https://doc.rust-lang.org/std/os/unix/net/), whose file is not removed at the end. Use it
+    /// also for options that the builder lacks: create and bind the socket yourself.
     ///
     /// Options that matter before a socket is bound (`backlog`, `reuse_address`, `reuse_port`, `only_v6`, `mode`) are
     /// as they were set when it was bound.

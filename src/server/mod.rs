@@ -106,8 +106,8 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> State<T
 }
 
 impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// A server with default options, bound to `address` and listening there; its handlers come from `factory`: a
-    /// closure such as `|| Upper`, or a type with hooks.
+    /// A server with default options, bound to `address` and listening there. `factory` makes its handlers: a closure
+    /// such as `|| Upper`, or a type with hooks.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl<T: Bind, D: Process<Job<T, H>> + Default, H: HandlerFactory<T::Request>> Se
         Builder::new(factory).bind(address)
     }
 
-    /// Options first, the address last.
+    /// A builder, which takes options first and the address last.
     pub fn builder(factory: H) -> Builder<T, D, H> {
         Builder::new(factory)
     }
@@ -128,7 +128,7 @@ where
     D: Process<Job<T, Function<F>>> + Default,
     F: Fn(&mut T::Request) -> HandlerResult,
 {
-    /// As [`bind`](Self::bind), for a handler that is a function: `|request| { ..; Ok(Flow::Continue) }`.
+    /// Like [`bind`](Self::bind), for a handler that is a function: `|request| { ..; Ok(Flow::Continue) }`.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ where
         Self::builder_fn(function).bind(address)
     }
 
-    /// As [`builder`](Self::builder), for a handler that is a function.
+    /// Like [`builder`](Self::builder), for a handler that is a function.
     pub fn builder_fn(function: F) -> Builder<T, D, Function<F>> {
         Builder::new(crate::handler::function(function))
     }
@@ -153,7 +153,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         Self::with_options(transport, dispatch, factory, ServerOptions::default())
     }
 
-    /// A server over a transport that is ready to be served on, with these options.
+    /// A server over a custom transport, with these options.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         builder::assemble(transport, dispatch, factory, options)
     }
 
-    /// The real address: a free port where port 0 was asked for. Python's `server_address`.
+    /// The actual address, with the assigned port if port 0 was requested. Python's `server_address`.
     pub fn local_addr(&self) -> T::Addr {
         self.address.clone()
     }
@@ -178,27 +178,27 @@ impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<
         self.shared.core.stop.clone()
     }
 
-    /// The counters now.
+    /// The current counters.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.shared.core)
     }
 
-    /// A handle to read the counters from anywhere, also while this server serves.
+    /// A handle to read the counters from anywhere, even while the server serves.
     pub fn stats_handle(&self) -> StatsHandle {
         StatsHandle { core: Arc::clone(&self.shared.core) }
     }
 
-    /// Serves until told to [stop](StopHandle), drains, and reports.
+    /// Serves until it is [stopped](StopHandle), drains, and returns a report.
     ///
-    /// Stopping happens in this order: no more is accepted; clients in the backlog see a close, not a reset; the
-    /// listener closes; connections that wait for a message end; busy ones go on until they are done, or until the
-    /// drain's deadline interrupts their reads and writes. It returns at most 100 ms after that deadline, unless the
-    /// handler that computes is on this very thread (`Sync`).
+    /// At a stop, the server stops accepting; clients in the backlog see a close, not a reset; the listener is closed;
+    /// idle connections are closed; busy ones continue until they are done, or until the drain's deadline interrupts
+    /// their reads and writes. This returns at most 100 ms after that deadline, unless a handler is computing on this
+    /// very thread (`Sync`).
     ///
     /// # Errors
     ///
     /// - The dispatch cannot start: no threads, no descriptors, `Fork` in a process with several threads.
-    /// - The listener is broken, or waiting for events fails. Connections have been drained all the same.
+    /// - The listener is broken, or waiting for events fails. Connections have been drained nevertheless.
     /// - A handler panicked and the policy is [`PanicPolicy::Stop`](crate::PanicPolicy::Stop).
     pub fn serve_forever(mut self) -> Result<Report, ServeError> {
         self.start()?;
@@ -274,7 +274,7 @@ where
     H: HandlerFactory<T::Request> + Send + Sync + 'static,
     Self: Send,
 {
-    /// As [`serve_forever`](Self::serve_forever) on a thread of its own.
+    /// Like [`serve_forever`](Self::serve_forever), on a new thread.
     ///
     /// # Errors
     ///
@@ -295,7 +295,7 @@ where
     }
 }
 
-/// A server on a thread of its own. Dropping it stops it and waits for the drain.
+/// A server that runs on its own thread. Dropping it stops the server and waits for the drain.
 #[derive(Debug)]
 #[must_use = "dropping it stops the server"]
 pub struct BackgroundServer<A> {
@@ -316,7 +316,7 @@ impl<A: Clone> BackgroundServer<A> {
         self.stop.clone()
     }
 
-    /// The counters now.
+    /// The current counters.
     pub fn stats(&self) -> Stats {
         self.stats.snapshot()
     }
@@ -390,7 +390,7 @@ where
     D: Process<Job<T, H>>,
     H: HandlerFactory<T::Request>,
 {
-    /// The listener, to wait for it elsewhere: Python's `fileno`.
+    /// The listener's descriptor, to wait for it elsewhere: Python's `fileno`.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         let listening = match &self.state {
             State::Bound(listening) => Some(listening),

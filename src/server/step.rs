@@ -21,25 +21,26 @@ use crate::transport::Transport;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Handled {
-    /// A request was taken and handed to the dispatch: under `Sync` it is over, under the others it may still run.
+    /// A request was accepted and passed to the dispatch: under `Sync` it is over, under the others it may still be
+    /// running.
     Request,
-    /// The server has been told to stop.
+    /// The server has been stopped.
     Stopping,
-    /// None came in time; `handle_timeout` was called.
+    /// No request came in time; `handle_timeout` was called.
     TimedOut,
 }
 
 impl<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>> Server<T, D, H> {
-    /// Waits for one request, at most for the builder's `request_timeout`, and hands it to the dispatch.
+    /// Waits for one request, at most for the builder's `request_timeout`, and passes it to the dispatch.
     ///
-    /// While the server is [paused](crate::StopHandle::pause), or all of its `max_connections` are taken, it waits for
-    /// the end of that first.
+    /// While the server is [paused](crate::StopHandle::pause) or at its `max_connections`, this waits for that to end
+    /// first.
     ///
     /// # Errors
     ///
-    /// As [`serve_forever`](Self::serve_forever). Errors of one connection are not among them: those go to
-    /// `handle_error`. After an error of the start (no descriptors, several threads under `Fork`) the server is as it
-    /// was before, and may be asked again.
+    /// As [`serve_forever`](Self::serve_forever). Errors of a connection are not among them: those go to
+    /// `handle_error`. If the dispatch could not be started (no descriptors, several threads under `Fork`), the server
+    /// is unchanged, and this may be called again.
     pub fn handle_request(&mut self) -> Result<Handled, ServeError> {
         let until = crate::request::deadline(self.shared.core.options.request_timeout);
         self.start()?;

@@ -18,12 +18,11 @@ use socket2::Type;
 
 use crate::error::BindError;
 
-/// Where a TCP or UDP server listens: `host:port` text (resolved when bound), or an address.
+/// The address of a TCP or UDP server: `host:port` text (resolved when bound), or a socket address.
 ///
-/// Port 0 asks for a free one. The family of the address decides between IPv4 and IPv6; `0.0.0.0` stands for all IPv4
-/// addresses of the machine, `[::]` for all of both families (unless [`only_v6`](crate::Builder::only_v6) says
-/// otherwise). An IPv6 address may have a scope, by number or by name: `[fe80::1%eth0]:8080`. Of a name with several
-/// addresses, the first is taken that can be bound.
+/// Port 0 requests a free port. `0.0.0.0` stands for all IPv4 addresses of the machine, `[::]` for all of both families
+/// (unless [`only_v6`](crate::Builder::only_v6) says otherwise). An IPv6 address may have a scope, by number or by
+/// name: `[fe80::1%eth0]:8080`. If a name has several addresses, the first that can be bound is used.
 #[derive(Clone, Debug)]
 pub struct InetAddress(Inner);
 

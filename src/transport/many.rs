@@ -13,10 +13,10 @@ use crate::sys::Descriptor;
 
 /// Several listeners of one type, served as one: with one limit, one drain and one report.
 ///
-/// They take turns: one that is never quiet does not keep the others waiting. [`Event::ListenStart`] and
+/// The server alternates between them, so that a busy one does not delay the others. [`Event::ListenStart`] and
 /// [`Event::ListenStop`] name each.
 ///
-/// What wraps this holds for all of them together, and what is inside of it for each alone: `PerSource<Many<Tcp>>`
+/// A transport that wraps this applies to all of them together, and one inside to each alone: `PerSource<Many<Tcp>>`
 /// counts the connections of a source to all listeners, `Many<PerSource<Tcp>>` those to each.
 ///
 /// ```
@@ -45,7 +45,7 @@ pub struct Many<T> {
 const TURN: u32 = 8;
 
 impl<T> Many<T> {
-    /// Serves on listeners that exist already.
+    /// Serves on existing listeners.
     ///
     /// # Errors
     ///
@@ -146,9 +146,9 @@ impl<T: Adopt> Adopt for Many<T> {
     }
 }
 
-/// The addresses of [`Many`] listeners, in order; displayed with commas between.
+/// The addresses of [`Many`] listeners, in order; displayed as a comma-separated list.
 ///
-/// To bind, it is made of an array or a `Vec` of whatever an address is made of, of text, say.
+/// To bind, it is converted from an array or a `Vec` of whatever converts into an address, such as text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Addresses<A>(Vec<A>);
 

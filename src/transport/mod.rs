@@ -1,7 +1,7 @@
-//! Where requests come from.
+//! Transports: where requests come from.
 //!
-//! A transport has two phases. [`Transport::accept`] runs on the serve loop and never waits for a peer. What it yields
-//! is [established](Establish) in turns, under a deadline: handshakes and headers belong there.
+//! A transport has two phases. [`Transport::accept`] runs on the serve loop and never waits for a peer. What it returns
+//! is then [established](Establish) without blocking, under a deadline: handshakes and headers belong there.
 
 use std::fmt;
 use std::io;
@@ -92,11 +92,11 @@ pub(crate) use crate::sys::borrow;
 
 /// A source of requests.
 ///
-/// Dropping it closes the listener; connections live on.
+/// Dropping it closes the listener, but not connections.
 ///
 /// A custom transport often wraps another. This one admits clients that send a password first. That means waiting for
-/// the client, so it happens in the second phase. ([The guide](crate::guide::custom_transport) has it over any transport,
-/// in fewer lines.)
+/// the client, so it happens in the second phase. ([The guide](crate::guide::custom_transport) does the same over any
+/// transport, in fewer lines.)
 ///
 /// ```
 /// use std::io::{self, ErrorKind, Read, Write};
@@ -108,7 +108,7 @@ pub(crate) use crate::sys::borrow;
 /// /// TCP for clients that know the password.
 /// struct Guarded(Tcp);
 ///
-/// /// A client that has not sent all of it yet.
+/// /// A client that has not sent the whole password yet.
 /// struct Stranger {
 ///     stream: Stream<TcpStream>,
 ///     received: Vec<u8>,
@@ -175,7 +175,7 @@ pub(crate) use crate::sys::borrow;
 /// let address = server.local_addr();
 /// let server = server.serve_in_background()?;
 ///
-/// // A client that says nothing holds no other up.
+/// // A silent client delays no other.
 /// let silent = TcpStream::connect(address)?;
 /// let mut client = TcpStream::connect(address)?;
 /// client.write_all(b"open, please")?;
@@ -193,48 +193,50 @@ pub(crate) use crate::sys::borrow;
 pub trait Transport: Sized + 'static {
     /// What the handler sees.
     type Request: Request;
-    /// What `accept` yields: a connection before any handshake, or a message.
+    /// What `accept` returns: a connection before any handshake, or a datagram.
     type Pending: Establish<Request = Self::Request>;
-    /// The address it listens on.
+    /// The type of the address it listens on.
     type Addr: fmt::Display + Clone;
 
-    /// Takes the next request, without waiting: Python's `get_request`.
+    /// Accepts the next request, without blocking: Python's `get_request`.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none; other errors are classified by the server as accept(2) says: try again, back
-    /// off, or stop serving.
+    /// `WouldBlock` if there is none; the server treats other errors as accept(2) describes: it tries again, backs off,
+    /// or stops serving.
     fn accept(&mut self) -> io::Result<Self::Pending>;
 
-    /// Readable while [`accept`](Self::accept) has something to give: Python's `fileno`. Of several, the first.
+    /// Readable while [`accept`](Self::accept) has something to return: Python's `fileno`. Of several, the first.
     fn descriptor(&self) -> Descriptor<'_>;
 
-    /// Shows each descriptor that is readable while there is something to accept. A transport that wraps another passes
-    /// this on: that may have [several](Many).
+    /// Calls `show` with each descriptor that is readable while there is something to accept. A transport that wraps
+    /// another forwards this, because that may have [several](Many).
     fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
         show(self.descriptor());
     }
 
-    /// Shows where each listener listens, as [events](crate::Event::ListenStart) name it. A transport that wraps another
-    /// passes this on.
+    /// Calls `show` with the address of each listener, as [events](crate::Event::ListenStart) name it. A transport that
+    /// wraps another forwards this.
     fn addresses(&self, show: &mut dyn FnMut(&str)) {
         show(&self.local_addr().to_string());
     }
 
-    /// The real address: a free port where port 0 was asked for.
+    /// The actual address, with the assigned port if port 0 was requested.
     fn local_addr(&self) -> Self::Addr;
 
-    /// Whether requests are here already that the descriptor does not tell of.
+    /// Whether there are requests that have been read already, so that the descriptor does not report them. Default
+    /// false.
     fn has_buffered(&self) -> bool {
         false
     }
 
-    /// The listener lives on elsewhere, after [`StopHandle::hand_over`](crate::StopHandle::hand_over): what dropping it
-    /// would undo for others (the file of a Unix-domain socket) is left as it is.
+    /// Called when another process takes over the listener, after
+    /// [`StopHandle::hand_over`](crate::StopHandle::hand_over): dropping the transport must then leave shared state
+    /// (the file of a Unix-domain socket) as it is.
     fn hand_over(&mut self) {}
 
-    /// Whether requests are answered on the transport's own socket, as datagrams are: then a forked child keeps it, and
-    /// else closes it.
+    /// Whether replies are sent on the transport's own socket, as for datagrams: then a forked child keeps it, and
+    /// otherwise closes it. Default false.
     fn answers_itself(&self) -> bool {
         false
     }
@@ -272,112 +274,111 @@ macro_rules! listens_as_inner {
 }
 pub(crate) use listens_as_inner;
 
-/// The second phase: from what was accepted to what is handled.
+/// The second phase: from an accepted connection to a request for the handler.
 ///
-/// It goes in turns. [`advance`](Self::advance) goes as far as it can without waiting for the peer, and says what it
-/// waits for; under `Sync` and `Pool` the connection then waits in the poller and costs no thread, under
-/// `ThreadPerRequest` and `Fork` its own thread or process waits. The builder's
-/// [`establish_timeout`](crate::Builder::establish_timeout) ends it.
+/// [`advance`](Self::advance) goes as far as it can without blocking, and returns what it waits for; under `Sync` and
+/// `Pool` the connection then waits in the poller and costs no thread, under `ThreadPerRequest` and `Fork` its own
+/// thread or process waits. The builder's [`establish_timeout`](crate::Builder::establish_timeout) limits the whole
+/// phase.
 pub trait Establish: Sized {
     /// What the handler sees.
     type Request: Request;
 
-    /// Who it is, as far as is known so far.
+    /// The address of the client, as far as it is known.
     fn client_address(&self) -> Option<&<Self::Request as Request>::Addr>;
 
-    /// What tells when to go on: the descriptor that the request will have, too. `None`, the default, where nothing is
-    /// waited for; then `advance` is called as soon as the request has been accepted, on the serve loop.
+    /// The descriptor to wait for, which must also be that of the request. `None`, the default, if nothing is waited
+    /// for; then `advance` is called on the serve loop as soon as the request has been accepted.
     fn descriptor(&self) -> Option<Descriptor<'_>> {
         None
     }
 
-    /// The connection's socket, also where nothing is waited for: what a wrapper asks who is at the other end.
+    /// The connection's socket, even if nothing is waited for, from which a wrapper can find out who the peer is.
     fn connection(&self) -> Option<Descriptor<'_>> {
         self.descriptor()
     }
 
-    /// Whether [`client_address`](Self::client_address) is what the request will have: not so while a header that
-    /// announces another is still to come.
+    /// Whether [`client_address`](Self::client_address) is final: false while a header that may announce another has
+    /// not arrived.
     fn knows_client(&self) -> bool {
         true
     }
 
-    /// Whether it must not leave the process that has accepted it yet, because it is still to be counted there. `Fork`
-    /// goes on with it in the parent, in turns, and forks when this is over.
+    /// Whether it must stay in the process that has accepted it, because it is still to be counted there. `Fork`
+    /// continues with it in the parent, without blocking, and forks once this is false.
     fn stays(&self) -> bool {
         false
     }
 
-    /// What is to be dropped when the connection is over, whatever becomes of the request: a place in a count, say.
+    /// A value to be dropped when the connection is over, whatever happens to the request: a place in a count, say.
     /// Called once, after [`Advance::Done`], or before the connection is left to a forked child.
     fn take_claim(&mut self) -> Option<Claim> {
         None
     }
 
-    /// Goes on as far as it can without waiting for the peer: handshakes, headers.
+    /// Advances the handshake or header as far as possible without blocking.
     ///
-    /// It is called for the first time before anything is known to have arrived, because a server may be the one to
-    /// begin. After [`Advance::Wait`] it is called when the descriptor is ready, and may be called sooner. Reads and
-    /// writes have to go on until they say [`WouldBlock`](io::ErrorKind::WouldBlock): readiness is told once.
+    /// It is first called before anything is known to have arrived, because the server may be the one to send first.
+    /// After [`Advance::Wait`] it is called when the descriptor is ready, or sooner. Reads and writes have to continue
+    /// until they return [`WouldBlock`](io::ErrorKind::WouldBlock): readiness is reported once.
     ///
     /// # Errors
     ///
-    /// What went wrong; the connection is closed, and
-    /// [`handle_error`](crate::HandlerFactory::handle_error) told at [`Stage::Establish`](crate::Stage::Establish).
-    /// What is not worth an error has an [`Advance`] of its own.
+    /// Any failure: the connection is closed, and [`handle_error`](crate::HandlerFactory::handle_error) is called with
+    /// [`Stage::Establish`](crate::Stage::Establish). For outcomes that are not worth an error, see [`Advance`].
     fn advance(&mut self) -> io::Result<Advance>;
 
-    /// Ends a connection on which [`advance`](Self::advance) has failed, as far as that goes without waiting: sends what is
-    /// still to be said about it, as TLS does with an alert, and shuts down the sending side.
+    /// Ends a connection on which [`advance`](Self::advance) has failed, as far as possible without blocking: tells the
+    /// peer why, as TLS does with an alert, and shuts down the sending side.
     ///
-    /// After [`Advance::Done`] the server reads on for a while, and discards what it reads: unread input would
-    /// make the kernel reset the connection, and the reset could overtake the last word. After [`Advance::Wait`] it is
-    /// called again. Both within the builder's [`linger`](crate::Builder::linger). After anything else the connection is
-    /// closed at once, which is the default.
+    /// After [`Advance::Done`] the server discards input for a while: unread input would make the kernel reset the
+    /// connection, and the reset could overtake the last message. After [`Advance::Wait`] it is called again. Both are
+    /// limited by the builder's [`linger`](crate::Builder::linger). After anything else the connection is closed at
+    /// once, which is the default.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong: the connection is closed, and the peer is not told.
+    /// Any failure: the connection is closed, and the peer is not told why.
     fn close(&mut self) -> io::Result<Advance> {
         Ok(Advance::Closed)
     }
 
-    /// Makes the request; called once, after [`Advance::Done`]. Bytes that were read ahead belong into it: see
+    /// Makes the request; called once, after [`Advance::Done`]. Pass on bytes that were read ahead: see
     /// [`Stream::from_parts`](crate::Stream::from_parts).
     fn into_request(self) -> Self::Request;
 }
 
-/// Something that a connection holds until it is over; dropped in the process that has accepted it. A forked child drops
-/// a copy of its own: a claim is about the memory of its process.
+/// A value that a connection holds until it is over; dropped in the process that has accepted it. A forked child drops
+/// its own copy: a claim concerns the memory of its process.
 pub type Claim = Box<dyn Send>;
 
-/// How far [`Establish::advance`] has come. A transport that wraps another passes on what it does not know.
+/// The result of [`Establish::advance`]. A transport that wraps another forwards variants that it does not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Advance {
-    /// The peer has gone before it has said anything, as balancers do that look whether a server is there. The
-    /// connection is closed, and ends as one whose peer has closed it: [`End::PeerClosed`](crate::End::PeerClosed).
+    /// The peer closed the connection before it sent anything, as health checks of load balancers do. The connection is
+    /// closed and ends with [`End::PeerClosed`](crate::End::PeerClosed).
     Closed,
     /// The request can be made.
     Done,
-    /// Nothing has come from the peer yet, and nothing is under way: it waits as for [`Interest::Read`], and ends at once
-    /// when the server stops, as a connection between two messages does.
+    /// Nothing has arrived from the peer yet: it waits as for [`Interest::Read`], but is closed at once when the server
+    /// stops, like an idle connection.
     Idle,
-    /// The peer is turned away. The connection is closed, [`Event::Refused`](crate::Event::Refused) tells of it, and it
-    /// is counted among the [`refused`](crate::Report::refused).
+    /// The peer is refused. The connection is closed, reported by [`Event::Refused`](crate::Event::Refused), and
+    /// counted as [`refused`](crate::Report::refused).
     Refused(Refusal),
-    /// It can go on when the descriptor is ready for this.
+    /// It can continue when the descriptor is ready for this.
     Wait(Interest),
 }
 
 /// A transport that can be bound to an address by the builder.
 pub trait Bind: Transport {
-    /// What it can be bound to.
+    /// The type of the address to bind to.
     type Address: fmt::Display;
-    /// What can be chosen before it is bound.
+    /// The options that can be set before it is bound.
     type Options: Clone + fmt::Debug + Default;
 
-    /// Makes, sets up, binds and opens the socket: Python's `server_bind` and `server_activate`.
+    /// Creates, sets up, binds and opens the socket: Python's `server_bind` and `server_activate`.
     ///
     /// # Errors
     ///
@@ -385,13 +386,13 @@ pub trait Bind: Transport {
     fn bind(address: &Self::Address, options: &Self::Options) -> Result<Self, BindError>;
 }
 
-/// A transport that can be made of a socket that exists already: see [`Builder::adopt`](crate::Builder::adopt).
+/// A transport that can be made from an existing socket: see [`Builder::adopt`](crate::Builder::adopt).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot adopt a socket",
     note = "`Tcp`, `Udp`, `UnixStream` and `UnixDatagram` can, and your own transports that implement `Adopt`"
 )]
 pub trait Adopt: Bind {
-    /// What it is made of.
+    /// The type of the socket.
     type Socket;
 
     /// Serves on `socket`, set up as the options say.
@@ -402,7 +403,7 @@ pub trait Adopt: Bind {
     fn adopt(socket: Self::Socket, options: &Self::Options) -> Result<Self, BindError>;
 }
 
-/// What is handled as it was accepted.
+/// A request without a second phase, which is handled as it was accepted.
 #[derive(Debug)]
 pub struct Immediate<R>(pub R);
 

@@ -1,4 +1,4 @@
-//! The options of sockets, each as a type: so that the builder sets them through whatever wraps the socket.
+//! The options of sockets, each as a type, so that the builder can set them through any wrapper.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::UnixDatagramOptions;
 #[cfg(unix)]
 use super::UnixStreamOptions;
 
-/// Options that have the option `O`; what [`Builder::backlog`](crate::Builder::backlog) and its like ask of a
+/// Options that include the option `O`: the bound of [`Builder::backlog`](crate::Builder::backlog) and the like on a
 /// transport's [`Options`](super::Bind::Options).
 ///
-/// The options of a transport that wraps another offer what those of the other do, so that the builder's methods work
-/// for every transport over a socket that has the option:
+/// The options of a transport that wraps another offer what those of the inner one do, so that the builder's methods
+/// work through all wrappers:
 ///
 /// ```
 /// use socketserver::transport::{Bind, Offers};
@@ -44,7 +44,7 @@ pub trait Offers<O> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Backlog(pub u32);
 
-/// After how much silence a client is asked whether it is still there (`SO_KEEPALIVE`).
+/// How long a client is silent before it is probed, and the interval of the probes (`SO_KEEPALIVE`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeepAlive(pub Option<Duration>);
 
@@ -65,7 +65,7 @@ pub struct NoDelay(pub bool);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OnlyV6(pub bool);
 
-/// Whether an address that is in use in some way can be bound (`SO_REUSEADDR`).
+/// Whether an address can be reused (`SO_REUSEADDR`); see [`Builder::reuse_address`](crate::Builder::reuse_address).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReuseAddress(pub bool);
 

@@ -9,23 +9,23 @@ use std::net::SocketAddr;
 use super::UnixAddress;
 use crate::sys::Descriptor;
 
-/// Where a peer comes from, as far as [`PerSource`](super::PerSource) tells sources apart.
+/// The source of a peer, as [`PerSource`](super::PerSource) distinguishes them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Source {
     /// A host, or its network: see [`PerSourceOptions::prefix_v6`](super::PerSourceOptions::prefix_v6).
     Ip(IpAddr),
-    /// What a custom address has: a number of its own.
+    /// A number, for custom addresses.
     Other(u64),
     /// A user of this machine, by the ID of the process at the other end.
     Uid(u32),
-    /// Nothing is known: all of these are one source.
+    /// Unknown: all of these are one source.
     Unknown,
 }
 
 /// An address of a peer, for [`PerSource`](super::PerSource) and [`ProxyProtocol`](super::ProxyProtocol).
 ///
-/// Implement it for the addresses of a custom transport that these are to wrap:
+/// Implement it for the addresses of a custom transport to wrap that transport in one of these:
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -47,10 +47,10 @@ pub enum Source {
 /// }
 /// ```
 pub trait Peer {
-    /// Its IP address, if it has one. An IPv4 address that is mapped into IPv6 is taken for the IPv4 address.
+    /// Its IP address, if it has one. An IPv4-mapped IPv6 address counts as the IPv4 address.
     fn ip(&self) -> Option<IpAddr>;
 
-    /// Its source. `connection` is the connection's socket, which may know more than the address does.
+    /// Its source. `connection` is the connection's socket, which may know more than the address.
     fn source(&self, connection: Option<Descriptor<'_>>) -> Source {
         let _ = connection;
         self.ip().map_or(Source::Unknown, Source::Ip)

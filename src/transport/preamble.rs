@@ -11,32 +11,31 @@ use crate::request::Socket;
 use crate::request::Stream;
 use crate::sys::Descriptor;
 
-/// What is said on a connection before it is served, once the transport inside is done with it: all that a transport
-/// that wraps another has to bring. [`PreamblePending`] makes it the second phase of a transport; the chapter
-/// [about custom transports](crate::guide::custom_transport) has an example.
+/// What happens on a connection before it is served, after the second phase of the inner transport: all that a
+/// transport that wraps another has to implement. [`PreamblePending`] turns it into a second phase; the chapter on
+/// [custom transports](crate::guide::custom_transport) has an example.
 pub trait Preamble<S: Socket> {
-    /// The socket of the connection that comes of it; `S` itself where nothing has to be done with the bytes.
+    /// The socket of the resulting connection; `S` itself if the bytes are not transformed.
     type Socket: Socket<Addr = S::Addr>;
 
-    /// Goes on as far as it can without waiting for the peer, as [`Establish::advance`] does.
+    /// Advances as far as possible without blocking, like [`Establish::advance`].
     ///
-    /// [`Stream::fill`](Request::fill) takes in what has arrived and [`Stream::buffered`] shows it; what is not consumed
-    /// stays for the handler, or for the next wrapper. A connection that waits holds its buffer unless
+    /// [`Stream::fill`](Request::fill) reads what has arrived and [`Stream::buffered`] returns it; what is not consumed
+    /// is left for the handler, or for the next wrapper. A connection that waits holds its buffer unless
     /// [`reclaim_buffer`](Request::reclaim_buffer) takes it away.
     ///
     /// # Errors
     ///
-    /// As of [`Establish::advance`].
+    /// As for [`Establish::advance`].
     fn advance(&mut self, stream: &mut Stream<S>) -> io::Result<Advance>;
 
     /// Makes the connection that is served; called once, after [`Advance::Done`].
     fn into_stream(self, stream: Stream<S>) -> Stream<Self::Socket>;
 }
 
-/// A connection that the transport inside has accepted as `P`, which becomes a stream over `S`, and then has the preamble
-/// `H`.
+/// A second phase: first that of the inner transport, `P`, which becomes a stream over `S`, then the preamble `H`.
 ///
-/// It passes on what the transport inside has to say: of whom the connection is, of its socket, of what it has claimed.
+/// It forwards the client's address, the socket and the claim of the inner transport.
 pub struct PreamblePending<P, S: Socket, H> {
     state: State<P, S>,
     preamble: H,
@@ -52,7 +51,7 @@ enum State<P, S: Socket> {
 }
 
 impl<P, S: Socket, H> PreamblePending<P, S, H> {
-    /// For what the transport inside has accepted.
+    /// Wraps what the inner transport has accepted.
     pub fn new(inner: P, preamble: H) -> Self {
         Self { state: State::Inner(inner), preamble, claim: None }
     }

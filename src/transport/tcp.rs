@@ -34,7 +34,7 @@ pub struct Tcp {
     keepalive: Option<TcpKeepalive>,
 }
 
-/// What can be chosen before a TCP listener is bound.
+/// The options of a TCP listener.
 #[derive(Clone, Debug)]
 pub struct TcpOptions {
     pub(crate) backlog: u32,
@@ -74,7 +74,7 @@ impl TcpOptions {
         self
     }
 
-    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: as the system is set up.
+    /// Whether an IPv6 socket takes IPv6 clients only (`IPV6_V6ONLY`). Default: the system's.
     #[must_use]
     pub fn only_v6(mut self, only_v6: bool) -> Self {
         self.only_v6 = Some(only_v6);
@@ -88,7 +88,7 @@ impl TcpOptions {
         self
     }
 
-    /// How often a silent client is asked whether it is still there (`SO_KEEPALIVE`). Default `None`: never.
+    /// How often a silent client is probed (`SO_KEEPALIVE`). Default `None`: never.
     #[must_use]
     pub fn keepalive(mut self, period: impl Into<Option<Duration>>) -> Self {
         self.keepalive = period.into();
@@ -110,7 +110,7 @@ impl Default for TcpOptions {
 }
 
 impl Tcp {
-    /// Serves on a listener that exists already; set to non-blocking from here on.
+    /// Serves on an existing listener, which becomes non-blocking.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ pub struct Udp {
     only: Option<IpAddr>,
 }
 
-/// What can be chosen before a UDP socket is bound.
+/// The options of a UDP socket.
 #[derive(Clone, Debug)]
 pub struct UdpOptions {
     pub(crate) reuse_address: bool,
@@ -54,7 +54,7 @@ impl UdpOptions {
         Self::default()
     }
 
-    /// The longest message that is received whole. Default 65 535.
+    /// The longest datagram that is received whole, in bytes. Default 65 535.
     #[must_use]
     pub fn max_datagram_size(mut self, bytes: usize) -> Self {
         self.max_datagram_size = bytes;
@@ -68,7 +68,7 @@ impl UdpOptions {
         self
     }
 
-    /// Whether several servers may share the port's messages (`SO_REUSEPORT`). Default false.
+    /// Whether several servers may share the datagrams of the port (`SO_REUSEPORT`). Default false.
     #[cfg(unix)]
     #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
@@ -76,7 +76,7 @@ impl UdpOptions {
         self
     }
 
-    /// Whether an IPv6 socket takes IPv6 messages only (`IPV6_V6ONLY`). Default: as the system is set up.
+    /// Whether an IPv6 socket receives only from IPv6 peers (`IPV6_V6ONLY`). Default: the system's.
     #[must_use]
     pub fn only_v6(mut self, only_v6: bool) -> Self {
         self.only_v6 = Some(only_v6);
@@ -94,8 +94,8 @@ impl Default for UdpOptions {
 struct Replies(Arc<DatagramSocket>);
 
 impl Udp {
-    /// Serves on a socket that exists already; set to non-blocking from here on. If it queues its errors (`IP_RECVERR`),
-    /// they are taken from the queue and forgotten.
+    /// Serves on an existing socket, which becomes non-blocking. If it queues errors (`IP_RECVERR`), they are removed
+    /// from the queue and ignored.
     ///
     /// # Errors
     ///

@@ -29,20 +29,20 @@ use crate::sys::datagram::DatagramSocket;
 
 /// A Unix-domain datagram socket. Its requests are [`Datagram<UnixAddress>`](Datagram).
 ///
-/// Its file is owned and replaced as that of [`UnixStream`](super::UnixStream).
+/// Its file is removed and replaced like that of [`UnixStream`](super::UnixStream).
 ///
 /// # Peers that do not read
 ///
-/// A reply to a peer whose queue is full fails at once: the peer has to read first, and nothing tells when it does. A
-/// queue holds 10 messages on Linux (`net.unix.max_dgram_qlen`). The request counts as failed, and
-/// [`handle_error`](crate::HandlerFactory::handle_error) is told which peer it was.
+/// A reply to a peer whose queue is full fails at once: the peer has to read first, and the system does not report
+/// when it does. A queue holds 10 datagrams on Linux (`net.unix.max_dgram_qlen`). The request counts as failed, and
+/// [`handle_error`](crate::HandlerFactory::handle_error) receives an error that names the peer.
 ///
-/// On Linux a message lies in the send buffer of the *server's* socket until its peer has read it, so peers that do not
-/// read take from what all have in common. The server makes this buffer 8 MiB long, enough for ten thousand small
-/// messages, where `net.core.wmem_max` or its privileges allow. Once it is full, replies to all peers fail after 50 ms;
-/// messages that need no reply are served as before. The queue of a peer that has *connected* its socket to the
-/// server's has no limit of its own, so that a single one can fill the buffer: let only those send who are trusted with
-/// that, by the [`mode`](crate::Builder::mode) of the file and the permissions of its folder.
+/// On Linux a datagram stays in the send buffer of the *server's* socket until its peer has read it, so peers that do
+/// not read use up a buffer shared by all. The server makes this buffer 8 MiB, enough for ten thousand small datagrams,
+/// if `net.core.wmem_max` or its privileges allow it. Once it is full, replies to all peers fail after 50 ms; datagrams
+/// that need no reply are served as before. The queue of a peer that has *connected* its socket to the server's has no
+/// limit of its own, so a single peer can fill the buffer: allow only trusted peers to send, with the
+/// [`mode`](crate::Builder::mode) of the file and the permissions of its directory.
 #[derive(Debug)]
 pub struct UnixDatagram {
     /// First, so that the file goes before the socket: a file that refuses connections may be replaced by others.
@@ -53,7 +53,7 @@ pub struct UnixDatagram {
     local: UnixAddress,
 }
 
-/// What can be chosen before a Unix-domain datagram socket is bound.
+/// The options of a Unix-domain datagram socket.
 #[derive(Clone, Debug)]
 pub struct UnixDatagramOptions {
     pub(crate) mode: Option<u32>,
@@ -67,14 +67,14 @@ impl UnixDatagramOptions {
         Self::default()
     }
 
-    /// The longest message that is received whole. Default 65 535.
+    /// The longest datagram that is received whole, in bytes. Default 65 535.
     #[must_use]
     pub fn max_datagram_size(mut self, bytes: usize) -> Self {
         self.max_datagram_size = bytes;
         self
     }
 
-    /// The permissions of the socket's file. Default: as the umask has it.
+    /// The permissions of the socket's file. Default: determined by the umask.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
@@ -96,8 +96,8 @@ const SEND_BUFFER: usize = 8 << 20;
 struct Replies(Arc<DatagramSocket>);
 
 impl UnixDatagram {
-    /// Serves on a socket that exists already; set to non-blocking from here on. Its file is not removed,
-    /// unless a hot restart has left it to this process.
+    /// Serves on an existing socket, which becomes non-blocking. Its file is not removed, unless this process has
+    /// inherited it in a hot restart.
     ///
     /// # Errors
     ///

@@ -37,7 +37,7 @@ pub(crate) mod moving;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum UnixAddress {
-    /// A name that is not in the file system, without its leading NUL: unix(7).
+    /// An abstract name, without its leading NUL: unix(7).
     Abstract(Vec<u8>),
     /// A file.
     Path(PathBuf),
@@ -343,9 +343,9 @@ pub struct PeerCredentials {
     pub gid: u32,
 }
 
-/// What Unix-domain sockets know of their peers.
+/// Extensions of Unix-domain sockets.
 pub trait UnixSocketExt: AsFd {
-    /// Who is at the other end.
+    /// The process at the other end.
     ///
     /// # Errors
     ///

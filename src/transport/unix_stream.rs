@@ -23,9 +23,9 @@ use crate::sys::Descriptor;
 
 /// A Unix-domain listener. Its requests are [`Stream<std::os::unix::net::UnixStream>`](Stream).
 ///
-/// The socket's file is removed when the listener closes, if it is still the one that was made, and by the process that
-/// made it. A file left by a server that was killed is replaced when bound, after a connection to it was refused; a
-/// live server's file, or one that is not a socket, never is.
+/// The socket's file is removed when the listener is closed, by the process that created it, if it is still the same
+/// file. A stale file, left by a server that was killed, is replaced when bound, after a connection to it was refused;
+/// the file of a running server, or one that is not a socket, never is.
 #[derive(Debug)]
 pub struct UnixStream {
     /// First, so that the file goes before the listener: a file that refuses connections may be replaced by others.
@@ -34,7 +34,7 @@ pub struct UnixStream {
     local: UnixAddress,
 }
 
-/// What can be chosen before a Unix-domain listener is bound.
+/// The options of a Unix-domain listener.
 #[derive(Clone, Debug)]
 pub struct UnixStreamOptions {
     pub(crate) backlog: u32,
@@ -55,7 +55,7 @@ impl UnixStreamOptions {
         self
     }
 
-    /// The permissions of the socket's file. Default: as the umask has it.
+    /// The permissions of the socket's file. Default: determined by the umask.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
@@ -70,8 +70,8 @@ impl Default for UnixStreamOptions {
 }
 
 impl UnixStream {
-    /// Serves on a listener that exists already; set to non-blocking from here on. Its file is not removed,
-    /// unless a hot restart has left it to this process.
+    /// Serves on an existing listener, which becomes non-blocking. Its file is not removed, unless this process has
+    /// inherited it in a hot restart.
     ///
     /// # Errors
     ///

@@ -36,21 +36,21 @@ use crate::panics::Thrown;
 use crate::sys::Interest;
 use crate::sys::wait::wait;
 
-/// Runs handlers on N threads of a private rayon pool, for any number of connections.
+/// Runs handlers on the threads of a private rayon pool, for any number of connections.
 ///
 /// A connection whose handler returns [`Flow::Continue`](crate::Flow::Continue) waits in the poller without a thread.
-/// Handlers may block: a connection whose handler is found blocked in one call for more than a millisecond or so (the
-/// first after a while: for up to eight) is served with the other slow ones from then on, on some of the threads, so
-/// that the quick ones go on being quick; when it has been quick again, it leaves them. On Linux, a handler that
-/// computes is found after it has done so for three milliseconds or more, and one whose thread is kept from running (by
-/// other processes, for some sixty milliseconds at the most) counts as neither.
+/// Handlers may block. If a call of a handler blocks for more than about a millisecond (up to eight, for the first one
+/// after a while), its connection is from then on served with the other slow ones, on some of the threads, so that
+/// quick connections stay quick; once it is quick again, it is treated as such. On Linux, a handler that computes is
+/// detected after three milliseconds or more, and a thread that other processes keep from running (for up to about
+/// sixty milliseconds) counts as neither.
 ///
 /// # rayon in handlers
 ///
-/// Handlers may use rayon. Jobs on another pool, or on the global one through `ThreadPool::install`, run there
-/// in parallel. What a handler starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose
-/// threads serve connections: it runs on the handler's own thread, correctly and one after the other; `rayon::spawn`
-/// runs there after the handler has returned.
+/// Handlers may use rayon. Jobs started with `ThreadPool::install` on another pool run there in parallel. What a
+/// handler starts directly (`rayon::join`, `par_iter`) belongs to the server's private pool, whose threads serve
+/// connections: it runs correctly, but sequentially on the handler's own thread. `rayon::spawn` runs there after the
+/// handler has returned.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     workers: Option<usize>,
@@ -69,44 +69,44 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 const LEAST_DEFAULT: usize = 16;
 
 impl Pool {
-    /// A pool of `workers` threads.
+    /// A pool with `workers` permanent threads; see [`workers`](Self::workers).
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self::default().workers(workers)
     }
 
-    /// How many threads there are. Default: four for each CPU, at least 16; those that are not needed sleep.
+    /// The number of permanent threads. Default: four per CPU, at least 16; threads that are not needed sleep.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// The most threads there may be: the workers, and spare ones that are started while others wait. Default: as many
-    /// as there may be connections, so that each may wait in a thread of its own, as under
+    /// The maximum number of threads: workers, and spare ones that are started while others wait. Default: the maximum
+    /// number of connections, so that each may block its own thread, as under
     /// [`ThreadPerRequest`](crate::ThreadPerRequest).
     ///
-    /// For handlers that are to run at most `n` at a time (a database that allows `n` connections), set both numbers:
-    /// `Pool::new(n).max_threads(n)`. At the bound, when every thread waits for a peer and there is work, waits are
+    /// To run at most `n` handlers at a time (for a database that allows `n` connections), set both numbers:
+    /// `Pool::new(n).max_threads(n)`. At the limit, when every thread waits for a peer and there is work, waits are
     /// ended early, as if they had timed out: first those between two messages, then the longest; none that has lasted
-    /// less than the [least wait](Self::least_wait), unless work has waited that long. Each time is told by
-    /// [`Event::WaitsEnded`](crate::Event::WaitsEnded) and counted. Threads that the system refuses are no error: the
-    /// pool goes on as at its bound.
+    /// less than the [least wait](Self::least_wait), unless work has waited that long. This is reported by
+    /// [`Event::WaitsEnded`](crate::Event::WaitsEnded) and counted. If the system refuses to start a thread, the pool
+    /// continues as at its limit.
     #[must_use]
     pub fn max_threads(mut self, threads: usize) -> Self {
         self.max_threads = Some(threads);
         self
     }
 
-    /// At the bound ([`max_threads`](Self::max_threads)), how long a wait lasts at least before it may be ended for the
-    /// sake of others. Default 1 s.
+    /// At the limit of threads ([`max_threads`](Self::max_threads)), how long a wait lasts at least before it may be
+    /// ended in favour of others. Default 1 s.
     #[must_use]
     pub fn least_wait(mut self, wait: Duration) -> Self {
         self.least_wait = Some(wait);
         self
     }
 
-    /// The stack of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
+    /// The stack size of each thread, in bytes. Default: that of `std::thread`, 2 MiB.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);

@@ -13,16 +13,16 @@ use crate::request::Socket;
 use crate::request::buffer::Buffer;
 
 impl<S: Socket> Stream<S> {
-    /// The reading and the writing side as two values, for a loop that reads from the one while it writes to the other.
+    /// The reading and the writing side as two values, for a loop that reads from one while it writes to the other.
     ///
-    /// They are the same connection: what is written leaves before a read blocks, reads and writes have the deadlines that
-    /// they have on the stream, and what is not read is still [buffered](Self::buffered) when they are dropped. They belong
-    /// to one thread: what carries bytes both ways at a time between two sockets is [`relay_to`](Self::relay_to).
+    /// They are the same connection: output is sent before a read blocks, reads and writes have the same deadlines as
+    /// on the stream, and unread bytes are still [buffered](Self::buffered) when they are dropped. They belong to one
+    /// thread; to carry bytes both ways between two sockets, use [`relay_to`](Self::relay_to).
     ///
-    /// As other reads, those of the loop block inside `handle`, which under [`Sync`](crate::Sync) keeps all other
-    /// connections waiting. The wait for the next line is a read like any other: it has the builder's
-    /// [`read_timeout`](crate::Builder::read_timeout), and a server that stops waits for it. With
-    /// [`ReadHalf::wait_for_message`] it is a wait between two messages.
+    /// Like other reads, those of the loop block inside `handle`, which under [`Sync`](crate::Sync) blocks all other
+    /// connections. The wait for the next line is a read like any other: it is subject to the builder's
+    /// [`read_timeout`](crate::Builder::read_timeout), and a drain waits for it. With [`ReadHalf::wait_for_message`] it
+    /// is a wait between two messages.
     ///
     /// ```
     /// use std::io::{BufRead, Write};
@@ -56,13 +56,13 @@ pub struct WriteHalf<'a, S: Socket> {
 }
 
 impl<S: Socket> ReadHalf<'_, S> {
-    /// The unread bytes that have arrived, as [`Stream::buffered`].
+    /// The unread bytes that have arrived; see [`Stream::buffered`].
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         self.buffer.unread()
     }
 
-    /// Waits until there is something to read, as [`Stream::wait_for_message`].
+    /// Waits until there is something to read; see [`Stream::wait_for_message`].
     ///
     /// ```
     /// use std::io::{BufRead, Write};
@@ -81,7 +81,7 @@ impl<S: Socket> ReadHalf<'_, S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`Stream::wait_for_message`].
     pub fn wait_for_message(&mut self) -> io::Result<bool> {
         self.with_stream(Stream::wait_for_message)
     }

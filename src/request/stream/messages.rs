@@ -22,11 +22,11 @@ use crate::request::mailbox::Mailbox;
 use crate::request::pace::Pieces;
 
 impl<S: Socket> Stream<S> {
-    /// The next line, with its end, if all of it has arrived; never waits.
+    /// The next line, including its newline, if all of it has arrived; never blocks.
     ///
-    /// `None` says that more has to come: return [`Flow::Continue`](crate::Flow::Continue), and the handler is called
-    /// again when it has. What has been searched is not searched again. At the end of input the rest counts as a line,
-    /// once.
+    /// `None` means that the line is incomplete: return [`Flow::Continue`](crate::Flow::Continue), and the handler is
+    /// called again when more has arrived. Bytes already searched are not searched again. At the end of input, a
+    /// remainder without a newline is returned as a line, once.
     ///
     /// ```
     /// use std::io::Write;
@@ -67,10 +67,10 @@ impl<S: Socket> Stream<S> {
 
     /// Waits until there is something to read: a loop in Python's style is `while request.wait_for_message()? { .. }`.
     ///
-    /// It is a wait between two messages, as that after [`Flow::Continue`](crate::Flow::Continue) is, and not a read: the
-    /// idle timeout ends it, and so does a server that stops. False says that the conversation is over: the client has
-    /// closed its side, has been idle for too long, or the server stops. The request ends accordingly, whatever the
-    /// handler returns then.
+    /// It is a wait between two messages, as after [`Flow::Continue`](crate::Flow::Continue), and not a read: the idle
+    /// timeout ends it, and so does a stop. False means that the conversation is over: the client has closed its side,
+    /// has been idle for too long, or the server stops. The request then ends for that reason, whatever the handler
+    /// returns.
     ///
     /// ```
     /// use std::io::{BufRead, Write};
@@ -89,7 +89,7 @@ impl<S: Socket> Stream<S> {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`] under [`Sync`](crate::Sync), at the first call and whatever has arrived: one thread
-    /// serves all connections there, and the wait would hold them all. What the system said of the socket.
+    /// serves all connections there, and the wait would block them all. Otherwise an error of the socket.
     pub fn wait_for_message(&mut self) -> io::Result<bool> {
         if self.writer.session.as_ref().is_some_and(|session| session.one_thread.load(Ordering::Relaxed)) {
             let message = "under Sync a handler that waits for its next message would hold all other connections: \
@@ -118,14 +118,15 @@ impl<S: Socket> Stream<S> {
         Ok(!self.buffer.is_empty())
     }
 
-    /// Says that what this call takes is a part of a message, whose rest is still to come: for a handler that takes long
+    /// Says that this call consumes part of a message whose rest is still to come: for a handler that takes long
     /// messages piece by piece and returns [`Flow::Continue`](crate::Flow::Continue) in between.
     ///
-    /// The wait for the rest is that for a message that has begun, under the builder's
-    /// [`read_timeout`](crate::Builder::read_timeout) for all of it and its [`min_rate`](crate::Builder::min_rate).
-    /// Otherwise bytes that are taken are over, each piece counts as a message, and between two of them a client has the
-    /// whole idle time. To be said in each call that does not see the end. A call that has seen it returns before it
-    /// takes a part of another long message, so that the time of that one is its own.
+    /// The wait for the rest is then a wait in the middle of a message: the builder's
+    /// [`read_timeout`](crate::Builder::read_timeout) applies to all of it, and so does the
+    /// [`min_rate`](crate::Builder::min_rate). Without it each piece counts as a message, and between two pieces a
+    /// client has the whole idle timeout. Call it in each call of `handle` that does not see the end of the message. A
+    /// call that does see it should return before it takes part of another long message, so that the time is counted
+    /// for each.
     ///
     /// ```
     /// use std::io::BufRead;
@@ -187,20 +188,20 @@ impl<S: Socket> Stream<S> {
         self.idle_end.get_or_insert(end);
     }
 
-    /// How long this connection may wait for its next message, where the builder's
-    /// [`idle_timeout`](crate::Builder::idle_timeout) is not right for it: a client that has logged in may be idle for
-    /// longer than one that has not. `None` for ever. In force for the waits that begin afterwards.
+    /// Sets how long this connection may wait for its next message, instead of the builder's
+    /// [`idle_timeout`](crate::Builder::idle_timeout): a client that has logged in may be idle for longer than one that
+    /// has not. `None` means no timeout. It applies to waits that begin afterwards.
     pub fn set_idle_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
         self.writer.timeouts_mut().idle = timeout.into();
     }
 
-    /// As [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
+    /// Like [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
     /// [`read_timeout`](crate::Builder::read_timeout).
     pub fn set_read_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
         self.writer.timeouts_mut().read = timeout.into();
     }
 
-    /// As [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
+    /// Like [`set_idle_timeout`](Self::set_idle_timeout), for the builder's
     /// [`write_timeout`](crate::Builder::write_timeout).
     pub fn set_write_timeout(&mut self, timeout: impl Into<Option<Duration>>) {
         self.writer.timeouts_mut().write = timeout.into();

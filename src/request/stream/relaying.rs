@@ -31,15 +31,14 @@ use crate::sys::Watch;
 const BUDGET: usize = 512 * 1024;
 
 impl<S: Socket> Stream<S> {
-    /// Names the connection that [`Flow::Relay`](crate::Flow::Relay) carries bytes to and from; it does not block from
-    /// here on.
+    /// Sets the connection that [`Flow::Relay`](crate::Flow::Relay) carries bytes to and from, and makes it
+    /// non-blocking.
     ///
-    /// What the handler has written goes to the client before anything that comes from `other`, and the bytes that the
-    /// client has sent and the handler has not read go to `other` first. See [`Flow::Relay`](crate::Flow::Relay) for the
-    /// rest.
+    /// What the handler has written goes to the client before anything from `other`, and bytes from the client that the
+    /// handler has not read go to `other` first. See [`Flow::Relay`](crate::Flow::Relay) for the rest.
     ///
-    /// What is carried has its pace from its sender: a `TcpStream` is better off without a delay of its own, as the
-    /// server's connections are ([`set_nodelay`](std::net::TcpStream::set_nodelay)).
+    /// Nagle's algorithm would only add delay: disable it on a `TcpStream`
+    /// ([`set_nodelay`](std::net::TcpStream::set_nodelay)), as the server does for its own connections.
     ///
     /// ```
     /// use std::net::TcpStream;
@@ -55,7 +54,7 @@ impl<S: Socket> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What the system says of making it non-blocking.
+    /// `other` cannot be made non-blocking.
     pub fn relay_to(&mut self, other: impl Socket + Send + Sync + 'static) -> io::Result<()> {
         self.set_relay(Box::new(OtherSide::new(other)?));
         Ok(())

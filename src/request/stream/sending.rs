@@ -16,21 +16,21 @@ impl<S: Socket> Stream<S> {
     /// A handle that writes to this connection from elsewhere: from the handler of another connection, or from any
     /// thread.
     ///
-    /// What it sends leaves on the thread that serves this connection, between two calls of its handler or while a read
-    /// inside `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
-    /// [`max_pending_output`](crate::Builder::max_pending_output) waits for a client that does not read; it is subject
-    /// to the write timeout, and is counted in [`transferred`](Self::transferred). It does not count as a message of
-    /// the client: the idle timeout goes on.
+    /// Its messages are sent by the thread that serves this connection, between two calls of its handler or while a
+    /// read inside `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
+    /// [`max_pending_output`](crate::Builder::max_pending_output) is kept for a client that does not read; it is
+    /// subject to the write timeout, and is counted in [`transferred`](Self::transferred). It does not reset the idle
+    /// timeout of the client.
     ///
-    /// A connection without a sender pays nothing for the possibility. The chapter on
-    /// [other connections](crate::guide::other_connections) says more.
+    /// A connection without a sender costs nothing extra. See the chapter on [other
+    /// connections](crate::guide::other_connections).
     ///
     /// ```
     /// use std::io::BufRead;
     /// use std::sync::Mutex;
     /// use socketserver::{Flow, PoolTcpServer, Sender};
     ///
-    /// /// Those who listen. What comes from one goes to all.
+    /// /// Every client gets the messages of all.
     /// static AUDIENCE: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
     ///
     /// let server = PoolTcpServer::bind_fn("127.0.0.1:0", |request| {
@@ -49,8 +49,8 @@ impl<S: Socket> Stream<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection has a process of its own and no other can reach
-    /// it; and for a connection that no server serves, because it was detached or made by [`new`](Self::new).
+    /// [`ErrorKind::Unsupported`] under `Fork`, where each connection is in its own process and no other can reach it;
+    /// and for a connection that no server serves, because it was detached or made by [`new`](Self::new).
     pub fn sender(&mut self) -> io::Result<Sender> {
         let unsupported = |why| Err(io::Error::new(ErrorKind::Unsupported, why));
         let Some(session) = &self.writer.session else {
@@ -68,17 +68,17 @@ impl<S: Socket> Stream<S> {
         Ok(Sender::new(Arc::clone(&inbox.0)))
     }
 
-    /// Sends `length` bytes of `file` from byte `offset` on, behind what was written before.
+    /// Sends `length` bytes of `file` from byte `offset` on, after what was written before.
     ///
-    /// It returns once the kernel has taken what it has room for. The rest waits for the client to read without a
-    /// thread (under `Sync` and `Pool`), whatever its length: it takes no memory, and is no part of the builder's
-    /// `max_pending_output`. On Linux the kernel sends it by itself (sendfile(2)) where the socket [is
-    /// plain](Socket::is_plain); elsewhere pieces of 64 KiB are copied.
+    /// It returns once the kernel has taken what it has room for. The rest is sent as the client reads, without a
+    /// thread (under `Sync` and `Pool`): whatever its length, it takes no memory, and does not count towards the
+    /// builder's `max_pending_output`. On Linux the kernel sends it directly (sendfile(2)) if the socket [is
+    /// plain](Socket::is_plain); otherwise it is copied in pieces of 64 KiB.
     ///
-    /// What is written behind it is pending output like any other. A second file, or more output than may be pending,
-    /// waits for it with its thread: return [`Flow::Flush`](crate::Flow::Flush) to be called again when it has left.
-    /// The builder's `write_timeout` is for a client that reads nothing for this long, not for the whole file. Reading
-    /// from a slow disk takes the thread's time.
+    /// What is written after it is pending output like any other. A second file, or more output than may be pending,
+    /// blocks until the first has been sent: to avoid that, return [`Flow::Flush`](crate::Flow::Flush) to be called
+    /// again then. The builder's `write_timeout` applies to a client that reads nothing for this long, not to the whole
+    /// file. Reading from a slow disk blocks the thread.
     ///
     /// ```
     /// use std::fs::File;
@@ -96,10 +96,10 @@ impl<S: Socket> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What the system says of the file or the socket, and [`ErrorKind::InvalidData`] for a file that ends before
-    /// `offset + length`. What is found later, when the rest is sent, goes to
+    /// An error of the file or the socket, or [`ErrorKind::InvalidData`] for a file that ends before `offset + length`.
+    /// An error that occurs later, while the rest is sent, goes to
     /// [`handle_error`](crate::HandlerFactory::handle_error), and the connection is closed: a client that was promised
-    /// a length sees that it got less.
+    /// a length sees that it received less.
     pub fn send_file(&mut self, file: impl Into<Arc<File>>, offset: u64, length: u64) -> io::Result<()> {
         self.writer.send_file(file, offset, length)
     }

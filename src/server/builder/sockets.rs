@@ -1,4 +1,4 @@
-//! Options that only some transports have: those of the socket at the bottom, whatever wraps it.
+//! Options that only some transports have: those of the innermost socket.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.set(option::ReusePort(reuse))
     }
 
-    /// Whether an IPv6 socket takes IPv6 peers only (`IPV6_V6ONLY`). Default: as the system is set up.
+    /// Whether an IPv6 socket accepts IPv6 peers only (`IPV6_V6ONLY`). Default: the system's.
     pub fn only_v6(self, only_v6: bool) -> Self
     where
         T::Options: Offers<option::OnlyV6>,
@@ -57,10 +57,10 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.set(option::NoDelay(nodelay))
     }
 
-    /// After how much silence the system asks a client whether it is still there, and how often from then on
-    /// (`SO_KEEPALIVE`): one that has vanished without a word, which no close or reset tells of, is found out after
-    /// some unanswered probes (nine, on Linux). Whole seconds from 1 to 32 767; others are an error of `bind`. Default
-    /// `None`: no probes, because the [`idle_timeout`](Self::idle_timeout) is over sooner; use it where that is off.
+    /// How long a client is silent before the system probes it, and the interval of the probes (`SO_KEEPALIVE`): a
+    /// client that has vanished without a close or reset is detected after some unanswered probes (nine, on Linux).
+    /// Whole seconds from 1 to 32 767; other values are an error of `bind`. Default `None`: no probes, because the
+    /// [`idle_timeout`](Self::idle_timeout) is shorter; set it if that is disabled.
     pub fn keepalive(self, period: impl Into<Option<Duration>>) -> Self
     where
         T::Options: Offers<option::KeepAlive>,
@@ -68,8 +68,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.set(option::KeepAlive(period.into()))
     }
 
-    /// The longest message that is received whole; the rest of a longer one is lost, and it is marked
-    /// [`truncated`](crate::Datagram::truncated). Default 65 535: any UDP message.
+    /// The longest datagram that is received whole, in bytes; a longer one is truncated, and marked
+    /// [`truncated`](crate::Datagram::truncated). Default 65 535: any UDP datagram.
     pub fn max_datagram_size(self, bytes: usize) -> Self
     where
         T::Options: Offers<option::MaxDatagramSize>,
@@ -77,8 +77,8 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self.set(option::MaxDatagramSize(bytes))
     }
 
-    /// The permissions of a Unix-domain socket's file, in force before a client can connect or send: `0o660`, say; more
-    /// than `0o777` is an error of `bind`. Default: as the umask has it.
+    /// The permissions of a Unix-domain socket's file, such as `0o660`, in force before a client can connect or send.
+    /// More than `0o777` is an error of `bind`. Default: determined by the umask.
     #[cfg(unix)]
     pub fn mode(self, mode: u32) -> Self
     where
@@ -101,8 +101,9 @@ impl<T, O, D, H> Builder<T, D, H>
 where
     T: Bind<Options = TlsOptions<O>>,
 {
-    /// The certificate and its key, and what is asked of clients, where [`Tls`](crate::Tls) or
-    /// [`StartTls`](crate::transport::StartTls) is the outermost transport. There is no default: without it `bind` fails.
+    /// The certificate, its key and the other TLS settings, if [`Tls`](crate::Tls) or
+    /// [`StartTls`](crate::transport::StartTls) is the outermost transport. There is no default: without it `bind`
+    /// fails.
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.transport.set_config(config);
         self
