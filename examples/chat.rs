@@ -1,4 +1,4 @@
-//! A chat room: what one says, all the others hear.
+//! A chat room: what one guest says, all the others receive.
 //!
 //! ```text
 //! cargo run --example chat
@@ -8,12 +8,13 @@
 //! socat - UNIX-CONNECT:chat.sock
 //! ```
 //!
-//! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines of the room itself begin with `*`.
+//! Lines that begin with a slash are commands: `/who`, `/nick NAME`, `/quit`. Lines from the room itself begin with
+//! `*`.
 //!
-//! Each guest's handler keeps its own client's lines in order; what it says to the others goes through their senders,
-//! which never wait. At most 64 KiB wait for one guest, beside what the kernel holds, which is bounded as well: a guest
-//! costs the room 128 KiB (buffers grow by doubling), whatever it does. One whose client reads more slowly than the
-//! others talk misses lines, and is told how many; one whose client takes nothing for ten seconds has to leave.
+//! A guest's handler reads that guest's lines, and writes to the others through their senders, which never block. At
+//! most 64 KiB are pending for a guest, apart from what the kernel holds, which is bounded as well: a guest costs the
+//! room 128 KiB (buffers grow by doubling), whatever it does. A guest that reads more slowly than the others talk
+//! misses lines, and is told how many; a guest that reads nothing for ten seconds is disconnected.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -250,7 +251,7 @@ fn serve() -> common::Outcome {
     flags.refuse_processes("guests of one would not hear those of another")?;
     if flags.dispatch.as_deref() == Some("fork") {
         return Err(common::wrong_usage(
-            "--dispatch fork: each guest would sit in a process of its own, and hear nobody: choose sync, threads or pool",
+            "--dispatch fork: each guest would be in its own process, and hear no other: choose sync, threads or pool",
         ));
     }
     match flags.transport.as_deref().unwrap_or("tcp") {

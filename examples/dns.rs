@@ -1,4 +1,4 @@
-//! A name server for a handful of names, over UDP and TCP: two servers in one process, on one port.
+//! A name server for a few names, over UDP and TCP: two servers in one process, on one port.
 //!
 //! ```text
 //! cargo run --example dns -- --record 'www.example.test A 192.0.2.1' --record 'example.test TXT hello there'
@@ -6,16 +6,16 @@
 //! dig @127.0.0.1 -p 5300 +tcp example.test TXT
 //! ```
 //!
-//! Records are `NAME A|AAAA|TXT|SOA VALUE`; a name that begins with `*.` stands for those that are not there. An SOA makes a
-//! zone of its name and all names below it: `example.test SOA ns.example.test hostmaster.example.test 1 3600 900 604800
-//! 60`. Records that are in none of the zones given make one of the last two labels of their names, with an SOA that is
-//! made up. Names in no zone are refused.
+//! Records are `NAME A|AAAA|TXT|SOA VALUE`; a name that begins with `*.` is a wildcard. An SOA makes a zone of its name
+//! and all names below it: `example.test SOA ns.example.test hostmaster.example.test 1 3600 900 604800 60`. For a
+//! record in none of these zones, a zone is made from the last two labels of its name, with an SOA that is made up.
+//! Queries for names in no zone are refused.
 //!
-//! Every message with a header is answered, unless it is an answer itself: what it asks for may be a type, a class or an
-//! operation that is not known here (RFC 3597, RFC 8906). Answers by UDP have up to 1232 bytes, if the client can take as
-//! much (EDNS, RFC 6891); longer ones are for TCP.
+//! Every message with a header gets a response, unless it is a response itself, even if its type, class or operation is
+//! unknown (RFC 3597, RFC 8906). Responses over UDP have up to 1232 bytes, if the client accepts that (EDNS, RFC 6891);
+//! longer ones need TCP.
 //!
-//! `query` reads a message, `zone` has what there is, `answer` puts the two together.
+//! `query` parses a message, `zone` has the records, `answer` builds the response.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -136,9 +136,9 @@ fn serve() -> common::Outcome {
             zones.add(record)?;
         }
     }
-    flags.refuse_processes("the two servers are threads of one process, and such a process must not fork")?;
+    flags.refuse_processes("the two servers are threads of one process, which must not fork")?;
     if let Some(transport) = &flags.transport {
-        return Err(common::wrong_usage(format!("--transport {transport}: both are served, udp and tcp, on one port")));
+        return Err(common::wrong_usage(format!("--transport {transport}: both udp and tcp are served, on one port")));
     }
     flags
         .tls
@@ -154,9 +154,9 @@ fn serve() -> common::Outcome {
         "pool" => {
             serve_both!(Pool, flags.pool(), flags, listen, zones)
         }
-        "fork" => Err(common::wrong_usage(
-            "--dispatch fork: the two servers are threads of one process, and such a process must not fork",
-        )),
+        "fork" => {
+            Err(common::wrong_usage("--dispatch fork: the two servers are threads of one process, which must not fork"))
+        }
         other => Err(common::wrong_usage(format!("--dispatch {other}: choose sync, threads or pool"))),
     }
 }

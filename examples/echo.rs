@@ -1,4 +1,4 @@
-//! RFC 862: sends back the bytes that came, as they come; over every transport, under every dispatch.
+//! RFC 862: sends back every byte it receives, over every transport, under every dispatch.
 //!
 //! ```text
 //! cargo run --example echo -- --listen 127.0.0.1:7007 --dispatch pool
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
 
 /// Serves the connection that inetd has started this program with.
 fn serve_standard_input(flags: &common::Flags, in_a_loop: bool) -> common::Outcome {
-    const ONE: &str = "with --inetd there is one connection, and it is there already";
+    const ONE: &str = "with --inetd there is only the connection that the program was started with";
     flags.refuse_processes(ONE)?;
     flags.front.refuse(ONE)?;
     flags.tls.refuse(ONE)?;
@@ -104,7 +104,7 @@ fn serve_standard_input(flags: &common::Flags, in_a_loop: bool) -> common::Outco
         ("unix-stream", false) => inetd::serve::<std::os::unix::net::UnixStream, _>(|| Echo, options)?,
         ("unix-stream", true) => inetd::serve::<std::os::unix::net::UnixStream, _>(|| EchoInALoop, options)?,
         (other, _) => {
-            return Err(common::wrong_usage(format!("--transport {other}: --inetd goes with tcp and unix-stream")));
+            return Err(common::wrong_usage(format!("--transport {other}: --inetd works with tcp and unix-stream")));
         }
     };
     if report.failed == 0 { Ok(()) } else { Err("the connection has failed".into()) }
@@ -137,7 +137,7 @@ fn serve() -> common::Outcome {
             flags.front.refuse(common::front::MESSAGES)?;
             serve_with!(Many<UnixDatagram>, flags, "sync", path(), || Echo, on_error(say_once))
         }
-        ("udp" | "unix-datagram", true) => Err(common::wrong_usage("--loop: a message has no other behind it")),
+        ("udp" | "unix-datagram", true) => Err(common::wrong_usage("--loop: no message follows a datagram")),
         (other, _) => {
             Err(common::wrong_usage(format!("--transport {other}: choose tcp, udp, unix-stream or unix-datagram")))
         }

@@ -1,15 +1,15 @@
-//! Runs a program for each connection, with the connection as its standard input and output, as inetd and tcpserver do.
+//! Runs a program for each connection, with the connection as its standard input and output, like inetd and tcpserver.
 //!
 //! ```text
 //! cargo run --example exec -- --listen 127.0.0.1:7000 --run sh -c 'echo "you are $TCPREMOTEIP:$TCPREMOTEPORT"; exec cat'
 //! nc 127.0.0.1 7000
 //! ```
 //!
-//! The program finds `PROTO`, `TCPLOCALIP`, `TCPLOCALPORT`, `TCPREMOTEIP` and `TCPREMOTEPORT` in its environment
-//! (`PROTO=UNIX` and `UNIXLOCALPATH` on a Unix socket). At most `--workers` of them (40) run at a time; further clients
-//! wait.
+//! The program's environment has `PROTO`, `TCPLOCALIP`, `TCPLOCALPORT`, `TCPREMOTEIP` and `TCPREMOTEPORT` (`PROTO=UNIX`
+//! and `UNIXLOCALPATH` on a Unix-domain socket). At most `--workers` programs (default 40) run at a time; further
+//! clients wait.
 //!
-//! The dispatch is `fork`, for which this is made: the child of a connection becomes the program.
+//! The dispatch is `fork`: the child process of a connection becomes the program.
 
 mod common;
 
@@ -95,12 +95,12 @@ fn serve() -> common::Outcome {
         Ok(name == "run")
     })?;
     if program.is_empty() {
-        return Err(common::wrong_usage("--run is missing: which program is to be run?"));
+        return Err(common::wrong_usage("--run is missing: which program should be run?"));
     }
     flags.refuse_processes("there is a process for each connection already")?;
     if let Some(other) = Some(flags.dispatch_or("fork")?).filter(|dispatch| *dispatch != "fork") {
         return Err(common::wrong_usage(format!(
-            "--dispatch {other}: a process becomes the program, so there has to be one: fork"
+            "--dispatch {other}: the child process becomes the program: choose fork"
         )));
     }
     flags.tls.refuse("the program is given the socket itself, and would have to speak TLS on it")?;

@@ -11,18 +11,18 @@
 //! curl -i https://localhost:8000/Cargo.toml --cacert ca.pem
 //! ```
 //!
-//! Keep-alive, pipelining, HEAD, single ranges, conditional requests, directory pages; nothing outside the directory is
-//! served. Between requests, and while a head is incomplete, a connection waits without a thread (under `sync` and
-//! `pool`).
+//! Keep-alive, pipelining, HEAD, single ranges, conditional requests, directory listings; nothing outside the directory
+//! is served. Between requests, and while a request's head is incomplete, a connection holds no thread (under `sync`
+//! and `pool`).
 //!
-//! Answers to requests that arrived together leave in one write. A large file is sent by the kernel, and the page of a
-//! large folder is drawn piece by piece, as the client takes it: one that reads slowly, or not at all, holds no thread,
-//! and no more memory than 256 KiB. The names of a folder, of which a page shows at most 4 MiB, are kept once for all
-//! who read it.
+//! Responses to requests that arrived together are sent in one write. A large file is sent by the kernel, and a large
+//! directory listing is generated piece by piece, as the client reads it: a client that reads slowly, or not at all,
+//! holds no thread, and no more than 256 KiB of memory. The names in a directory, of which a listing shows at most 4
+//! MiB, are kept once for all clients that read it.
 //!
-//! `head` takes requests apart, `target` what they ask for; `files` finds it, and `beneath` sees to it that it is in the
-//! directory; `conditions` decides whether the client needs it, and `part` how much of it; `listing` reads directories,
-//! and `page` draws them; `reply` writes the heads of answers.
+//! `head` parses requests, and `target` their targets; `files` finds the file, and `beneath` makes sure that it is in
+//! the directory; `conditions` decides whether the client needs it, and `part` how much of it; `listing` reads
+//! directories, and `page` generates their pages; `reply` writes the heads of responses.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -74,8 +74,8 @@ const USAGE: &str = "usage: http_files [--listen ADDR|PATH] [--directory DIR] [-
                   [--transport tcp|unix] [--dispatch sync|threads|fork|pool] [--workers N] [--processes N]
                   [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
 
---metrics: on a second port / for a browser, /metrics for Prometheus, and /healthz. No password protects them: PORT is one
-           of 127.0.0.1; where others are to reach it, give the whole address";
+--metrics: on a second port, / for a browser, /metrics for Prometheus, and /healthz. There is no authentication: PORT alone
+           is on 127.0.0.1; to make it reachable by others, give the full address";
 
 /// Answers are gathered up to here before they are sent.
 const GATHERED: usize = 64 * 1024;

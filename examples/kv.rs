@@ -1,4 +1,4 @@
-//! A store of keys and values that Redis clients take for Redis: RESP2 and RESP3, pipelining, plain lines, expiry.
+//! A key-value store for Redis clients: RESP2 and RESP3, pipelining, inline commands, expiry.
 //!
 //! ```text
 //! cargo run --release --example kv
@@ -14,9 +14,9 @@
 //! PEXPIRE TTL PTTL PERSIST DBSIZE FLUSHALL FLUSHDB; HELLO AUTH CLIENT (ID INFO GETNAME SETNAME SETINFO) SELECT 0 RESET
 //! QUIT; INFO COMMAND (COUNT DOCS INFO LIST) CONFIG GET.
 //!
-//! The library takes whole commands out of what has arrived, borrowed from the connection's buffer, and sends the
-//! answers to a pipeline in one write. `resp` is the codec and `reply` what it is answered with; `store` is the map,
-//! `commands` the list of what can be done, and the other modules do it.
+//! The library splits the input into whole commands, borrowed from the connection's buffer, and sends the replies to a
+//! pipeline in one write. `resp` is the codec and `reply` writes replies; `store` is the map, `commands` the table of
+//! commands, and the other modules implement them.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 
@@ -58,8 +58,8 @@ use store::Store;
 const USAGE: &str = "usage: kv [--listen ADDR|PATH] [--transport tcp|unix] [--dispatch sync|threads|pool] [--workers N]
           [--metrics ADDR|PORT] [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
 
---metrics: on a second port / for a browser, /metrics for Prometheus, and /healthz. No password protects them: PORT is one
-           of 127.0.0.1; where others are to reach it, give the whole address";
+--metrics: on a second port, / for a browser, /metrics for Prometheus, and /healthz. There is no authentication: PORT alone
+           is on 127.0.0.1; to make it reachable by others, give the full address";
 
 /// Answers for a client that does not read are held up to here; then its worker waits for it.
 const HELD_ANSWERS: usize = 16 * 1024 * 1024;
@@ -95,7 +95,7 @@ fn serve() -> common::Outcome {
     metrics.start("kv", &flags)?;
     if flags.dispatch.as_deref() == Some("fork") {
         return Err(common::wrong_usage(
-            "--dispatch fork: each client would write to the memory of its own process, and nobody would see it: choose sync, threads or pool",
+            "--dispatch fork: each client would write to the memory of its own process, and no other would see it: choose sync, threads or pool",
         ));
     }
     flags

@@ -1,4 +1,4 @@
-//! Receives mail, and stores each message as a file of a folder, or prints it (RFC 5321).
+//! Receives mail, and stores each message as a file in a directory, or prints it (RFC 5321).
 //!
 //! ```text
 //! cargo run --example smtp                          # prints what it gets
@@ -7,14 +7,14 @@
 //! python3 -c "import smtplib; smtplib.SMTP('127.0.0.1', 2525).sendmail('me@example.test', 'you@example.test', 'Subject: hi')"
 //! ```
 //!
-//! Every client can send to any address: it is for tests and for behind other servers, not for the Internet. A message
-//! is on the disk before the client is told that it is accepted. In front of its header are `Return-Path`, `Delivered-To`
-//! for each recipient, and `Received`. A message of which something is wrong is refused as a whole.
+//! Any client can send to any address: this is for tests, or for use behind another server, not for the Internet. A
+//! message is on disk before the client is told that it is accepted. `Return-Path`, `Delivered-To` for each recipient,
+//! and `Received` are added before its header. A message with any error is refused as a whole.
 //!
-//! Lines end with CR LF and with nothing else. Where one server takes a lone LF for the end of a line and another does
-//! not, a message can smuggle a second one in (`<LF>.<LF>`): a message with a lone CR or LF is refused.
+//! Lines end with CR LF and nothing else. If one server takes a lone LF for the end of a line and another does not, a
+//! message can smuggle in a second one (`<LF>.<LF>`): a message with a lone CR or LF is refused.
 //!
-//! `crlf` has the lines, `session` the commands, `path` the addresses, `message` what is stored.
+//! `crlf` reads lines, `session` handles commands, `path` parses addresses, `message` stores the mail.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 

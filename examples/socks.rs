@@ -1,4 +1,4 @@
-//! A SOCKS5 proxy (RFC 1928): connects where its clients ask for, and carries bytes both ways.
+//! A SOCKS5 proxy (RFC 1928): connects to where its clients ask, and carries bytes both ways.
 //!
 //! ```text
 //! cargo run --example socks
@@ -8,16 +8,16 @@
 //! curl --proxy socks5h://me:secret@127.0.0.1:1080 https://example.com/
 //! ```
 //!
-//! It knows the command CONNECT, with IPv4 and IPv6 addresses and with names, which it resolves itself. With `--user`, which
-//! may be given again, clients have to name a user and the password (RFC 1929); they travel in the clear, unless there is
-//! a `--tls-cert`. Who may connect to it can reach whatever this machine can, the services on its loopback address
-//! included: it listens on that address if it is not told otherwise.
+//! It supports the command CONNECT, with IPv4 and IPv6 addresses and with names, which it resolves itself. With
+//! `--user`, which may be repeated, clients need a user name and password (RFC 1929), sent in the clear unless there is
+//! a `--tls-cert`. Whoever can connect to it can reach whatever this machine can, including services on its loopback
+//! address: by default it listens on that address only.
 //!
-//! Until its client's connection is made, `--timeout` seconds at the most, a connection holds a thread: another is started
-//! under `pool`, and all other clients wait under `sync`. From then on it holds none, and two descriptors: lower
-//! `--max-connections` where those are few. One in which nothing is carried for `--idle` seconds is closed.
+//! Until the outgoing connection is established, for at most `--timeout` seconds, a client holds a thread: under `pool`
+//! another is started, and under `sync` all other clients wait. From then on it holds no thread, but two descriptors:
+//! lower `--max-connections` if those are scarce. A connection that carries nothing for `--idle` seconds is closed.
 //!
-//! `protocol` has the messages, `dial` the outgoing connections, `session` what is between them.
+//! `protocol` has the messages, `dial` makes outgoing connections, `session` connects the two.
 
 #![allow(unreachable_pub, reason = "the parts of a program need no finer distinction")]
 

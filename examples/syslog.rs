@@ -1,4 +1,4 @@
-//! Collects syslog messages (RFC 3164 and 5424) and prints each as a line of `name=value`.
+//! Collects syslog messages (RFC 3164 and 5424) and prints each as a line of `name=value` pairs.
 //!
 //! ```text
 //! cargo run --example syslog
@@ -75,7 +75,7 @@ fn print(line: &str) -> io::Result<()> {
 /// Says once why, and stops: every message from here on would be lost without a word.
 fn give_up(server: Option<StopHandle>, error: &io::Error) {
     let Some(server) = server.filter(|server| !server.is_stopping()) else { return };
-    common::complain(format_args!("syslog: cannot print on the standard output: {error}"));
+    common::complain(format_args!("syslog: cannot write to standard output: {error}"));
     server.shutdown();
 }
 

@@ -1,4 +1,4 @@
-//! All sixteen flavours in turn, each with three real clients; prints a table and ends by itself.
+//! Runs all sixteen flavours in turn, each with three real clients, prints a table and exits.
 //!
 //! ```text
 //! cargo run --example tour
@@ -242,7 +242,7 @@ fn main() -> ExitCode {
 fn tour() -> Outcome<bool> {
     let mut failed = Vec::new();
     print(format_args!(
-        "The flavours of socketserver: each answers {CLIENTS} clients at a time, {ROUNDS} messages each.\n"
+        "The flavours of socketserver: each serves {CLIENTS} clients at a time, {ROUNDS} messages each.\n"
     ))?;
     print(format_args!("{:<27} {:<14} {:<17} {:>7} {:>10}", "flavour", "transport", "dispatch", "clients", "elapsed"))?;
     let any = "127.0.0.1:0";

@@ -1,4 +1,4 @@
-//! The ancestor's first program: lines come back in upper case.
+//! The first program of Python's `socketserver` documentation: sends each line back in upper case.
 //!
 //! ```text
 //! cargo run --example upper

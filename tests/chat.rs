@@ -292,7 +292,7 @@ fn a_process_per_guest_is_refused_with_the_reason() {
     let output = Command::new(program("chat")).args(["--dispatch", "fork"]).output().expect("it ends");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("--dispatch fork: each guest would sit in a process of its own"), "{said}");
+    assert!(said.contains("--dispatch fork: each guest would be in its own process"), "{said}");
 }
 
 /// A client from somebody else's package, with its program, so that it can be waited for.

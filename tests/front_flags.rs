@@ -341,7 +341,7 @@ fn wrong_values_are_told() {
         (&["--max-connections", "0"], "option max_connections = 0: "),
         (&["--max-connections", "many"], "--max-connections many: "),
         (&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
-        (&["--listen", "127.0.0.1:0", "--listen", "systemd"], "--listen: either addresses, or sockets"),
+        (&["--listen", "127.0.0.1:0", "--listen", "systemd"], "--listen: give either addresses or sockets"),
     ];
     let of_streams: &[(&[&str], &str)] = &[
         (&["--max-per-source", "0"], "--max-per-source 0: no client could connect; it must be at least 1"),
@@ -359,7 +359,7 @@ fn wrong_values_are_told() {
         (&["--workers", "2", "--max-threads", "1"], "option max_threads = 1: "),
         (
             &["--dispatch", "sync", "--max-threads", "9"],
-            "--max-threads 9: these are the pool's, and the dispatch is sync",
+            "--max-threads 9: only the pool has this limit, and the dispatch is sync",
         ),
     ];
     let check = |name: &str, more: &[&str], cases: &[(&[&str], &str)]| {

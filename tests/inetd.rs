@@ -110,7 +110,7 @@ fn what_goes_with_many_connections_is_refused() {
         let output = Command::new(program("echo")).arg("--inetd").args(flags).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("with --inetd there is one connection"), "{said}");
+        assert!(said.contains("with --inetd there is only the connection"), "{said}");
     }
 }
 

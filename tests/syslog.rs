@@ -185,7 +185,7 @@ fn a_collector_whose_output_nobody_takes_says_so_and_ends() {
         let Output { status, stderr, .. } = server.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&stderr);
         assert_eq!(status.code(), Some(1), "{dispatch}: {said}");
-        let reasons = said.lines().filter(|line| line.contains("cannot print on the standard output: Broken pipe"));
+        let reasons = said.lines().filter(|line| line.contains("cannot write to standard output: Broken pipe"));
         assert_eq!(reasons.count(), 1, "{dispatch}: {said}");
         assert!(said.contains("syslog: a message was lost"), "{dispatch}: {said}");
     }

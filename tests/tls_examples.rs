@@ -148,7 +148,7 @@ fn sighup_loads_the_certificate_again_and_open_connections_go_on() {
         drop(open);
         let (status, said) = server.stop();
         assert!(status.success(), "{dispatch}: {said}");
-        assert_eq!(said.matches("the certificate was loaded again").count(), 1, "{dispatch}: {said}");
+        assert_eq!(said.matches("the certificate was reloaded").count(), 1, "{dispatch}: {said}");
     }
 }
 
@@ -168,7 +168,7 @@ fn sighup_reaches_the_processes_that_serve() {
         });
         let (status, said) = server.stop();
         assert!(status.success(), "{dispatch}: {said}");
-        assert!(said.matches("the certificate was loaded again").count() >= 2, "{dispatch}: {said}");
+        assert!(said.matches("the certificate was reloaded").count() >= 2, "{dispatch}: {said}");
     }
 }
 
@@ -192,7 +192,7 @@ fn files_that_cannot_be_loaded_leave_the_old_certificate_in_force() {
     hang_up(&server);
     let said = || std::fs::read_to_string(&log).unwrap();
     eventually("it has tried", || said().ends_with('\n'));
-    assert!(said().starts_with("the certificate stays as it was: the key in "), "{}", said());
+    assert!(said().starts_with("the old certificate stays in use: the key in "), "{}", said());
     assert!(said().contains(&files.path("key.pem")), "{}", said());
     let mut client = Client::default().shake_hands(server.socket_address()).unwrap();
     assert_eq!(ask(&mut client, "hello"), "hello");
@@ -230,10 +230,10 @@ fn what_is_missing_is_named_and_exits_with_2() {
     let files = Files::of(localhost());
     let (certificate, key) = (files.path("cert.pem"), files.path("key.pem"));
     let cases: [(&[&str], &str); 5] = [
-        (&["--tls-cert", &certificate], "--tls-cert: give --tls-key, too"),
-        (&["--tls-key", &key], "--tls-key: give --tls-cert, too"),
-        (&["--tls-client-ca", &certificate], "--tls-client-ca: give --tls-cert and --tls-key, too"),
-        (&["--tls-client-ca", &certificate, "--tls-key", &key], "--tls-key: give --tls-cert, too"),
+        (&["--tls-cert", &certificate], "--tls-cert: --tls-key is needed, too"),
+        (&["--tls-key", &key], "--tls-key: --tls-cert is needed, too"),
+        (&["--tls-client-ca", &certificate], "--tls-client-ca: --tls-cert and --tls-key are needed, too"),
+        (&["--tls-client-ca", &certificate, "--tls-key", &key], "--tls-key: --tls-cert is needed, too"),
         (&["--tls-cert"], "missing argument for option '--tls-cert'"),
     ];
     for served in SERVED {

@@ -70,8 +70,8 @@ pub fn tell(event: &Event<'_>) {
 /// Tells of hot restarts. Of several servers in a process any may be the one that is told of them.
 pub fn tell_of_restarts(event: &Event<'_>) {
     match event {
-        Event::Restarting { pid } => complain(format_args!("restarting: process {pid} is on its way")),
-        Event::Restarted { pid } => complain(format_args!("restarted: process {pid} serves")),
+        Event::Restarting { pid } => complain(format_args!("restarting: process {pid} is starting")),
+        Event::Restarted { pid } => complain(format_args!("restarted: process {pid} is serving")),
         Event::RestartFailed { error } => complain(format_args!("no restart: {error}")),
         _ => {}
     }
@@ -98,7 +98,7 @@ pub fn passed_names(listen: &Listen) -> Outcome<Option<Vec<Option<&str>>>> {
     match names.len() {
         0 => Ok(None),
         count if count == listen.addresses.len() => Ok(Some(names)),
-        _ => Err(wrong_usage("--listen: either addresses, or sockets that systemd has passed, not both")),
+        _ => Err(wrong_usage("--listen: give either addresses or sockets passed by systemd, not both")),
     }
 }
 

@@ -40,9 +40,9 @@ pub struct Listen {
 }
 
 /// The flags that all examples have, or all of one kind.
-pub const MORE: &str = "on every server: --listen again for each further address; --max-connections N
-on streams: --proxy-from CIDR[,CIDR] (unix on a Unix-domain socket), --max-per-source N
-under pool: --max-threads N";
+pub const MORE: &str = "every server: --listen may be repeated; --max-connections N
+streams: --proxy-from CIDR[,CIDR] (`unix` for a Unix-domain socket), --max-per-source N
+dispatch pool: --max-threads N";
 
 impl Flags {
     /// Reads the command line; `own` takes the flags that only this example has, and says whether it knew one.
@@ -105,9 +105,9 @@ impl Flags {
     pub fn dispatch_or<'a>(&'a self, default: &'a str) -> Outcome<&'a str> {
         let dispatch = self.dispatch.as_deref().unwrap_or(default);
         match self.max_threads {
-            Some(most) if dispatch != "pool" => {
-                Err(wrong_usage(format!("--max-threads {most}: these are the pool's, and the dispatch is {dispatch}")))
-            }
+            Some(most) if dispatch != "pool" => Err(wrong_usage(format!(
+                "--max-threads {most}: only the pool has this limit, and the dispatch is {dispatch}"
+            ))),
             _ => Ok(dispatch),
         }
     }

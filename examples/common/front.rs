@@ -20,7 +20,7 @@ pub type Front<T> = PerSource<ProxyProtocol<Many<T>>>;
 pub type FrontOptions<O> = PerSourceOptions<ProxyOptions<O>>;
 
 /// Why there is none of it for datagrams.
-pub const MESSAGES: &str = "it is for connections, and this transport has messages";
+pub const MESSAGES: &str = "it is for connections, and this transport has datagrams";
 
 /// What was asked for.
 #[derive(Debug, Default)]

@@ -60,7 +60,7 @@ pub fn print(line: impl Display) -> Outcome {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")
         .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot print on the standard output: {error}").into())
+        .map_err(|error| format!("cannot write to standard output: {error}").into())
 }
 
 /// Prints a line on the standard error output, in one piece. If that fails, there is nowhere to say so.

@@ -18,7 +18,7 @@ use super::complain;
 use super::wrong_usage;
 
 /// Why there is none for datagrams.
-pub const MESSAGES: &str = "TLS is for streams, and this transport has messages";
+pub const MESSAGES: &str = "TLS is for streams, and this transport has datagrams";
 
 /// The files, as far as they were given.
 #[derive(Debug, Default)]
@@ -49,9 +49,9 @@ impl TlsFlags {
         let (certificate, key) = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => (certificate, key),
             (None, None) if self.client_ca.is_none() => return Ok(None),
-            (None, None) => return Err(wrong_usage("--tls-client-ca: give --tls-cert and --tls-key, too")),
-            (Some(_), None) => return Err(wrong_usage("--tls-cert: give --tls-key, too")),
-            (None, Some(_)) => return Err(wrong_usage("--tls-key: give --tls-cert, too")),
+            (None, None) => return Err(wrong_usage("--tls-client-ca: --tls-cert and --tls-key are needed, too")),
+            (Some(_), None) => return Err(wrong_usage("--tls-cert: --tls-key is needed, too")),
+            (None, Some(_)) => return Err(wrong_usage("--tls-key: --tls-cert is needed, too")),
         };
         let mut builder = TlsConfig::builder().pem_files(certificate, key).alpn(protocols);
         if let Some(client_ca) = &self.client_ca {
@@ -77,8 +77,8 @@ impl TlsFlags {
 pub fn reload(config: &TlsConfig) {
     if IS_STALE.get().is_some_and(|is_stale| is_stale.swap(false, Ordering::SeqCst)) {
         match config.reload() {
-            Ok(()) => complain("the certificate was loaded again"),
-            Err(error) => complain(format_args!("the certificate stays as it was: {error}")),
+            Ok(()) => complain("the certificate was reloaded"),
+            Err(error) => complain(format_args!("the old certificate stays in use: {error}")),
         }
     }
 }
