@@ -77,7 +77,7 @@ pub enum BindError {
 
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::AddrInUse => "; another socket has it: choose another, or port 0 for a free one",
+        io::ErrorKind::AddrInUse => "; another socket is using it: choose another port, or 0 for a free one",
         io::ErrorKind::AddrNotAvailable => "; it is not an address of this machine",
         io::ErrorKind::PermissionDenied => "; ports below 1024 and protected folders need more rights",
         io::ErrorKind::NotFound => "; the folder does not exist",
@@ -122,7 +122,7 @@ pub enum ServeError {
     },
     /// `Fork` needs a process with one thread, and the threads of this one cannot be counted.
     #[error(
-        "cannot fork: how many threads this process has cannot be found out ({source}), and the dispatch Fork needs exactly one; mount /proc, or use ThreadPerRequest or Pool"
+        "cannot fork: cannot count the threads of this process ({source}), and the dispatch Fork needs exactly one; mount /proc, or use ThreadPerRequest or Pool"
     )]
     UnknownThreads {
         /// What the system said.
@@ -338,15 +338,15 @@ impl Stopping {
 
 /// A wait that its pool has ended for the sake of others, as an `io::Error`.
 pub(crate) fn evicted() -> io::Error {
-    let text = "the peer was waited for longest when every thread of the pool was waiting and others had to be served; \
-                Pool::max_threads allows more threads";
+    let text = "this wait was the longest when every thread of the pool was waiting and others had to be served; \
+                raise Pool::max_threads to allow more threads";
     told(io::ErrorKind::TimedOut, text.to_owned())
 }
 
 /// The end of a connection in the middle of a message, where the peer has not said that it was the end.
 #[cold]
 pub(crate) fn cut_short() -> io::Error {
-    let text = "the connection was closed in the middle of a message, without the word that ends it";
+    let text = "the connection was closed in the middle of a message, without a proper close";
     told(io::ErrorKind::UnexpectedEof, text.to_owned())
 }
 

@@ -276,11 +276,7 @@ impl ServerOptions {
             if timeout != Some(Duration::ZERO) {
                 return Ok(());
             }
-            Err(BindError::Option {
-                option,
-                value: "0".to_owned(),
-                reason: format!("{reason}; `None` switches it off"),
-            })
+            Err(BindError::Option { option, value: "0".to_owned(), reason: format!("{reason}; `None` disables it") })
         };
         let too_late = "every client would be too late";
         not_zero("idle_timeout", self.idle_timeout, too_late)?;
@@ -288,9 +284,9 @@ impl ServerOptions {
         not_zero("write_timeout", self.write_timeout, too_late)?;
         not_zero("establish_timeout", self.establish_timeout, too_late)?;
         not_zero("total_timeout", self.total_timeout, too_late)?;
-        not_zero("service_interval", self.service_interval, "the serve loop would never wait")?;
+        not_zero("service_interval", self.service_interval, "the serve loop would never sleep")?;
         let rate = self.min_rate.map_or(1, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
-        positive("min_rate", rate, "every client is fast enough for it; `None` says so")
+        positive("min_rate", rate, "no client is slower than that; `None` disables the limit")
     }
 }
 

@@ -111,13 +111,13 @@ fn a_port_in_use_is_named() {
     let error = tcp::<Sync>().bind(address).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with(&format!("cannot bind to {address}: ")), "{text}");
-    assert!(text.ends_with("; another socket has it: choose another, or port 0 for a free one"), "{text}");
+    assert!(text.ends_with("; another socket is using it: choose another port, or 0 for a free one"), "{text}");
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let taken = socket.local_addr().unwrap();
     let text = udp::<Sync>().bind(taken).unwrap_err().to_string();
     assert!(text.starts_with(&format!("cannot bind to {taken}: ")), "{text}");
-    assert!(text.ends_with("; another socket has it: choose another, or port 0 for a free one"), "{text}");
+    assert!(text.ends_with("; another socket is using it: choose another port, or 0 for a free one"), "{text}");
 
     drop((listener, socket));
     drop(tcp::<Sync>().bind(address).unwrap());

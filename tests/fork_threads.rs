@@ -177,7 +177,7 @@ mod linux {
         assert_eq!(serve_with(&["unshare:error=EPERM"]), "served\n", "/proc tells");
         assert_eq!(serve_with(&["getdents64:error=EIO"]), "served\n", "nothing is read");
         let said = serve_with(&["unshare:error=EPERM", "getdents64:error=EIO"]);
-        let expected = "cannot fork: how many threads this process has cannot be found out (/proc/self/task: ";
+        let expected = "cannot fork: cannot count the threads of this process (/proc/self/task: ";
         assert!(said.starts_with(expected) && said.contains("; mount /proc, or use"), "{said}");
     }
 

@@ -221,12 +221,12 @@ mod linux {
 
     fn a_rate_in_a_read() {
         let builder = builder::<Tcp>(echo_line).min_rate(1_000);
-        gives_up(builder, &Client::Drips, "handle: reading went on at less than 1000 bytes a second after 150ms");
+        gives_up(builder, &Client::Drips, "handle: reading fell below 1000 bytes/s (after a grace period of 150ms)");
     }
 
     fn a_rate_in_a_message_that_waits() {
         let builder = builder::<Tcp>(echo_whole_line).min_rate(1_000);
-        let error = "handle: receiving a message went on at less than 1000 bytes a second after 150ms";
+        let error = "handle: receiving a message fell below 1000 bytes/s (after a grace period of 150ms)";
         gives_up(builder, &Client::Drips, error);
     }
 

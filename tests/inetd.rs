@@ -78,7 +78,7 @@ fn by_hand_it_says_what_is_missing() {
         assert_eq!(output.stdout, b"");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.starts_with("echo: standard input is not a "), "{said}");
-        assert!(said.contains("; start this program by inetd, or"), "{said}");
+        assert!(said.contains("; start this program from inetd, or"), "{said}");
     }
 }
 

@@ -75,7 +75,7 @@ fn drips_into(server: Running<Tcp>) {
     let client = connect(server.local_addr());
     assert!(drip(&client) > 1);
     drop(client);
-    too_slow(server, "handle: reading went on at less than 1000 bytes a second after 150ms");
+    too_slow(server, "handle: reading fell below 1000 bytes/s (after a grace period of 150ms)");
 }
 
 under_each_dispatch! {
@@ -85,7 +85,7 @@ under_each_dispatch! {
         assert_eq!(ask(&client, "whole"), "whole");
         assert!(drip(&client) > 1);
         drop(client);
-        too_slow(server, "handle: receiving a message went on at less than 1000 bytes a second after 150ms");
+        too_slow(server, "handle: receiving a message fell below 1000 bytes/s (after a grace period of 150ms)");
     }
 
     fn a_frame<D>() {
@@ -98,7 +98,7 @@ under_each_dispatch! {
         assert_eq!(ask(&client, "whole"), "whole");
         assert!(drip(&client) > 1);
         drop(client);
-        too_slow(server, "handle: receiving a message went on at less than 1000 bytes a second after 150ms");
+        too_slow(server, "handle: receiving a message fell below 1000 bytes/s (after a grace period of 150ms)");
     }
 
     fn a_handler_that_reads_a_line<D>() {
@@ -130,7 +130,7 @@ under_each_dispatch! {
         let mut client = connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         assert!(sip(&client, || server.seen.stops() == 0) > 0);
-        too_slow(server, "handle: writing went on at less than 1073741824 bytes a second after 150ms");
+        too_slow(server, "handle: writing fell below 1073741824 bytes/s (after a grace period of 150ms)");
     }
 
     fn output_that_waits<D>() {
@@ -138,7 +138,7 @@ under_each_dispatch! {
         let mut client = connect(server.local_addr());
         client.write_all(b"go\n").unwrap();
         assert!(sip(&client, || server.seen.stops() == 0) > 0);
-        too_slow(server, "handle: sending went on at less than 1073741824 bytes a second after 150ms");
+        too_slow(server, "handle: sending fell below 1073741824 bytes/s (after a grace period of 150ms)");
     }
 
     fn the_last_output<D>() {
@@ -150,7 +150,7 @@ under_each_dispatch! {
         assert!(server.seen.wait_for_stops(1, PATIENCE));
         let report = server.stop();
         // The handler had finished; that the answer did not arrive is told.
-        assert_eq!(report.seen.errors(), ["handle: sending went on at less than 1073741824 bytes a second after 150ms"]);
+        assert_eq!(report.seen.errors(), ["handle: sending fell below 1073741824 bytes/s (after a grace period of 150ms)"]);
         assert_eq!((report.seen.ended(End::HandlerClosed), report.finished), (1, 1), "{report}");
     }
 
@@ -203,7 +203,7 @@ under_each_dispatch! {
 
     fn no_bytes_a_second_are_refused<D>() {
         let error = builder::<D, _>(echo_line).min_rate(0).bind("127.0.0.1:0").unwrap_err();
-        let expected = "option min_rate = 0: every client is fast enough for it; `None` says so; it must be at least 1";
+        let expected = "option min_rate = 0: no client is slower than that; `None` disables the limit; it must be at least 1";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -185,7 +185,7 @@ fn what_fails_later_is_said_in_one_line_and_exits_with_1() {
         let ended = finish(&mut server.command(&program(server.name), &["--listen", &port]));
         assert_eq!((ended.code, ended.output.as_str()), (Some(1), ""), "{}: {}", server.name, ended.errors);
         let expected = format!(
-            "{}: cannot bind to {port}: Address already in use (os error 98); another socket has it: choose another, or port 0 for a free one\n",
+            "{}: cannot bind to {port}: Address already in use (os error 98); another socket is using it: choose another port, or 0 for a free one\n",
             server.name
         );
         let (expected, said) = (expected.replace(" (os error 98)", ""), ended.errors.replace(" (os error 98)", ""));
@@ -259,7 +259,7 @@ fn an_output_that_takes_nothing_is_an_error_in_words() {
                 let child = command.stdout(output).stderr(Stdio::piped()).spawn().expect("it starts");
                 let ended = wait(child, server.name);
                 assert_eq!(ended.code, Some(1), "{how}: {} {flags:?}: {}", server.name, ended.errors);
-                let expected = format!("{}: cannot print on the standard output: ", server.name);
+                let expected = format!("{}: cannot write to standard output: ", server.name);
                 assert!(ended.errors.starts_with(&expected), "{how}: {}", ended.errors);
                 assert_eq!(ended.errors.lines().count(), 1, "{how}: {}", ended.errors);
             }

@@ -117,7 +117,7 @@ fn lines_that_are_none() {
         (b"PROXY TCP4 192.0.2.1 192.0.2.9 1 02\r\n", "a port has a sign or zeros before it"),
     ];
     for (bytes, reason) in cases {
-        assert_eq!(refused(bytes), format!("a PROXY header of version 1 that is none: {reason}"));
+        assert_eq!(refused(bytes), format!("invalid PROXY header (version 1): {reason}"));
     }
     let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; 200]].concat();
     assert_eq!(Header::parse(&endless[..106]), Ok(None));
@@ -192,7 +192,7 @@ fn a_block_may_say_nothing() {
 
 #[test]
 fn blocks_that_are_none() {
-    let block = |reason: &str| format!("a PROXY header of version 2 that is none: {reason}");
+    let block = |reason: &str| format!("invalid PROXY header (version 2): {reason}");
     let cut = |bytes: Vec<u8>, length: usize| bytes[..length].to_vec();
     for (bytes, reason) in [
         (cut(v2(0x11, 0x11, &[0; 12], &[]), 13), "the version is not 2"),

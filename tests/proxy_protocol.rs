@@ -252,7 +252,7 @@ under_each_dispatch! {
             (v2_from([192, 0, 2, 1], 7, &[1]), "a TLV is longer than the header"),
             (v2_from([192, 0, 2, 1], 7, &tlv(3, b"\0\0\0\0")), "checksum (CRC32C) is wrong"),
             (v2_from([192, 0, 2, 1], 7, &tlv(0xe0, &[0; 4096 - 16 - 12 - 2])),
-                "a PROXY header of 4097 bytes, and at most 4096 are accepted: ProxyOptions::max_header"),
+                "a PROXY header of 4097 bytes, but at most 4096 are accepted: raise ProxyOptions::max_header"),
         ] {
             let server = builder::<D>().start();
             is_closed(relay(server.local_addr(), &bytes));

@@ -180,7 +180,7 @@ under_each_dispatch! {
         assert_eq!(heard, b"220 go ahead\n");
         assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
         still_serves(server.local_addr());
-        let injected = "handle: 10 bytes came in the clear behind the command that begins TLS, where anybody could have put them: \
+        let injected = "handle: 10 bytes of plaintext follow the command that starts TLS, where anybody could have inserted them: \
                         the connection has to be closed";
         assert_eq!(server.stop().seen.errors(), [injected]);
     }
@@ -306,7 +306,7 @@ under_each_dispatch! {
         client.write_all(b"NOOP").unwrap();
         client.socket().shutdown(Shutdown::Write).unwrap();
         assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
-        let cut = "handle: the connection was closed in the middle of a message, without the word that ends it";
+        let cut = "handle: the connection was closed in the middle of a message, without a proper close";
         assert_eq!(server.stop().seen.errors(), [cut]);
     }
 

@@ -208,7 +208,7 @@ mod linux {
         assert_eq!(said, "echo: no socket named \"web\" was passed to this process: there are \"it\"\n");
         let by_hand = Command::new(program("echo")).args(["--listen", "systemd"]).output().unwrap();
         let said = String::from_utf8(by_hand.stderr).unwrap();
-        let none = "echo: no socket was passed to this process: there are none; start it by";
+        let none = "echo: no socket was passed to this process: there are none; start it with";
         assert!(said.starts_with(none), "{said}");
     }
 
@@ -235,7 +235,7 @@ mod linux {
             ("tcp", std::fs::File::open("/dev/null").unwrap().into(), "not a socket", "a TCP socket that listens"),
         ] {
             let said = wrong(transport, socket);
-            let text = format!("the socket that was passed as \"it\" is {found}, where {wanted} was asked for;");
+            let text = format!("the socket that was passed as \"it\" is {found}, where {wanted} was requested;");
             assert!(said.contains(&text), "{said}");
         }
         let listener = listener();

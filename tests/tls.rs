@@ -197,7 +197,7 @@ under_each_dispatch! {
             client.write_all(b"10").unwrap();
             client.socket().shutdown(std::net::Shutdown::Write).unwrap();
             assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
-            let cut = "handle: the connection was closed in the middle of a message, without the word that ends it";
+            let cut = "handle: the connection was closed in the middle of a message, without a proper close";
             assert_eq!(server.stop().seen.errors(), [cut]);
 
             let server = builder::<D>(handle).start();
@@ -219,7 +219,7 @@ under_each_dispatch! {
         client.write_all(b"10").unwrap();
         client.socket().shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
-        let cut = "handle: the connection was closed in the middle of a message, without the word that ends it";
+        let cut = "handle: the connection was closed in the middle of a message, without a proper close";
         assert_eq!(server.stop().seen.errors(), [cut]);
     }
 
@@ -310,7 +310,7 @@ under_each_dispatch! {
         assert_eq!(server.seen.wait_for_ends(1), [End::TimedOut]);
         let report = server.stop();
         assert_eq!(report.failed, 1, "{report}");
-        assert!(report.seen.errors()[0].contains("less than 1000000000 bytes a second"), "{:?}", report.seen.errors());
+        assert!(report.seen.errors()[0].contains("fell below 1000000000 bytes/s"), "{:?}", report.seen.errors());
     }
 
     fn files_are_sent<D>() {

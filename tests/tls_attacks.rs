@@ -97,7 +97,7 @@ const DECODE_ERROR: u8 = 50;
 under_each_dispatch! {
     fn plain_http<D>() {
         let (error, alert) = after(builder::<D>().start(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let expected = "the client speaks plain HTTP, and this server speaks TLS: the address has to begin with https://";
+        let expected = "the client speaks plain HTTP, but this server speaks TLS: use https:// in the address";
         assert_eq!((error.as_str(), alert), (expected, Some(DECODE_ERROR)));
     }
 
@@ -148,7 +148,7 @@ under_each_dispatch! {
         let mut message = record(HANDSHAKE, &[1, 0, 0xff, 0xff]);
         (0..60_000).for_each(|_| message.extend(record(HANDSHAKE, &[0])));
         let (error, _) = after(builder::<D>().start(), &message);
-        assert_eq!(error, "a message of the handshake takes more than 65536 bytes");
+        assert_eq!(error, "a handshake message is longer than 65536 bytes");
         let (error, alert) = after(builder::<D>().start(), &record(HANDSHAKE, &[1, 0xff, 0xff, 0xff]));
         // rustls has no alert for it.
         assert_eq!((error.as_str(), alert), ("the client does not speak TLS: HandshakePayloadTooLarge", None));
@@ -173,9 +173,9 @@ under_each_dispatch! {
         // A fatal one (40: handshake_failure), and one that only warns.
         let (fatal, warning) = (record(ALERT, &[2, 40]), record(ALERT, &[1, 90]));
         let (error, _) = after(builder::<D>().start(), &fatal);
-        assert_eq!(error, "the client has ended the handshake: alert HandshakeFailure");
+        assert_eq!(error, "the client ended the handshake: alert HandshakeFailure");
         let (error, _) = after(builder::<D>().start(), &[&hello(&Client::default())[..], &fatal].concat());
-        assert_eq!(error, "the client has ended the handshake: alert HandshakeFailure");
+        assert_eq!(error, "the client ended the handshake: alert HandshakeFailure");
         after(builder::<D>().start(), &warning.repeat(40));
         // Whose sender has no keys any more.
         let server = builder::<D>().start();
@@ -200,7 +200,7 @@ under_each_dispatch! {
         assert_eq!(error.to_string(), "received fatal alert: BadRecordMac");
         assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
         let errors = server.stop().seen.errors();
-        assert_eq!(errors, ["handle: a record came that was not made with the keys of this session"]);
+        assert_eq!(errors, ["handle: received a record that was not encrypted with the keys of this session"]);
     }
 
     fn new_keys_without_end<D>() {
@@ -218,7 +218,7 @@ under_each_dispatch! {
         client.try_read_rest().unwrap_err();
         assert_eq!(server.seen.wait_for_ends(1), [End::Failed]);
         still_serves(server.local_addr());
-        assert_eq!(server.stop().seen.errors(), ["handle: the client has asked for new keys again and again"]);
+        assert_eq!(server.stop().seen.errors(), ["handle: the client has requested new keys too often"]);
     }
 
     fn a_greeting_that_ends_at_every_byte<D>() {

@@ -84,7 +84,7 @@ fn what_cannot_be_loaded_is_an_error_that_names_the_file() {
     fs::write(&files.key, "not a key").unwrap();
     assert_eq!(
         files.error(),
-        "there is no private key in DIR/key.pem: it has to be PEM, with a line `-----BEGIN PRIVATE KEY-----`"
+        "there is no private key in DIR/key.pem: expected PEM with a line `-----BEGIN PRIVATE KEY-----`"
     );
     fs::write(&files.key, &localhost().certificate).unwrap();
     assert!(files.error().contains("no private key in DIR/key.pem; it has a certificate: "), "{}", files.error());
@@ -101,14 +101,14 @@ fn what_cannot_be_loaded_is_an_error_that_names_the_file() {
     fs::write(&files.key, &authority().server(&["localhost"]).key).unwrap();
     assert_eq!(
         files.error(),
-        "the key in DIR/key.pem does not belong to the certificate in DIR/cert.pem, which has to be the first in its file"
+        "the key in DIR/key.pem does not match the certificate in DIR/cert.pem, which must be the first in its file"
     );
 
     files.write(localhost());
     fs::write(&files.certificate, "").unwrap();
     assert_eq!(
         files.error(),
-        "there is no certificate in DIR/cert.pem: it has to be PEM, with a line `-----BEGIN CERTIFICATE-----`"
+        "there is no certificate in DIR/cert.pem: expected PEM with a line `-----BEGIN CERTIFICATE-----`"
     );
     fs::write(&files.certificate, &localhost().key).unwrap();
     assert!(files.error().contains("no certificate in DIR/cert.pem; it has a key: "), "{}", files.error());
@@ -144,7 +144,7 @@ fn what_was_given_from_memory_has_no_file_to_name() {
     assert!(error.to_string().contains("pem_files"), "{error}");
     let builder = || TlsConfig::builder().pem(&localhost().certificate, &localhost().key);
     let error = builder().alpn(["h2", ""]).build().unwrap_err();
-    assert_eq!(error.to_string(), "the protocol `` cannot be offered: a name of ALPN has 1 to 255 bytes");
+    assert_eq!(error.to_string(), "the protocol `` cannot be offered: an ALPN name has 1 to 255 bytes");
     assert!(builder().alpn(["x".repeat(256)]).build().is_err());
     // As an error of `bind`, so that one `?` is enough for both.
     let bound = || -> Result<TlsConfig, BindError> { Ok(TlsConfig::from_pem("", "")?) };
@@ -245,7 +245,7 @@ fn what_cannot_be_loaded_anew_leaves_what_is_there() {
     let config = files.load().unwrap();
     let server = start(&config);
     fs::write(&files.key, &authority().server(&["localhost"]).key).unwrap();
-    assert!(files.named(&config.reload().unwrap_err()).contains("does not belong to the certificate in DIR/cert.pem"));
+    assert!(files.named(&config.reload().unwrap_err()).contains("does not match the certificate in DIR/cert.pem"));
     fs::remove_file(&files.certificate).unwrap();
     assert!(files.named(&config.reload().unwrap_err()).starts_with("cannot read the certificate in DIR/cert.pem"));
     assert_eq!(shown(&mut Client::default().connect(server.local_addr())), localhost().chain()[0]);

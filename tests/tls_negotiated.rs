@@ -142,7 +142,7 @@ under_each_dispatch! {
         server.stop();
         assert_eq!(
             refused::<D>(&config, &Client::default().alpn(&["smtp"])),
-            "establish: the client asks for protocols (ALPN) of which this server speaks none"
+            "establish: the client offers only protocols (ALPN) that this server does not support"
         );
         let server = start::<D>(&built().build().unwrap());
         assert_eq!(says(&server, &Client::default().alpn(&["smtp"]), "alpn"), "None");
@@ -162,7 +162,7 @@ under_each_dispatch! {
         server.stop();
         assert_eq!(
             refused::<D>(&config, &Client::default()),
-            "establish: no certificate was presented, and this server asks its clients for one"
+            "establish: no certificate was presented, but this server requires one"
         );
         let not_accepted = |identity: &Identity| {
             let said = refused::<D>(&config, &Client::presenting(identity));
@@ -202,7 +202,7 @@ under_each_dispatch! {
         let config = TlsConfig::from_rustls(config);
         assert_eq!(
             refused::<D>(&config, &Client::of(authority(), &[&TLS12], None)),
-            "establish: the client and this server have too little in common: no version of TLS"
+            "establish: the client and this server are incompatible: no common version of TLS"
         );
         let server = start::<D>(&config);
         assert_eq!(says(&server, &Client::default(), "version"), "TLSv1.3");
@@ -213,7 +213,7 @@ under_each_dispatch! {
         let stranger = Client::trusting(&Authority::new("another authority"));
         assert_eq!(
             refused::<D>(&built().build().unwrap(), &stranger),
-            "establish: the client has ended the handshake: it does not trust the authority of this server's certificate (unknown CA)"
+            "establish: the client ended the handshake: it does not trust the authority of this server's certificate (unknown CA)"
         );
     }
 }

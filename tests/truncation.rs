@@ -150,7 +150,7 @@ fn whole_lines(request: &mut Connection) -> HandlerResult {
 
 type Handle = fn(&mut Connection) -> HandlerResult;
 
-const CUT: &str = "handle: the connection was closed in the middle of a message, without the word that ends it";
+const CUT: &str = "handle: the connection was closed in the middle of a message, without a proper close";
 
 /// What a client that sends this and closes is answered, and the errors that the server tells of.
 fn after<D: Default>(handle: Handle, says: &[u8]) -> (String, Vec<String>)

@@ -88,7 +88,7 @@ fn a_path_that_cannot_be_one_is_named_and_nothing_is_made() {
     for (path, why) in [
         (Path::new(""), "the path is empty"),
         (&long, "and the name of a socket at most "),
-        (&cut, "a path cannot hold a zero byte"),
+        (&cut, "a path cannot contain a zero byte"),
     ] {
         for error in [stream_server(path).map(drop).unwrap_err(), datagram_server(path).map(drop).unwrap_err()] {
             let text = error.to_string();
@@ -360,7 +360,7 @@ mod abstract_names {
     #[test]
     fn a_mode_needs_a_file() {
         let error = UnixStreamServer::builder_fn(echo_line as Answer).mode(0o600).bind("@nobody").unwrap_err();
-        let expected = "option mode = 0o600: @nobody is not a path, so there is no file to have a mode";
+        let expected = "option mode = 0o600: @nobody is not a path, so it has no file to set the mode of";
         assert_eq!(error.to_string(), expected);
     }
 

@@ -1,5 +1,5 @@
-//! One connection as standard input and output: how inetd (`nowait`), tcpserver and sockets of systemd with `Accept=yes`
-//! start a program.
+//! Serving one connection on standard input and output, as inetd (`nowait`), tcpserver and systemd sockets with
+//! `Accept=yes` start a program.
 
 use std::fs::File;
 use std::io;
@@ -29,16 +29,15 @@ use crate::sys::Descriptor;
 use crate::transport::Immediate;
 use crate::transport::Transport;
 
-/// Serves the connection that this process was started with, to its end, under the dispatch `Sync`: a
-/// [`TcpStream`], or a [`UnixStream`].
+/// Serves the connection that this process was started with, a [`TcpStream`] or a [`UnixStream`], to its end, under the
+/// dispatch `Sync`.
 ///
-/// Standard input and output *are* the client then, and under inetd standard error is, too. From the call on, those that
-/// are lead to `/dev/null`, so that nothing that the program prints, or a panic says, gets between the answers; errors go
-/// to [`handle_error`](HandlerFactory::handle_error). A standard error that is something else, such as a log, stays what
-/// it is. Call it before anything else. The connection becomes non-blocking, also for other processes that have it.
+/// Standard input and output *are* the client, and under inetd standard error is, too. This call redirects them to
+/// `/dev/null`, so that nothing that the program or a panic prints gets between the replies; errors go to
+/// [`handle_error`](HandlerFactory::handle_error). If standard error is something else, such as a log, it is left
+/// alone. Call this before anything else. The connection becomes non-blocking, also for other processes that have it.
 ///
-/// Nothing of the server's start is waited for: a handler whose [`setup`](crate::Handler::setup) greets the client does
-/// so at once.
+/// A handler whose [`setup`](crate::Handler::setup) greets the client does so at once.
 ///
 /// ```no_run
 /// use std::io::{BufRead, Write};
@@ -121,11 +120,11 @@ impl StandardSocket for UnixStream {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InetdError {
-    /// The server could not be made.
+    /// The server could not be created.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Standard input is something else.
-    #[error("standard input is not {wanted}{}; start this program by inetd, or by a socket unit with Accept=yes", .source.as_ref().map_or_else(String::new, |source| format!(" ({source})")))]
+    /// Standard input is not such a connection.
+    #[error("standard input is not {wanted}{}; start this program from inetd, or from a socket unit with Accept=yes", .source.as_ref().map_or_else(String::new, |source| format!(" ({source})")))]
     NotAConnection {
         /// What it should be.
         wanted: &'static str,
@@ -135,7 +134,7 @@ pub enum InetdError {
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The standard streams could not be led elsewhere.
+    /// The standard streams could not be redirected.
     #[error("cannot take the connection from standard input: {source}")]
     Take {
         /// What the system said.

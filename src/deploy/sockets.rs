@@ -1,4 +1,4 @@
-//! Sockets that were opened before the program began, and passed to it: sd_listen_fds(3).
+//! Sockets opened and passed by a process manager: sd_listen_fds(3).
 
 use std::fmt;
 use std::io;
@@ -16,8 +16,8 @@ use socket2::Type;
 use crate::sys::passed::take_once;
 use crate::transport::kept;
 
-/// The sockets that a process manager has passed to this process, by the names that it gives them
-/// (`FileDescriptorName=` of systemd; the name of the unit by default, such as `echo.socket`).
+/// The sockets that a process manager has passed to this process, by name (`FileDescriptorName=` of systemd; by default
+/// the name of the unit, such as `echo.socket`).
 ///
 /// ```no_run
 /// use std::net::TcpListener;
@@ -31,24 +31,23 @@ use crate::transport::kept;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// They are closed in programs that this process executes, and closed when this is dropped, those excepted that were
-/// taken out.
+/// They are closed on exec, and, unless taken out, when this is dropped.
 ///
-/// The process manager keeps them open. So what waits in the backlog when the server [stops](crate::StopHandle::shutdown)
-/// is left there, for the next process that is started, where clients of a socket of the server's own see a close.
+/// The process manager keeps them open. So when the server [stops](crate::StopHandle::shutdown), the backlog is left
+/// for the next process, whereas clients in the backlog of the server's own socket see a close.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<(OwnedFd, String)>,
 }
 
 impl Sockets {
-    /// Takes what was passed to this process: nothing, if it was started by hand, or if what its environment tells of is
+    /// Takes the sockets passed to this process: none, if it was started by hand, or if the environment variables are
     /// meant for another process.
     ///
     /// # Errors
     ///
-    /// - They have been taken before; there is one set of them in a process.
-    /// - The environment says what cannot be (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`).
+    /// - They have been taken before.
+    /// - The environment variables (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`) are invalid.
     pub fn take() -> Result<Self, PassedSocketError> {
         match take_once(sd_notify::listen_fds_with_names) {
             Some(outcome) => {
@@ -61,16 +60,16 @@ impl Sockets {
         }
     }
 
-    /// The names of those that are left, in the order in which they were passed.
+    /// The names of the remaining sockets, in the order in which they were passed.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sockets.iter().map(|(_, name)| name.as_str())
     }
 
-    /// Takes out the only `S` of this name.
+    /// Takes out the only socket with this name.
     ///
     /// # Errors
     ///
-    /// There is none of that name, there are several, or it is not an `S`. They are left where they are then.
+    /// There is none with this name, there are several, or it is not an `S`. Nothing is taken out then.
     pub fn one<S: PassedSocket>(&mut self, name: &str) -> Result<S, PassedSocketError> {
         let mut found = self.find::<S>(Some(name))?;
         match found.pop() {
@@ -79,16 +78,16 @@ impl Sockets {
         }
     }
 
-    /// Takes out each `S` of this name, one at least, in the order in which they were passed.
+    /// Takes out each `S` with this name, at least one, in the order in which they were passed.
     ///
     /// # Errors
     ///
-    /// There is none of that name, or none of them is an `S`.
+    /// There is none with this name, or none of them is an `S`.
     pub fn all<S: PassedSocket>(&mut self, name: &str) -> Result<Vec<S>, PassedSocketError> {
         self.take_out(Some(name))
     }
 
-    /// Takes out each `S`, one at least, in the order in which they were passed.
+    /// Takes out each `S`, at least one, in the order in which they were passed.
     ///
     /// # Errors
     ///
@@ -97,11 +96,11 @@ impl Sockets {
         self.take_out(None)
     }
 
-    /// Whether all that was passed has been taken out. Otherwise clients of what is left would wait for nothing.
+    /// Checks that all sockets have been taken out: clients of a remaining one would wait for ever.
     ///
     /// # Errors
     ///
-    /// Some are left; the error names them.
+    /// Some remain; the error names them.
     pub fn finish(&self) -> Result<(), PassedSocketError> {
         if self.sockets.is_empty() { Ok(()) } else { Err(PassedSocketError::Left { names: self.quoted_names() }) }
     }
@@ -159,8 +158,8 @@ impl Sockets {
     }
 }
 
-/// A socket that can be passed to a server: a `TcpListener`, a `UdpSocket`, a `UnixListener` or a `UnixDatagram` of the
-/// standard library, as [`Builder::adopt`](crate::Builder::adopt) takes it.
+/// A socket that can be passed to a server: a `TcpListener`, `UdpSocket`, `UnixListener` or `UnixDatagram` of the
+/// standard library, for [`Builder::adopt`](crate::Builder::adopt).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a socket that can be passed",
     note = "`TcpListener`, `UdpSocket`, `UnixListener` and `UnixDatagram` of the standard library are"
@@ -170,8 +169,8 @@ pub trait PassedSocket: From<OwnedFd> + sealed::Sealed {
     const KIND: Kind;
 }
 
-/// What a transport can be made of that serves what was passed: a [`PassedSocket`], or a `Vec` of them, as
-/// [`Many`](crate::transport::Many) takes it.
+/// One or more passed sockets that a transport can adopt: a [`PassedSocket`], or, for [`Many`](crate::transport::Many),
+/// a `Vec` of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be passed to a process",
     note = "a `TcpListener`, `UdpSocket`, `UnixListener` or `UnixDatagram` of the standard library can, or a `Vec` of them"
@@ -259,37 +258,37 @@ fn is_listener(socket: &socket2::Socket) -> io::Result<bool> {
     Ok(socket.peer_addr().is_err())
 }
 
-/// Why a socket that was asked for is not there.
+/// Why a passed socket cannot be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PassedSocketError {
-    /// The environment says what cannot be.
+    /// The environment variables are invalid.
     #[error(
-        "cannot take the sockets that were passed to this process: {source}; look at LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES"
+        "cannot take the sockets that were passed to this process: {source}; check LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES"
     )]
     Environment {
         /// What is wrong.
         source: io::Error,
     },
-    /// More was passed than has been taken out.
+    /// Some sockets have not been taken out.
     #[error(
-        "sockets were passed to this process that it has no use for: {names}; take them out of its units, or have them served"
+        "this process does not use some of the sockets that were passed to it: {names}; remove them from its units, or serve them"
     )]
     Left {
         /// Their names, in quotes.
         names: String,
     },
-    /// None was passed, or none of that name.
+    /// No socket was passed, or none with this name.
     #[error("no socket{} was passed to this process: {}", Named(.wanted.as_deref()), Passed(.passed))]
     NotPassed {
-        /// The name that was asked for, unless any would have done.
+        /// The requested name; `None` for any.
         wanted: Option<String>,
-        /// The names of those that are there, in quotes.
+        /// The names of the sockets that were passed, in quotes.
         passed: String,
     },
-    /// Where one is asked for, there are several.
+    /// One socket was requested, but there are several.
     #[error(
-        "{count} sockets were passed as {name:?} where one was asked for; give them names of their own (FileDescriptorName=)"
+        "{count} sockets were passed as {name:?} where one was requested; give each its own name (FileDescriptorName=)"
     )]
     Several {
         /// Their name.
@@ -297,17 +296,17 @@ pub enum PassedSocketError {
         /// How many.
         count: usize,
     },
-    /// They were taken out of the environment before, by this process.
-    #[error("the sockets that were passed to this process have been taken before; keep the first `Sockets`")]
+    /// This process has taken them before.
+    #[error("the sockets that were passed to this process have already been taken; keep the first `Sockets`")]
     TakenBefore,
-    /// It is of another family or type.
+    /// The socket is of another family or type.
     #[error(
-        "the socket that was passed as {name:?} is {found}, where {wanted} was asked for; look at ListenStream= and ListenDatagram= of its unit"
+        "the socket that was passed as {name:?} is {found}, where {wanted} was requested; check ListenStream= and ListenDatagram= of its unit"
     )]
     WrongKind {
         /// Its name.
         name: String,
-        /// What was asked for.
+        /// What was requested.
         wanted: &'static str,
         /// What it is.
         found: &'static str,
@@ -327,7 +326,7 @@ struct Passed<'a>(&'a str);
 impl fmt::Display for Passed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            "" => f.write_str("there are none; start it by a socket unit of systemd, or by systemd-socket-activate"),
+            "" => f.write_str("there are none; start it with a systemd socket unit, or with systemd-socket-activate"),
             names => write!(f, "there are {names}"),
         }
     }

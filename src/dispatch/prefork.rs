@@ -115,11 +115,7 @@ impl<D: Dispatch> Dispatch for PreFork<D> {
             Err(BindError::Option { option, value: value.to_owned(), reason: reason.to_owned() })
         };
         if D::NAME == Self::NAME {
-            return failed(
-                "dispatch",
-                "PreFork<PreFork<_>>",
-                "children of children serve nothing more: one level is enough",
-            );
+            return failed("dispatch", "PreFork<PreFork<_>>", "children of children have no use: one level is enough");
         }
         if self.processes == 0 {
             return failed("processes", "0", "a server without processes serves no request; it must be at least 1");

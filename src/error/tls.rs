@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TlsConfigError {
     /// A protocol of ALPN has a name that cannot be sent.
-    #[error("the protocol `{name}` cannot be offered: a name of ALPN has 1 to 255 bytes")]
+    #[error("the protocol `{name}` cannot be offered: an ALPN name has 1 to 255 bytes")]
     Alpn {
         /// The name.
         name: String,
@@ -24,9 +24,7 @@ pub enum TlsConfigError {
         reason: String,
     },
     /// The key is that of another certificate.
-    #[error(
-        "the key in {key} does not belong to the certificate in {certificate}, which has to be the first in its file"
-    )]
+    #[error("the key in {key} does not match the certificate in {certificate}, which must be the first in its file")]
     Mismatch {
         /// The certificate's file.
         certificate: String,
@@ -34,7 +32,7 @@ pub enum TlsConfigError {
         key: String,
     },
     /// A file has not what it should have.
-    #[error("there is no {what} in {origin}{hint}: it has to be PEM, with a line `{marker}`")]
+    #[error("there is no {what} in {origin}{hint}: expected PEM with a line `{marker}`")]
     Missing {
         /// What was looked for.
         what: &'static str,
@@ -46,10 +44,10 @@ pub enum TlsConfigError {
         hint: &'static str,
     },
     /// No certificate was given.
-    #[error("a TLS server needs a certificate and its key: give it `pem_files` or `pem`")]
+    #[error("a TLS server needs a certificate and its key: set `pem_files` or `pem`")]
     NoCertificate,
     /// Nothing was loaded from a file.
-    #[error("there is no file to be read anew: what was given from memory is changed by `replace`")]
+    #[error("there is no file to reload: this configuration was made from memory; use `replace`")]
     NoFiles,
     /// A file cannot be read.
     #[error("cannot read the {what} in {}: {source}", .path.display())]
@@ -62,7 +60,7 @@ pub enum TlsConfigError {
         source: io::Error,
     },
     /// It cannot be made into a configuration.
-    #[error("TLS cannot be set up: {reason}")]
+    #[error("cannot set up TLS: {reason}")]
     Unusable {
         /// Why not.
         reason: String,

@@ -205,7 +205,7 @@ pub enum SendError {
     Closed,
     /// The client does not read fast enough.
     #[error(
-        "a client does not read: {pending} bytes wait for it, and {length} more would exceed max_pending_output = {limit}"
+        "a client does not read: {pending} bytes are pending, and {length} more would exceed max_pending_output = {limit}"
     )]
     Full {
         /// The length of the message.
@@ -216,7 +216,9 @@ pub enum SendError {
         limit: usize,
     },
     /// The message is longer than the limit.
-    #[error("a message of {length} bytes is longer than max_pending_output = {limit}; raise that, or send it in parts")]
+    #[error(
+        "a message of {length} bytes is longer than max_pending_output = {limit}; raise the limit, or send it in parts"
+    )]
     TooLong {
         /// The length of the message.
         length: usize,

@@ -31,7 +31,7 @@ impl MinRate {
 
     pub(crate) fn error(self, what: &str) -> io::Error {
         let Self { bytes_per_second, grace } = self;
-        let message = format!("{what} went on at less than {bytes_per_second} bytes a second after {grace:?}");
+        let message = format!("{what} fell below {bytes_per_second} bytes/s (after a grace period of {grace:?})");
         told(io::ErrorKind::TimedOut, message)
     }
 }

@@ -19,7 +19,7 @@ const NEVER_CAUGHT: [(libc::c_int, &str); 2] = [(libc::SIGKILL, "SIGKILL"), (lib
 pub(crate) fn check_catchable(signal: libc::c_int) -> io::Result<()> {
     let name = |list: &[(libc::c_int, &'static str)]| list.iter().find(|known| known.0 == signal).map(|known| known.1);
     let reason = if let Some(name) = name(&FAULTS) {
-        format!("({name}) tells a program of a fault of its own: choose another, such as SIGUSR1")
+        format!("({name}) reports a fault of the program: choose another, such as SIGUSR1")
     } else if let Some(name) = name(&NEVER_CAUGHT) {
         format!("({name}) cannot be caught: choose another, such as SIGUSR1")
     } else if super::fork::action(signal).is_none() {

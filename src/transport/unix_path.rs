@@ -271,7 +271,7 @@ fn check_name(address: &UnixAddress) -> io::Result<()> {
             return invalid("the path is empty; choose a file in a folder that exists".to_owned());
         }
         UnixAddress::Path(path) if path.as_os_str().as_bytes().contains(&0) => {
-            return invalid("a path cannot hold a zero byte".to_owned());
+            return invalid("a path cannot contain a zero byte".to_owned());
         }
         UnixAddress::Path(path) => path.as_os_str().len(),
         UnixAddress::Abstract(name) => name.len(),
@@ -285,7 +285,7 @@ fn check_name(address: &UnixAddress) -> io::Result<()> {
 
 fn check_mode(mode: u32, address: &UnixAddress) -> Result<(), BindError> {
     let reason = if address.as_path().is_none() {
-        format!("{address} is not a path, so there is no file to have a mode")
+        format!("{address} is not a path, so it has no file to set the mode of")
     } else if mode > 0o777 {
         // As is every usual mode whose digits were taken for decimal ones.
         "permissions are octal numbers up to 0o777: write 0o660, not 660".to_owned()

@@ -92,8 +92,8 @@ impl<S: Socket> Stream<S> {
     /// serves all connections there, and the wait would block them all. Otherwise an error of the socket.
     pub fn wait_for_message(&mut self) -> io::Result<bool> {
         if self.writer.session.as_ref().is_some_and(|session| session.one_thread.load(Ordering::Relaxed)) {
-            let message = "under Sync a handler that waits for its next message would hold all other connections: \
-                           return Flow::Continue, which waits without the thread, or use Pool or ThreadPerRequest";
+            let message = "under Sync a handler that waits for its next message would block all other connections: \
+                           return Flow::Continue, which waits without blocking, or use Pool or ThreadPerRequest";
             return Err(io::Error::new(ErrorKind::Unsupported, message));
         }
         self.reading = Pieces::default();

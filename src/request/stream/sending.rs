@@ -60,7 +60,7 @@ impl<S: Socket> Stream<S> {
         };
         if session.in_child.load(Ordering::Relaxed) {
             return unsupported(
-                "under Fork each connection has a process of its own, and no other can write to it: use Pool, ThreadPerRequest or Sync",
+                "under Fork each connection is in its own process, and no other can write to it: use Pool, ThreadPerRequest or Sync",
             );
         }
         let limit = session.options.max_pending_output;

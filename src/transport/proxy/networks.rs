@@ -1,4 +1,4 @@
-//! Networks of addresses, as `10.0.0.0/8` and `2001:db8::/32`.
+//! Networks, such as `10.0.0.0/8` and `2001:db8::/32`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,8 +8,8 @@ use crate::transport::peer::network_of;
 
 /// A list of networks; see [`ProxyOptions::trust`](super::ProxyOptions::trust).
 ///
-/// Text has them with commas between: `10.0.0.0/8, 2001:db8::/32, 192.0.2.1`. One without a length is a single address.
-/// IPv4 addresses that are mapped into IPv6 are the IPv4 addresses.
+/// As text, it is a comma-separated list: `10.0.0.0/8, 2001:db8::/32, 192.0.2.1`. An address without a prefix length
+/// stands for itself. IPv4-mapped IPv6 addresses count as the IPv4 addresses.
 ///
 /// ```
 /// use socketserver::transport::Networks;
@@ -30,23 +30,23 @@ struct Network {
     prefix: u8,
 }
 
-/// Why text is no list of networks.
+/// Why text is not a list of networks.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{text:?} is no network: {reason}")]
+#[error("{text:?} is not a network: {reason}")]
 pub struct NetworkError {
     text: String,
     reason: String,
 }
 
 impl Networks {
-    /// Whether an address is in one of them.
+    /// Whether one of the networks contains `address`.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -99,11 +99,11 @@ impl FromStr for Network {
             Some(_) => return wrong(format!("its length is not a number from 0 to {most}")),
         };
         if address.is_ipv6() && address.to_canonical().is_ipv4() && prefix < MAPPED {
-            return wrong(format!("an IPv4 network that is mapped into IPv6 has a length from {MAPPED} on"));
+            return wrong(format!("the length of an IPv4-mapped network is at least {MAPPED}"));
         }
         let network = Self::of(address, prefix);
         if network.address != address.to_canonical() {
-            return wrong(format!("it has bits behind its length; write {}/{}", network.address, network.prefix));
+            return wrong(format!("it has bits set beyond its length; write {}/{}", network.address, network.prefix));
         }
         Ok(network)
     }
@@ -173,12 +173,12 @@ mod tests {
             ("::/", "its length is not a number"),
             ("::/x", "its length is not a number"),
             ("::/-1", "its length is not a number"),
-            ("10.0.0.1/8", "it has bits behind its length; write 10.0.0.0/8"),
-            ("2001:db8::1/32", "it has bits behind its length; write 2001:db8::/32"),
-            ("::ffff:10.0.0.0/8", "mapped into IPv6 has a length from 96 on"),
+            ("10.0.0.1/8", "it has bits set beyond its length; write 10.0.0.0/8"),
+            ("2001:db8::1/32", "it has bits set beyond its length; write 2001:db8::/32"),
+            ("::ffff:10.0.0.0/8", "the length of an IPv4-mapped network is at least 96"),
         ] {
             let error = text.parse::<Networks>().unwrap_err().to_string();
-            assert!(error.contains(" is no network: ") && error.contains(reason), "{error}");
+            assert!(error.contains(" is not a network: ") && error.contains(reason), "{error}");
         }
     }
 

@@ -39,23 +39,20 @@ fn kind(error: &Error) -> ErrorKind {
 fn of_handshake(error: &Error, bytes: &[u8]) -> String {
     match error {
         Error::InvalidMessage(_) if METHODS.iter().any(|method| bytes.starts_with(method.as_bytes())) => {
-            "the client speaks plain HTTP, and this server speaks TLS: the address has to begin with https://"
-                .to_owned()
+            "the client speaks plain HTTP, but this server speaks TLS: use https:// in the address".to_owned()
         }
         Error::InvalidMessage(_) if is_ssl2(bytes) => {
             "the client speaks SSL 2.0: this server speaks TLS 1.2 and 1.3".to_owned()
         }
         Error::InvalidMessage(what) => format!("the client does not speak TLS: {what:?}"),
-        Error::NoCertificatesPresented => {
-            "no certificate was presented, and this server asks its clients for one".to_owned()
-        }
+        Error::NoCertificatesPresented => "no certificate was presented, but this server requires one".to_owned(),
         Error::InvalidCertificate(why) => format!("the client's certificate is not accepted: {}", of_certificate(why)),
-        Error::AlertReceived(alert) => format!("the client has ended the handshake: {}", of_alert(*alert)),
+        Error::AlertReceived(alert) => format!("the client ended the handshake: {}", of_alert(*alert)),
         Error::PeerIncompatible(why) => {
-            format!("the client and this server have too little in common: {}", of_offer(why))
+            format!("the client and this server are incompatible: {}", of_offer(why))
         }
         Error::NoApplicationProtocol => {
-            "the client asks for protocols (ALPN) of which this server speaks none".to_owned()
+            "the client offers only protocols (ALPN) that this server does not support".to_owned()
         }
         Error::General(why) => format!("the handshake failed: {why}"),
         other => format!("the handshake failed: {}", of_session(other)),
@@ -69,14 +66,14 @@ fn is_ssl2(bytes: &[u8]) -> bool {
 
 fn of_session(error: &Error) -> String {
     match error {
-        Error::AlertReceived(alert) => format!("the client has ended the session: {}", of_alert(*alert)),
-        Error::DecryptError => "a record came that was not made with the keys of this session".to_owned(),
-        Error::PeerSentOversizedRecord => "a record came that is longer than TLS allows".to_owned(),
+        Error::AlertReceived(alert) => format!("the client ended the session: {}", of_alert(*alert)),
+        Error::DecryptError => "received a record that was not encrypted with the keys of this session".to_owned(),
+        Error::PeerSentOversizedRecord => "received a record that is longer than TLS allows".to_owned(),
         Error::PeerMisbehaved(PeerMisbehaved::TooManyKeyUpdateRequests) => {
-            "the client has asked for new keys again and again".to_owned()
+            "the client has requested new keys too often".to_owned()
         }
         Error::PeerMisbehaved(PeerMisbehaved::TooManyRenegotiationRequests) => {
-            "the client has asked for a new handshake, which it was refused".to_owned()
+            "the client has requested renegotiation too often".to_owned()
         }
         other => other.to_string(),
     }
@@ -103,10 +100,10 @@ fn of_alert(alert: AlertDescription) -> String {
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             "it does not accept this server's certificate"
         }
-        AlertDescription::CertificateExpired => "this server's certificate has expired, it says",
+        AlertDescription::CertificateExpired => "it says that this server's certificate has expired",
         AlertDescription::UnrecognisedName => "it wanted a server of another name",
         AlertDescription::ProtocolVersion => "it speaks none of the versions of TLS that this server speaks",
-        AlertDescription::CloseNotify | AlertDescription::UserCanceled => "it has thought better of it",
+        AlertDescription::CloseNotify | AlertDescription::UserCanceled => "it cancelled",
         other => return format!("alert {other:?}"),
     };
     text.to_owned()
@@ -114,19 +111,19 @@ fn of_alert(alert: AlertDescription) -> String {
 
 fn of_offer(why: &PeerIncompatible) -> String {
     let text = match why {
-        PeerIncompatible::NoCipherSuitesInCommon => "no cipher suite",
+        PeerIncompatible::NoCipherSuitesInCommon => "no common cipher suite",
         PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NamedGroupsExtensionRequired => {
-            "no group for the exchange of keys"
+            "no common key exchange group"
         }
         PeerIncompatible::NoSignatureSchemesInCommon | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
-            "no way to sign that goes with this server's key"
+            "no common signature scheme for this server's key"
         }
         PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
-        | PeerIncompatible::Tls13RequiredForQuic => "no version of TLS",
+        | PeerIncompatible::Tls13RequiredForQuic => "no common version of TLS",
         PeerIncompatible::UncompressedEcPointsRequired | PeerIncompatible::NullCompressionRequired => {
-            "no encoding that this server knows"
+            "no encoding that this server supports"
         }
         other => return format!("{other:?}"),
     };
@@ -143,14 +140,14 @@ pub(super) fn gone(handshake: bool) -> io::Error {
 /// A message of a handshake that is longer than any that is sent in earnest.
 #[cold]
 pub(super) fn too_long(most: usize) -> io::Error {
-    told(ErrorKind::InvalidData, format!("a message of the handshake takes more than {most} bytes"))
+    told(ErrorKind::InvalidData, format!("a handshake message is longer than {most} bytes"))
 }
 
 /// Input in the clear that was read ahead of the handshake.
 #[cold]
 pub(super) fn in_the_clear(count: usize) -> io::Error {
     let text = format!(
-        "{count} bytes came in the clear behind the command that begins TLS, where anybody could have put them: \
+        "{count} bytes of plaintext follow the command that starts TLS, where anybody could have inserted them: \
          the connection has to be closed"
     );
     told(ErrorKind::InvalidData, text)
@@ -159,7 +156,7 @@ pub(super) fn in_the_clear(count: usize) -> io::Error {
 /// Nothing more can be read from and written to a session that has failed.
 #[cold]
 pub(super) fn broken() -> io::Error {
-    told(ErrorKind::BrokenPipe, "the TLS session has failed before".to_owned())
+    told(ErrorKind::BrokenPipe, "the TLS session has already failed".to_owned())
 }
 
 /// No key seals records without end.

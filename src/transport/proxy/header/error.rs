@@ -1,36 +1,36 @@
 //! What is wrong with a header.
 
-/// Why bytes are no PROXY header.
+/// Why bytes are not a valid PROXY header.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// A header of version 2 that is not as the specification says.
-    #[error("a PROXY header of version 2 that is none: {reason}")]
+    /// A header of version 2 that violates the specification.
+    #[error("invalid PROXY header (version 2): {reason}")]
     Block {
         /// What is wrong.
         reason: &'static str,
     },
-    /// The checksum in the header is not that of the header.
-    #[error("a PROXY header whose checksum (CRC32C) is wrong: it was changed on its way")]
+    /// The checksum in the header is wrong.
+    #[error("invalid PROXY header: its checksum (CRC32C) is wrong, so it was altered in transit")]
     Checksum,
-    /// A header of version 1 that is not as the specification says.
-    #[error("a PROXY header of version 1 that is none: {reason}")]
+    /// A header of version 1 that violates the specification.
+    #[error("invalid PROXY header (version 1): {reason}")]
     Line {
         /// What is wrong.
         reason: &'static str,
     },
     /// There is no header.
-    #[error("no PROXY header but \"{begin}\": the peer has to be told to send one (HAProxy: send-proxy-v2)")]
+    #[error("no PROXY header but \"{begin}\": configure the peer to send one (HAProxy: send-proxy-v2)")]
     None {
         /// The first bytes.
         begin: String,
     },
-    /// It is longer than is accepted.
-    #[error("a PROXY header of {length} bytes, and at most {most} are accepted: ProxyOptions::max_header")]
+    /// The header is longer than the limit.
+    #[error("a PROXY header of {length} bytes, but at most {most} are accepted: raise ProxyOptions::max_header")]
     TooLong {
         /// Its length.
         length: usize,
-        /// How many bytes are accepted.
+        /// The limit: [`ProxyOptions::max_header`](crate::transport::ProxyOptions::max_header).
         most: usize,
     },
 }
