@@ -1,8 +1,8 @@
-//! Running servers under process managers.
+//! Deployment: running servers under process managers.
 //!
-//! - [`inetd`] serves the one connection that a program was started with.
-//! - With the feature `systemd`: `Sockets` are what a process manager has opened before the program began, the module
-//!   `systemd` tells it how the server is, and a `Restart` replaces the program, without a client noticing.
+//! - [`inetd`] serves the single connection that a program was started with.
+//! - With the feature `systemd`: `Sockets` takes the sockets that a process manager has opened, the module `systemd`
+//!   sends it notifications, and `Restart` replaces the program without a client noticing.
 
 pub mod inetd;
 #[cfg(feature = "systemd")]

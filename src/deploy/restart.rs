@@ -1,4 +1,5 @@
-//! Hot restart: the program is started anew with the listeners of this process, which hands over once the new one serves.
+//! Hot restart: the program is started again with the listeners of this process, which hands over once the new one
+//! serves.
 
 mod launch;
 mod progress;
@@ -40,10 +41,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The name of the descriptor on which a new process tells the old one that it serves.
 const READY: &str = "socketserver-ready";
 
-/// Restarts this program without a client noticing: the program is started anew, as this process was (its arguments, its
-/// environment, its standard streams), and gets the listeners. When it serves, this process
-/// [hands over](StopHandle::hand_over) and drains. A program that does not come to serve costs nothing: this process goes
-/// on, and an event says why.
+/// Restarts this program without a client noticing: it is started again as this process was (with the same arguments,
+/// environment and standard streams), and inherits the listeners. Once the new process serves, this one [hands
+/// over](StopHandle::hand_over) and drains. If it fails to serve, this process continues, and an event says why.
 ///
 /// ```no_run
 /// use std::net::TcpStream;
@@ -51,10 +51,10 @@ const READY: &str = "socketserver-ready";
 /// use socketserver::deploy::{Restart, Sockets};
 /// use socketserver::{Builder, Flow, Pool, Stream, Tcp};
 ///
-/// // First of all, while it is known where the program is.
+/// // First of all: it records the path of the program.
 /// let mut restart = Restart::new(Sockets::take()?);
 /// let builder = Builder::<Tcp, Pool, _>::new(socketserver::handler::function(|_: &mut Stream<TcpStream>| Ok(Flow::Close)));
-/// // Bound to the address, or served on with the socket of the process before.
+/// // Binds to the address, or serves on the socket of the previous process.
 /// let server = restart.bind("web", builder, "127.0.0.1:8080")?;
 /// # #[cfg(feature = "signals")]
 /// let _signal = restart.on_signal()?;
@@ -63,17 +63,17 @@ const READY: &str = "socketserver-ready";
 /// ```
 ///
 /// Everything happens on the serving threads, which wait for the new process as they wait for clients. It works under
-/// every dispatch and for every transport with a [`descriptor`](Transport::descriptor), for several servers in one process
-/// as well: each has its name, and all are handed over at once. The file of a Unix-domain socket that this process has
-/// made belongs to the new one from then on.
+/// every dispatch and for every transport with a [`descriptor`](Transport::descriptor). With several servers in one
+/// process, each has a name, and all are handed over at once. The new process takes over the files of Unix-domain
+/// sockets.
 ///
 /// The events are [`Restarting`](Event::Restarting), [`Restarted`](Event::Restarted) and
-/// [`RestartFailed`](Event::RestartFailed). A restart is refused while another is under way, and in a process with the
-/// process ID 1: when that ends, its container ends. Under systemd the new process is made the main process of the
-/// service (`MAINPID=`; `Type=notify`).
+/// [`RestartFailed`](Event::RestartFailed). A restart is refused while another is in progress, and in a process with
+/// the process ID 1, because its container would end with it. Under systemd the new process becomes the main process of
+/// the service (`MAINPID=`; `Type=notify`).
 ///
-/// What the old process has in its memory is gone with it: sessions, caches, stores. The restart of a program that has to
-/// keep such things passes them on by other means.
+/// The state in the memory of the old process (sessions, caches) is lost, unless the program passes it on by other
+/// means.
 pub struct Restart {
     sockets: Sockets,
     is_restarted: bool,
@@ -109,9 +109,9 @@ struct Served {
 }
 
 impl Restart {
-    /// For the servers of this process, with what was passed to it.
+    /// A hot restart of the servers of this process, with the sockets passed to it.
     ///
-    /// Make it before anything else: it notes how this process was started.
+    /// Create it before anything else: it records how this process was started.
     #[must_use]
     pub fn new(mut sockets: Sockets) -> Self {
         let ready = sockets.take_any(READY);
@@ -129,35 +129,36 @@ impl Restart {
         Self { sockets, is_restarted, shared: Arc::new(shared) }
     }
 
-    /// Whether this process was started by the restart of another, whose listeners it has.
+    /// Whether this process was started by a hot restart, and has inherited listeners.
     #[must_use]
     pub fn is_restarted(&self) -> bool {
         self.is_restarted
     }
 
-    /// What was passed to this process and has not been taken out yet.
+    /// The sockets passed to this process that have not been taken yet.
     pub fn sockets(&mut self) -> &mut Sockets {
         &mut self.sockets
     }
 
-    /// The program that a restart starts. Default: the one that this process runs, where it was when this was made. One
-    /// that is reached by a symbolic link, which is set to the next version, has to be named.
+    /// Sets the program that a restart starts. Default: the program of this process, at the path where it was when this
+    /// was created. If the path is a symbolic link that will point to the next version, set it here.
     pub fn program(&self, path: impl Into<std::path::PathBuf>) {
         self.shared.recipe.lock().program = Ok(path.into());
     }
 
-    /// How long a new process has from its start until it serves. Then it is killed, and this one goes on. Default 60 s.
+    /// Sets how long a new process may take from its start until it serves. After that it is killed, and this one
+    /// continues. Default 60 s.
     pub fn timeout(&self, timeout: Duration) {
         *self.shared.timeout.lock() = timeout;
     }
 
-    /// Serves on the socket that the process before has left under this name, on each of them if the transport is
-    /// [`Many`](crate::transport::Many); binds it to the address, if there was no process before.
+    /// Serves on the socket inherited from the previous process under this name (or on all of them, if the transport is
+    /// [`Many`](crate::transport::Many)); without a previous process, binds to the address.
     ///
     /// # Errors
     ///
-    /// - As [`Builder::bind`] and [`Builder::adopt`].
-    /// - The process before has not left such a socket.
+    /// - As for [`Builder::bind`] and [`Builder::adopt`].
+    /// - The previous process has not passed on such a socket.
     /// - The name is empty, or has a `:` or a control character.
     pub fn bind<T, D, H>(
         &mut self,
@@ -178,18 +179,18 @@ impl Restart {
         Ok(server)
     }
 
-    /// The socket that the process before has left under this name, or all of them as a `Vec`; `None` if there was no
-    /// process before.
+    /// The socket inherited from the previous process under this name, or all of them as a `Vec`; `None` without a
+    /// previous process.
     ///
     /// # Errors
     ///
-    /// It has not left such a socket.
+    /// It has not passed on such a socket.
     pub fn inherited<S: PassedSockets>(&mut self, name: &str) -> Result<Option<S>, RestartError> {
         if self.is_restarted { Ok(Some(self.sockets.take_for(name)?)) } else { Ok(None) }
     }
 
-    /// A restart hands this server over, too: its listeners go to the new process under this name, and that is ready when
-    /// all of its servers serve. Called before any of them serves.
+    /// Includes this server in a restart: its listeners are passed to the new process under this name, which is ready
+    /// when all of its servers serve. Call it before any of them serves.
     ///
     /// # Errors
     ///
@@ -216,14 +217,14 @@ impl Restart {
         Ok(())
     }
 
-    /// What asks for a restart, from anywhere. Made when all servers are known.
+    /// A handle to request a restart from anywhere. Create it when all servers are known.
     #[must_use]
     pub fn handle(&self) -> RestartHandle {
         let stops = self.shared.state.lock().servers.iter().map(|server| server.stop.clone()).collect();
         RestartHandle { shared: Arc::clone(&self.shared), stops }
     }
 
-    /// From here on SIGUSR2 asks for a restart, until what is returned is dropped. Called when all servers are known.
+    /// Makes SIGUSR2 request a restart, until the guard is dropped. Call it when all servers are known.
     ///
     /// # Errors
     ///
@@ -255,7 +256,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Asks for a restart; clonable, and usable from handlers, other threads and signal handlers.
+/// Requests a restart, from handlers, other threads and signal handlers.
 #[derive(Clone, Debug)]
 pub struct RestartHandle {
     shared: Arc<Shared>,
@@ -263,9 +264,9 @@ pub struct RestartHandle {
 }
 
 impl RestartHandle {
-    /// Asks for a restart. It returns at once; events tell what becomes of it. Async-signal-safe.
+    /// Requests a restart. It returns at once; events report the outcome. Async-signal-safe.
     ///
-    /// In a forked child it has no effect: the process to ask is its parent, by a signal, say.
+    /// In a forked child it has no effect: ask its parent, for example with a signal.
     pub fn restart(&self) {
         self.shared.asked.store(true, Ordering::SeqCst);
         for stop in self.stops.iter() {
@@ -278,7 +279,7 @@ impl RestartHandle {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestartError {
-    /// It could not be bound.
+    /// The server could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The name cannot be passed on.
@@ -289,7 +290,7 @@ pub enum RestartError {
         /// The name.
         name: String,
     },
-    /// The process before has not left what is asked for.
+    /// The previous process has not passed on the socket.
     #[error(transparent)]
     Passed(#[from] PassedSocketError),
 }

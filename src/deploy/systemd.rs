@@ -1,4 +1,4 @@
-//! Telling systemd how a server is: sd_notify(3), from the serve loop, without a thread of its own.
+//! Notifications to systemd: sd_notify(3), from the serve loop, without another thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,14 +22,13 @@ use crate::transport::Transport;
 /// The state of the server's counters is told this often, if it has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tells systemd of the servers of this process: `Type=notify` in the unit. Without systemd it does nothing.
+/// Notifies systemd of the state of this process: `Type=notify` in the unit. Without systemd it does nothing.
 ///
 /// - `READY=1` when all of them have begun to serve, and `STOPPING=1` when the first begins to drain (but not when it
-///   [hands over](crate::StopHandle::hand_over): then the service goes on elsewhere).
-/// - `WATCHDOG=1` from their serve loops, three times in the unit's `WatchdogSec=`. A loop that hangs is not heard of, and
-///   systemd restarts the service: under `Sync` when a handler keeps its thread, under the other dispatches when none of
-///   the threads waits for events any more, or what [`service_actions`](crate::HandlerFactory::service_actions) or an
-///   observer does has no end.
+///   [hands over](crate::StopHandle::hand_over): then another process continues the service).
+/// - `WATCHDOG=1` from their serve loops, three times in the unit's `WatchdogSec=`. If a loop hangs, systemd restarts
+///   the service: under `Sync` if a handler blocks its thread, under the other dispatches if none of the threads waits
+///   for events, or if [`service_actions`](crate::HandlerFactory::service_actions) or an observer does not return.
 /// - `STATUS=` with the counters, every 10 s.
 ///
 /// ```no_run
@@ -78,7 +77,7 @@ impl Default for Manager {
 }
 
 impl Manager {
-    /// The manager that has started this process, if one has: its environment says so.
+    /// The manager that started this process, according to the environment, if any.
     #[must_use]
     pub fn new() -> Self {
         let is_there = std::env::var_os("NOTIFY_SOCKET").is_some();
@@ -86,13 +85,14 @@ impl Manager {
         Self { shared: Arc::new(Shared { is_there, watchdog, state: Mutex::new(State::default()) }) }
     }
 
-    /// Whether there is one that wants to be told.
+    /// Whether there is a manager that expects notifications.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.shared.is_there
     }
 
-    /// Tells it of this server, too. Called before any of them serves, so that none is forgotten in `READY=1`.
+    /// Includes this server in the notifications. Call it for all servers before any of them serves, because `READY=1`
+    /// waits for all.
     pub fn watch<T, D, H>(&self, server: &Server<T, D, H>)
     where
         T: Transport,

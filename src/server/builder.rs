@@ -182,9 +182,9 @@ impl<T: Bind, D, H> Builder<T, D, H> {
         self
     }
 
-    /// Whether the server keeps a list of the calls of `handle` that are running, for
-    /// [`StatsHandle::running_calls`](crate::StatsHandle::running_calls): it says which handlers hang, and for how long
-    /// they have. Costs two uncontended locks a call. Default false.
+    /// Whether the server keeps a list of running calls of `handle`, for
+    /// [`StatsHandle::running_calls`](crate::StatsHandle::running_calls), which shows which handlers hang, and for how
+    /// long. Costs two uncontended locks per call. Default false.
     pub fn track_calls(mut self, track: bool) -> Self {
         self.options.track_calls = track;
         self

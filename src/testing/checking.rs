@@ -1,4 +1,4 @@
-//! An observer that keeps accounts.
+//! An observer that counts and checks events.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -20,11 +20,10 @@ use crate::event::RequestId;
 /// How a child process of the server ended: its process ID, exit code and signal; see [`Event::ChildExit`].
 pub type ChildExit = (u32, Option<i32>, Option<i32>);
 
-/// An observer that keeps accounts of every event; clones share them.
+/// An observer that counts and checks events; clones share their state.
 ///
-/// It checks the promise that each request has exactly one [`Event::Start`] and then exactly one [`Event::Stop`]. A
-/// server ignores the panics of its observer, so what breaks the promise is noted, and told by
-/// [`assert_balanced`](Self::assert_balanced).
+/// It checks that each request has exactly one [`Event::Start`] and then exactly one [`Event::Stop`]. A server ignores
+/// panics in its observer, so violations are recorded, and reported by [`assert_balanced`](Self::assert_balanced).
 #[derive(Clone, Default)]
 pub struct CheckingObserver {
     shared: Arc<Accounts>,
@@ -82,13 +81,13 @@ impl CheckingObserver {
         self.read(|state| state.ends.get(&end).copied().unwrap_or_default())
     }
 
-    /// How many requests were turned away for this reason.
+    /// How many requests were refused for this reason.
     #[must_use]
     pub fn refused(&self, reason: Refusal) -> u64 {
         self.read(|state| state.refused.get(&reason).copied().unwrap_or_default())
     }
 
-    /// What [`Event::Error`] said, in order.
+    /// The errors of [`Event::Error`], in order.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         self.read(|state| state.errors.clone())
@@ -100,7 +99,7 @@ impl CheckingObserver {
         self.read(|state| state.children.clone())
     }
 
-    /// How many threads run handlers now; not those of `Sync`, and no children.
+    /// How many threads currently run handlers, except that of `Sync` and those of child processes.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.read(|state| state.workers.len())
@@ -118,13 +117,13 @@ impl CheckingObserver {
         self.read(|state| state.accept_lost)
     }
 
-    /// For each time that accepting worked again: how often it had failed.
+    /// For each time that accepting recovered, how often it had failed.
     #[must_use]
     pub fn accept_recovered(&self) -> Vec<u64> {
         self.read(|state| state.accept_recovered.clone())
     }
 
-    /// What has broken the promise of one start and one stop so far.
+    /// The violations of one start and one stop per request so far.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         self.read(|state| state.violations.clone())
@@ -148,22 +147,22 @@ impl CheckingObserver {
         self.wait(timeout, |state| state.children.len() >= count)
     }
 
-    /// To be called when the server has ended.
+    /// Asserts that each request had one start and one stop. Call it when the server has ended.
     ///
     /// # Panics
     ///
-    /// If a request had not exactly one start and one stop.
+    /// If a request did not have exactly one start and one stop.
     pub fn assert_balanced(&self) {
         self.assert_open_at_most(0);
     }
 
-    /// As [`assert_balanced`](Self::assert_balanced), and compares with what the server says of itself. Requests that
-    /// were [abandoned](Report::abandoned) may have their stops still to come.
+    /// Like [`assert_balanced`](Self::assert_balanced), and compares with the server's report.
+    /// [Abandoned](Report::abandoned) requests need not have stopped yet.
     ///
     /// # Panics
     ///
-    /// If a request had not exactly one start and one stop, or the figures of the report do not add up, or not to what
-    /// was observed.
+    /// If a request did not have exactly one start and one stop, or the counters of the report do not add up, or do not
+    /// match the events.
     pub fn assert_adds_up(&self, report: &Report) {
         let Report { accepted, finished, idle_closed, forced, refused, failed, abandoned, .. } = *report;
         self.assert_open_at_most(abandoned);

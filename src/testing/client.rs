@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// What the client of a [conversation in memory](super::converse_with) does: what it sends, how much it reads, and how it
-/// ends. What it was not told it does as clients do that mean well: it reads all that it is sent, and closes when it has
-/// said everything.
+/// A scripted client for [`converse_with`](super::converse_with): what it sends, how much it reads, and how it ends. By
+/// default it behaves well: it reads everything, and closes when it has sent everything.
 ///
 /// ```
 /// use std::io::Write;
@@ -21,7 +20,7 @@ use parking_lot::Mutex;
 ///     request.write_all(line.to_uppercase().as_bytes())?;
 ///     Ok(Flow::Continue)
 /// });
-/// // One that stops in the middle of a line.
+/// // It stops in the middle of a line.
 /// let client = Client::new().sends("one\ntw").then_is_silent();
 /// let options = ServerOptions::new().read_timeout(Duration::from_millis(20));
 /// let outcome = converse_with(upper, client, options);
@@ -78,14 +77,14 @@ impl Default for Client {
 }
 
 impl Client {
-    /// One that connects, and closes.
+    /// A client that connects and closes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// It sends this, which arrives alone: when the handler has taken up all before it, and has met that nothing more is
-    /// there.
+    /// Sends this, as a piece that arrives separately: when the handler has consumed everything before it, and has
+    /// found that nothing more is there.
     #[must_use]
     pub fn sends(mut self, piece: impl AsRef<[u8]>) -> Self {
         if !piece.as_ref().is_empty() {
@@ -123,28 +122,28 @@ impl Client {
         self
     }
 
-    /// The server is told to stop when it looks for more than was sent before.
+    /// Stops the server once it has consumed what was sent before and looks for more.
     #[must_use]
     pub fn server_stops(mut self) -> Self {
         self.script.push_back(Act::Stop);
         self
     }
 
-    /// It says nothing more, and does not close: what happens then is a matter of the server's timeouts.
+    /// Sends nothing more, and does not close: the server's timeouts decide what happens.
     #[must_use]
     pub fn then_is_silent(mut self) -> Self {
         self.then = Then::Wait;
         self
     }
 
-    /// It does not close, but resets the connection.
+    /// Resets the connection instead of closing it.
     #[must_use]
     pub fn then_resets(mut self) -> Self {
         self.then = Then::Reset;
         self
     }
 
-    /// It reads this many bytes, and no more.
+    /// Reads at most this many bytes.
     #[must_use]
     pub fn reads_at_most(mut self, bytes: usize) -> Self {
         self.appetite = bytes;

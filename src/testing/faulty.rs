@@ -14,17 +14,17 @@ use crate::transport::Offers;
 use crate::transport::Transport;
 use crate::transport::listens_as_inner;
 
-/// What one call of [`Transport::accept`] on a [`Faulty`] transport does.
+/// A step of a [`Script`]: what one call of [`Transport::accept`] on a [`Faulty`] transport does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Accept {
-    /// Fails with this error number of the system. A client that waits goes on waiting.
+    /// Fails with this OS error code. A waiting client keeps waiting.
     Error(i32),
-    /// Takes the next request. With none there it says so, and this step stays.
+    /// Accepts the next request. If there is none, it returns `WouldBlock`, and the step is kept.
     Real,
 }
 
-/// The script of a [`Faulty`] transport, and its counters; clones share both, also those in forked processes.
+/// The script of a [`Faulty`] transport, and its counters; clones share both, even across forks.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// Of those who append steps, one at a time.
@@ -60,17 +60,17 @@ impl Default for Script {
 }
 
 impl Script {
-    /// An empty script: every request is taken as it comes.
+    /// An empty script: every request is accepted.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends steps. They are taken from the next call of `accept` on, which a server makes when a client is there.
+    /// Appends steps, one for each further call of `accept`, which a server makes when a client connects.
     ///
     /// # Panics
     ///
-    /// If more than 1,048,576 of them are left.
+    /// If more than 1,048,576 steps remain.
     pub fn push(&self, steps: impl IntoIterator<Item = Accept>) {
         let _one_at_a_time = self.appending.lock();
         for step in steps {
@@ -82,7 +82,7 @@ impl Script {
         }
     }
 
-    /// Appends an [`Accept::Error`] for each error number.
+    /// Appends an [`Accept::Error`] for each OS error code.
     pub fn fail(&self, errors: &[i32]) {
         self.push(errors.iter().copied().map(Accept::Error));
     }
@@ -99,7 +99,7 @@ impl Script {
         self.load(FAILURES)
     }
 
-    /// How many steps are left.
+    /// How many steps remain.
     #[must_use]
     pub fn remaining(&self) -> usize {
         let taken = self.load(TAKEN);
@@ -151,7 +151,7 @@ impl Script {
     }
 }
 
-/// A transport whose `accept` follows a [`Script`], and is that of `T` when the script is empty.
+/// A transport that follows a [`Script`] in `accept`, and behaves like `T` once the script is empty.
 #[derive(Debug)]
 pub struct Faulty<T> {
     inner: T,
@@ -159,7 +159,7 @@ pub struct Faulty<T> {
 }
 
 impl<T> Faulty<T> {
-    /// Wraps a transport that exists already.
+    /// Wraps an existing transport.
     pub fn new(inner: T, script: &Script) -> Self {
         Self { inner, script: script.clone() }
     }

@@ -1,10 +1,10 @@
-//! For tests of servers and handlers.
+//! Tools for tests of servers and handlers.
 //!
 //! - [`converse`] and [`deliver`] serve one connection or one message in memory: every step of a real server, without
 //!   sockets, threads or waiting. For unit tests of handlers. [`converse_with`] has a [`Client`] that falls silent, does
 //!   not read or vanishes, and a server that stops; [`converse_over`] has a transport that wraps another between them.
-//! - [`CheckingObserver`] keeps accounts of a server's events: for tests with real clients.
-//! - [`Faulty`] is a transport that fails as a [`Script`] says.
+//! - [`CheckingObserver`] counts and checks a server's events: for tests with real clients.
+//! - [`Faulty`] is a transport that fails according to a [`Script`].
 //!
 //! A handler in memory:
 //!
@@ -30,7 +30,7 @@
 //! assert_eq!(outcome.end, End::PeerClosed);
 //! ```
 //!
-//! A server whose transport fails, and accounts of what it did:
+//! A server whose transport fails, and an observer that checks it:
 //!
 //! ```
 //! use std::time::Duration;

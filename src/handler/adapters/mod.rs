@@ -1,11 +1,10 @@
-//! A server's [events](crate::Event) for the tools that many programs have already: spans and events of the `tracing`
-//! crate, counters of the `metrics` crate.
+//! Adapters from a server's [events](crate::Event) to the `tracing` and `metrics` crates.
 //!
-//! Each has a feature of its own: `tracing` gives [`HandlerFactoryExt::traced`](crate::HandlerFactoryExt::traced) and
-//! [`Builder::traced`](crate::Builder::traced), `metrics` gives
+//! Each has its own feature: `tracing` adds [`HandlerFactoryExt::traced`](crate::HandlerFactoryExt::traced) and
+//! [`Builder::traced`](crate::Builder::traced), `metrics` adds
 //! [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured) and
-//! [`Builder::measured`](crate::Builder::measured). They can be used together, and beside custom observers. The
-//! names of everything they tell are a promise: they change only with the major version. The
+//! [`Builder::measured`](crate::Builder::measured). They can be combined with each other and with custom observers. The
+//! names of spans, events and metrics are stable: they change only with the major version. The
 //! [guide](crate::guide::events) has an example.
 
 #[cfg(feature = "metrics")]

@@ -27,8 +27,7 @@ use crate::request::Request;
 /// The target of all spans and events.
 const TARGET: &str = "socketserver";
 
-/// Return type of [`HandlerFactoryExt::traced`](crate::HandlerFactoryExt::traced), which has the names of what it
-/// tells.
+/// Return type of [`HandlerFactoryExt::traced`](crate::HandlerFactoryExt::traced), which lists its spans and events.
 pub struct Traced<H> {
     inner: H,
     spans: Spans,

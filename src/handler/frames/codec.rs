@@ -1,14 +1,14 @@
-//! What a codec is: bytes become messages and messages become bytes.
+//! Codecs, which turn bytes into messages and messages into bytes.
 
 use std::error::Error;
 
-/// The longest frame of a codec that was not told otherwise: 64 KiB.
+/// The default maximum length of a frame: 64 KiB.
 pub const DEFAULT_MAX_LENGTH: usize = 64 * 1024;
 
 /// Turns bytes into messages.
 ///
-/// A decoder is called with all bytes that have arrived and are not taken yet. It takes those of one message off the
-/// front of `input` (`*input = &input[length..]`) and returns the message, which may borrow from them: nothing is
+/// A decoder is called with all bytes that have arrived and are not consumed yet. It removes those of one message from
+/// the front of `input` (`*input = &input[length..]`) and returns the message, which may borrow from them: nothing is
 /// copied.
 ///
 /// ```
@@ -35,26 +35,26 @@ pub trait Decoder {
     /// A message; `'a` is the lifetime of the bytes it may borrow from.
     type Item<'a>;
 
-    /// Why bytes are no message.
+    /// Why bytes are not a message.
     type Error: Error + Send + Sync + From<FrameError> + 'static;
 
-    /// Takes one message off the front of `input`; `None` if it is not complete.
+    /// Removes one message from the front of `input`; `None` if it is not complete.
     ///
-    /// After `None` the next call sees what was left in `input`, and more behind it: a decoder may remember how far it
-    /// has looked.
+    /// After `None`, the next call sees what was left in `input`, followed by more: a decoder may remember how far it
+    /// has searched.
     ///
     /// # Errors
     ///
-    /// The bytes are no message. A decoder that can go on behind the faulty frame takes its bytes off `input`; for one
-    /// that takes nothing, the error is the end of the conversation.
+    /// The bytes are not a message. A decoder that can continue after the invalid frame removes its bytes from `input`;
+    /// if it removes nothing, the error ends the conversation.
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Self::Item<'a>>, Self::Error>;
 
-    /// As [`decode`](Self::decode), when no more bytes will come; called until it returns `None`, with an empty `input`
-    /// at last.
+    /// Like [`decode`](Self::decode), when no more bytes will arrive. Called until it returns `None`, finally with an
+    /// empty `input`.
     ///
     /// # Errors
     ///
-    /// By default bytes that are no whole message are an error: [`FrameError::Truncated`].
+    /// By default, an incomplete message is an error: [`FrameError::Truncated`].
     fn decode_eof<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Self::Item<'a>>, Self::Error> {
         match self.decode(input)? {
             None if !input.is_empty() => Err(FrameError::Truncated { unread: input.len() }.into()),
@@ -62,8 +62,8 @@ pub trait Decoder {
         }
     }
 
-    /// The most bytes that an incomplete frame may have, with everything around its message: the connection buffers so
-    /// many. Default 64 KiB.
+    /// The maximum length in bytes of an incomplete frame, including everything around its message: the connection
+    /// buffers this many. Default 64 KiB.
     fn max_frame_length(&self) -> usize {
         DEFAULT_MAX_LENGTH
     }
@@ -74,7 +74,7 @@ pub trait Encoder<T> {
     /// Why a message cannot be sent.
     type Error: Error + Send + Sync + 'static;
 
-    /// Appends the frame of `message` to `output`; nothing if it fails.
+    /// Appends the frame of `message` to `output`; on error, appends nothing.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ pub trait Encoder<T> {
     fn encode(&mut self, message: T, output: &mut Vec<u8>) -> Result<(), Self::Error>;
 }
 
-/// Why bytes are no frame, or a message cannot become one.
+/// Why bytes are not a frame, or a message cannot be encoded as one.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -101,7 +101,7 @@ pub enum FrameError {
     /// The input ended inside a frame.
     #[error("the input ended inside a frame, {unread} bytes after its begin")]
     Truncated {
-        /// How many bytes of it had arrived.
+        /// How many bytes of the frame had arrived.
         unread: usize,
     },
 }

@@ -8,8 +8,8 @@ use super::codec::find;
 
 /// Frames of any bytes that end with a delimiter: a zero byte, `\r\n.\r\n`, a boundary.
 ///
-/// Messages are `&[u8]` without the delimiter. A frame that is too long is an error, behind which the codec can go on.
-/// At the end of input an unfinished frame counts as one.
+/// Messages are `&[u8]` without the delimiter. A frame that is too long is an error, after which the codec can
+/// continue. At the end of input an unfinished frame counts as a frame.
 #[derive(Clone, Debug)]
 pub struct DelimiterCodec {
     delimiter: Box<[u8]>,

@@ -1,4 +1,4 @@
-//! Frames that are all of one size.
+//! Frames of a fixed size.
 
 use super::codec::Decoder;
 use super::codec::Encoder;
@@ -15,7 +15,7 @@ impl FixedCodec {
     ///
     /// # Panics
     ///
-    /// If `length` is 0: there would be no end of frames.
+    /// If `length` is 0.
     #[must_use]
     pub fn new(length: usize) -> Self {
         assert!(length > 0, "a frame has at least one byte");

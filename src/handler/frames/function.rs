@@ -12,9 +12,9 @@ use crate::handler::HandlerResult;
 use crate::request::Socket;
 use crate::request::Stream;
 
-/// A handler factory that hands each message of `codec` to `function`; see the [module](super) for an example.
+/// A handler factory that calls `function` with each message of `codec`; see the [module](super) for an example.
 ///
-/// Each connection begins with a clone of the codec.
+/// Each connection gets a clone of the codec.
 pub fn function<C, F>(codec: C, function: F) -> FrameFunctions<C, F>
 where
     C: Decoder + Clone,

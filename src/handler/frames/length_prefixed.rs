@@ -19,7 +19,7 @@ pub enum LengthField {
     U64,
     /// One byte.
     U8,
-    /// Seven bits a byte, lowest first, the eighth bit set on all but the last: LEB128, as Protocol Buffers have it.
+    /// Seven bits per byte, lowest first, the eighth bit set on all but the last: LEB128, as in Protocol Buffers.
     Varint,
 }
 
@@ -40,9 +40,9 @@ impl LengthField {
 /// The bytes of the longest varint of 64 bits.
 const MAX_VARINT: usize = 10;
 
-/// Frames whose head holds their length.
+/// Frames with a header that contains their length.
 ///
-/// By default the head is the length alone, four bytes, highest first, and counts what follows it:
+/// By default the header is only the length, four bytes in big-endian order, which counts what follows it:
 ///
 /// ```
 /// use socketserver::frames::{Encoder, LengthDelimitedCodec, LengthField};
@@ -57,8 +57,8 @@ const MAX_VARINT: usize = 10;
 /// # Ok::<(), socketserver::frames::FrameError>(())
 /// ```
 ///
-/// Messages are `&[u8]` without the head, unless [`num_skip`](Self::num_skip) says otherwise. An error ends the
-/// conversation: behind a length that cannot be trusted there is no next frame.
+/// Messages are `&[u8]` without the header, unless [`num_skip`](Self::num_skip) says otherwise. An error ends the
+/// conversation: after an invalid length, the start of the next frame is unknown.
 #[derive(Clone, Debug)]
 pub struct LengthDelimitedCodec {
     field: LengthField,
@@ -70,7 +70,7 @@ pub struct LengthDelimitedCodec {
 }
 
 impl LengthDelimitedCodec {
-    /// Four bytes, highest first, then up to 64 KiB.
+    /// Four bytes in big-endian order, then up to 64 KiB.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -90,42 +90,43 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// The lowest byte of the length comes first.
+    /// Encodes the length in little-endian order.
     #[must_use]
     pub fn little_endian(mut self) -> Self {
         self.little_endian = true;
         self
     }
 
-    /// The highest byte of the length comes first: the default.
+    /// Encodes the length in big-endian order, the default.
     #[must_use]
     pub fn big_endian(mut self) -> Self {
         self.little_endian = false;
         self
     }
 
-    /// This many bytes of the head come before the length. Default 0. What is sent has zeros there.
+    /// How many bytes of the header precede the length. Default 0. They are sent as zeros.
     #[must_use]
     pub fn length_field_offset(mut self, bytes: usize) -> Self {
         self.offset = bytes;
         self
     }
 
-    /// What to add to the length to get the bytes that follow it: negative where it counts the head, too. Default 0.
+    /// What to add to the length to get the number of bytes that follow it: negative if the length includes the header.
+    /// Default 0.
     #[must_use]
     pub fn length_adjustment(mut self, bytes: isize) -> Self {
         self.adjustment = bytes;
         self
     }
 
-    /// How many bytes are left out at the front of a received frame. Default: the head up to the end of the length.
+    /// How many bytes are removed from the front of a received frame. Default: the header up to the end of the length.
     #[must_use]
     pub fn num_skip(mut self, bytes: usize) -> Self {
         self.num_skip = Some(bytes);
         self
     }
 
-    /// The most bytes that may follow the length. Default 64 KiB.
+    /// The maximum number of bytes that may follow the length. Default 64 KiB.
     #[must_use]
     pub fn max_frame_length(mut self, bytes: usize) -> Self {
         self.max_frame_length = bytes;

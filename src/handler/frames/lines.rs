@@ -6,11 +6,11 @@ use super::codec::Encoder;
 use super::codec::FrameError;
 use super::codec::find;
 
-/// Lines of UTF-8 text that end with `\n` or `\r\n`; what is sent ends with `\n`.
+/// Lines of UTF-8 text that end with `\n` or `\r\n`; lines sent end with `\n`.
 ///
-/// Messages are `&str` without the line's end. A line that is too long or not UTF-8 is an error, behind which the codec
-/// can go on: a handler that answers it with `Flow::Continue` gets the next line. At the end of input an unfinished
-/// line counts as one.
+/// Messages are `&str` without the line ending. A line that is too long or not UTF-8 is an error, after which the codec
+/// can continue: if [`error`](super::FrameHandler::error) returns `Flow::Continue`, the handler gets the next line. At
+/// the end of input an unfinished line counts as a line.
 #[derive(Clone, Debug)]
 pub struct LinesCodec {
     max_length: usize,
@@ -28,20 +28,20 @@ impl LinesCodec {
         Self::with_max_length(DEFAULT_MAX_LENGTH)
     }
 
-    /// Lines of up to `max_length` bytes, without their end.
+    /// Lines of up to `max_length` bytes, without their ending.
     #[must_use]
     pub fn with_max_length(max_length: usize) -> Self {
         Self { max_length, crlf: false, searched: 0, discarding: false }
     }
 
-    /// Ends the lines that are sent with `\r\n`, as most protocols of the Internet have it.
+    /// Sends lines that end with `\r\n`, as in most Internet protocols.
     #[must_use]
     pub fn crlf(mut self) -> Self {
         self.crlf = true;
         self
     }
 
-    /// The longest line, without its end.
+    /// The maximum length of a line, without its ending.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.max_length

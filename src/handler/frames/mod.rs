@@ -1,15 +1,14 @@
-//! Frames: between the bytes of a connection and the messages of a protocol.
+//! Frames: codecs between the bytes of a connection and the messages of a protocol.
 //!
-//! A stream has no message boundaries: two sends can arrive as one read, one send as two. A *codec* knows where
-//! messages end ([`Decoder`]) and how they are written ([`Encoder`]); [`Frames`] drives it and hands whole messages to
+//! A stream has no message boundaries: two sends can arrive as one read, or one send as two. A *codec* knows where
+//! messages end ([`Decoder`]) and how they are written ([`Encoder`]); [`Frames`] drives it and passes whole messages to
 //! a [`FrameHandler`].
 //!
-//! - All whole messages that have arrived are handled in one go, and their replies leave in one write.
+//! - All whole messages that have arrived are handled at once, and their replies are sent in one write.
 //! - Messages may borrow from the connection's buffer: none is copied.
-//! - The rest of a message that has not arrived yet is waited for in the poller (under `Sync` and `Pool`): a slow
-//!   sender holds no thread.
-//! - What breaks the rules of the codec goes to [`FrameHandler::error`] as a typed value, which may answer before the
-//!   close.
+//! - Under `Sync` and `Pool`, a connection waits for the rest of a message in the poller: a slow sender holds no
+//!   thread.
+//! - An error of the codec goes to [`FrameHandler::error`] as a typed value, which may reply before the close.
 //!
 //! ```
 //! use socketserver::frames::{self, LinesCodec};
@@ -27,7 +26,7 @@
 //! |---|---|---|
 //! | [`LinesCodec`] | `&str` | text protocols |
 //! | [`DelimiterCodec`] | `&[u8]` | zero bytes, boundaries |
-//! | [`LengthDelimitedCodec`] | `&[u8]` | binary protocols whose head has the length |
+//! | [`LengthDelimitedCodec`] | `&[u8]` | binary protocols with a length in the header |
 //! | [`FixedCodec`] | `&[u8]` | records |
 
 mod codec;
@@ -74,7 +73,7 @@ use crate::request::Writer;
 /// use socketserver::frames::{FrameError, FrameHandler, Frames, LinesCodec, Replies};
 /// use socketserver::{Flow, HandlerResult, Socket, TcpServer};
 ///
-/// /// Says how many lines there were.
+/// /// Counts lines.
 /// struct Count(u64);
 ///
 /// impl<S: Socket> FrameHandler<LinesCodec, S> for Count {
@@ -94,7 +93,8 @@ use crate::request::Writer;
 /// # Ok::<(), socketserver::BindError>(())
 /// ```
 pub trait FrameHandler<C: Decoder, S: Socket> {
-    /// As [`Handler::setup`]; replies may greet; see [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
+    /// Like [`Handler::setup`]; it may send a greeting, with
+    /// [`speaking_first`](crate::HandlerFactoryExt::speaking_first).
     ///
     /// # Errors
     ///
@@ -104,27 +104,27 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
         Ok(())
     }
 
-    /// Serves one message. Replies are sent when all messages that have arrived are served, or when there are many.
-    /// After [`Flow::Flush`] the next message is served when they have left.
+    /// Serves one message. Replies are sent when all messages that have arrived are served, or when many have
+    /// accumulated. After [`Flow::Flush`] the next message is served when they have been sent.
     ///
     /// # Errors
     ///
-    /// Any error; the replies so far are sent, it goes to [`handle_error`](crate::HandlerFactory::handle_error), and
-    /// the connection is closed. After a panic it is the same.
+    /// Any error; the replies so far are sent, the error goes to [`handle_error`](crate::HandlerFactory::handle_error),
+    /// and the connection is closed. The same happens after a panic.
     fn message(&mut self, message: C::Item<'_>, replies: &mut Replies<'_, C>) -> HandlerResult;
 
-    /// Bytes that are no message, or too many for one. [`Flow::Continue`] goes on behind them if the codec can, else
-    /// the connection is closed.
+    /// Called for bytes that are not a message, or that exceed the limit. With [`Flow::Continue`] the conversation
+    /// continues after them if the codec can; otherwise the connection is closed.
     ///
     /// # Errors
     ///
-    /// As for [`message`](Self::message). By default the codec's error.
+    /// As for [`message`](Self::message). By default, the codec's error.
     fn error(&mut self, error: C::Error, replies: &mut Replies<'_, C>) -> HandlerResult {
         let _ = replies;
         Err(error.into())
     }
 
-    /// As [`Handler::finish`].
+    /// Like [`Handler::finish`].
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
         Ok(())
     }
 
-    /// As [`Handler::detached`], with the codec; bytes that were not taken are still in the stream.
+    /// Like [`Handler::detached`], with the codec; bytes that were not consumed are still in the stream.
     fn detached(self, codec: C, request: Stream<S>)
     where
         Self: Sized,
@@ -143,7 +143,7 @@ pub trait FrameHandler<C: Decoder, S: Socket> {
     }
 }
 
-/// The handler of a connection that hands whole messages to a [`FrameHandler`]; see the [module](self).
+/// A handler that passes whole messages to a [`FrameHandler`]; see the [module](self).
 pub struct Frames<C, K> {
     codec: C,
     handler: K,

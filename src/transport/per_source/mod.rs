@@ -26,21 +26,21 @@ use crate::sys::Descriptor;
 
 type AddrOf<P> = <<P as Establish>::Request as Request>::Addr;
 
-/// A transport that serves a number of connections of one source at a time, or in a time, and refuses more.
+/// A transport that limits the connections of each source, at a time or within a period.
 ///
-/// What a source is, the peer's address says: an IPv4 address, the /64 network of an IPv6 address, the user at the
-/// other end of a Unix-domain socket, or what [`Peer`] says of a custom address. Where a peer is not known, it counts
-/// with all others that are not.
+/// The source follows from the peer's address: an IPv4 address, the /64 network of an IPv6 address, the user at the
+/// other end of a Unix-domain socket, or what [`Peer`] returns for a custom address. All unknown peers count as one
+/// source.
 ///
-/// A place is taken as soon as the source is known, which is before any handshake, and given back when the connection
-/// is over, however it ends; one that is [detached](crate::Flow::Detach) is over for the server. A connection that finds
-/// no place is closed at once, without a word and unread: [`Event::Refused`](crate::Event::Refused) says
-/// [`Refusal::PerSource`], or [`Refusal::SourceRate`] where there have been
-/// [too many new ones](PerSourceOptions::new_connections) of late; it is counted among the [`refused`](crate::Report::refused), and no handler hears of it. It
-/// has a place among the builder's [`max_connections`](crate::Builder::max_connections) for that moment only.
+/// A place is taken as soon as the source is known, before any handshake, and freed when the connection is over,
+/// however it ends; a [detached](crate::Flow::Detach) connection is over for the server. A connection without a place
+/// is closed at once and unread: [`Event::Refused`](crate::Event::Refused) has the reason [`Refusal::PerSource`], or
+/// [`Refusal::SourceRate`] after [too many new ones](PerSourceOptions::new_connections); it is counted as
+/// [`refused`](crate::Report::refused), and no handler is called. It counts towards the builder's
+/// [`max_connections`](crate::Builder::max_connections) only for that moment.
 ///
-/// The requests are those of the transport inside. Over [`ProxyProtocol`](super::ProxyProtocol) the announced source is
-/// counted; under `Fork` the parent reads the header then, in turns, because a child has a table of its own.
+/// The requests are those of the inner transport. Over [`ProxyProtocol`](super::ProxyProtocol) the announced source is
+/// counted; under `Fork` the parent then reads the header, without blocking, because a child would have its own table.
 ///
 /// ```
 /// use socketserver::transport::{PerSource, PerSourceOptions, TcpOptions};
@@ -58,7 +58,7 @@ pub struct PerSource<T> {
 }
 
 impl<T> PerSource<T> {
-    /// Limits a transport that exists already; `PerSourceOptions::<()>::new()` has no options for the one inside.
+    /// Wraps an existing transport; `PerSourceOptions::<()>::new()` has no options for the inner one.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl<T> PerSource<T> {
         Ok(Self { inner, table: Table::new(options.limits) })
     }
 
-    /// The transport inside.
+    /// The inner transport.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
@@ -128,7 +128,7 @@ where
     }
 }
 
-/// A connection that is counted, or about to be.
+/// A connection that is counted, or will be once its source is known.
 #[derive(Debug)]
 pub struct Counted<P> {
     inner: P,

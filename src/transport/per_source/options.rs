@@ -7,12 +7,12 @@ use super::table::Limits;
 use crate::error::BindError;
 use crate::transport::Offers;
 
-/// What a rate can be given for: a longer time is a matter for a firewall.
+/// The longest period of a rate: anything longer is a matter for a firewall.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// More connections than that are more than a server accepts.
 const SHORTEST_SHARE: Duration = Duration::from_micros(1);
 
-/// What can be chosen of a [`PerSource`](super::PerSource) over a transport with the options `O`.
+/// The options of a [`PerSource`](super::PerSource) over a transport with the options `O`.
 #[derive(Clone, Debug)]
 pub struct PerSourceOptions<O> {
     pub(super) inner: O,
@@ -35,17 +35,17 @@ impl<O: Default> Default for PerSourceOptions<O> {
 }
 
 impl<O> PerSourceOptions<O> {
-    /// At most this many connections of one source at a time, exactly. Default 64. `usize::MAX` is no limit: nothing is
-    /// counted then, for programs whose configuration says whether there is one.
+    /// The maximum number of concurrent connections of one source; the limit is exact. Default 64. With `usize::MAX`
+    /// there is no limit and nothing is counted, for programs whose configuration says whether there is one.
     #[must_use]
     pub fn most(mut self, connections: usize) -> Self {
         self.limits.most = connections;
         self
     }
 
-    /// At most this many new connections of one source in this time: as many at once, and then one whenever its share of
-    /// the time has passed. Those that are refused ([`Refusal::SourceRate`](crate::Refusal::SourceRate)) do not count.
-    /// Without it, the default, only [`most`](Self::most) holds.
+    /// The maximum number of new connections of one source within a period: this many at once, then one whenever its
+    /// share of the period has passed. Refused ones ([`Refusal::SourceRate`](crate::Refusal::SourceRate)) do not count.
+    /// Default: no limit, except [`most`](Self::most).
     ///
     /// ```
     /// use std::time::Duration;
@@ -64,33 +64,33 @@ impl<O> PerSourceOptions<O> {
         self
     }
 
-    /// How many sources can have connections at a time. Default 65 536, more than a server has connections by default.
+    /// The maximum number of sources with connections. Default 65 536, more than a server has connections by default.
     /// When the table is full, connections of sources that are not in it are refused
-    /// ([`Refusal::SourcesFull`](crate::Refusal::SourcesFull)); those of others are counted as ever. With a
-    /// [rate](Self::new_connections), sources that have had connections are in it, too, until they may make as many again;
-    /// they give way to those that come.
+    /// ([`Refusal::SourcesFull`](crate::Refusal::SourcesFull)); sources in it are counted as usual. With a
+    /// [rate](Self::new_connections), the table also keeps sources that have had connections, until their rate has
+    /// recovered; they give way to new sources.
     #[must_use]
     pub fn max_sources(mut self, sources: usize) -> Self {
         self.limits.max_sources = sources;
         self
     }
 
-    /// How many bits of an IPv4 address tell sources apart. Default 32: each address is a source.
+    /// The prefix length, in bits, that distinguishes IPv4 sources. Default 32: each address is a source.
     #[must_use]
     pub fn prefix_v4(mut self, bits: u8) -> Self {
         self.limits.prefix_v4 = bits;
         self
     }
 
-    /// How many bits of an IPv6 address tell sources apart. Default 64, the network of one customer, who can have any
-    /// address of it. IPv4 addresses that are mapped into IPv6 count as the IPv4 addresses.
+    /// The prefix length, in bits, that distinguishes IPv6 sources. Default 64, the network of one customer, who can
+    /// use any address of it. IPv4-mapped IPv6 addresses count as the IPv4 addresses.
     #[must_use]
     pub fn prefix_v6(mut self, bits: u8) -> Self {
         self.limits.prefix_v6 = bits;
         self
     }
 
-    /// The options of the transport inside.
+    /// The options of the inner transport.
     #[must_use]
     pub fn inner(mut self, options: O) -> Self {
         self.inner = options;

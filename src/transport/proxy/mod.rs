@@ -1,4 +1,4 @@
-//! The PROXY protocol: a header, before the first byte of a relayed connection, that says whose it is.
+//! The PROXY protocol: a header before the first byte of a relayed connection, which announces the client.
 
 mod header;
 mod networks;
@@ -31,24 +31,24 @@ use crate::error::BindError;
 use crate::request::Socket;
 use crate::request::Stream;
 
-/// A transport behind proxies that speak the PROXY protocol, version 1 or 2: HAProxy, nginx, the balancers of clouds.
+/// A transport behind proxies that speak the PROXY protocol, version 1 or 2: HAProxy, nginx, cloud load balancers.
 ///
-/// Each connection begins with a header that says whose it is. The peer's address is what it announces, for handlers,
-/// [`verify_request`](crate::HandlerFactory::verify_request), the hooks and [`PerSource`](super::PerSource); the handler
-/// finds the [rest of the header](Proxied::header) and the [proxy's own address](Proxied::proxy_addr) at the socket.
-/// Nothing behind the header is touched: TLS may follow.
+/// Each connection begins with a header that announces the address of the client. That is the peer's address for
+/// handlers, [`verify_request`](crate::HandlerFactory::verify_request), the hooks and [`PerSource`](super::PerSource);
+/// the socket has the [rest of the header](Proxied::header) and the [proxy's own address](Proxied::proxy_addr). Nothing
+/// after the header is read: TLS may follow.
 ///
-/// - A header is never guessed: every connection must have one (or [none has](ProxyOptions::without_headers)), and only those that [are trusted](ProxyOptions::trust)
-///   may send it. Others could announce whom they like. They are closed unread, and count as refused
-///   ([`Refusal::Untrusted`](crate::Refusal::Untrusted)).
-/// - A connection that a proxy opens for itself (`LOCAL`), or of which it does not know more (`UNKNOWN`, `UNSPEC`), is
-///   served with its own address.
-/// - A proxy that connects and closes, to see whether the server is there, is no error. Anything but a header is: at
+/// - Every connection must have a header (or [none has](ProxyOptions::without_headers)), and only
+///   [trusted](ProxyOptions::trust) peers may connect, because any other could announce any address. Untrusted peers
+///   are closed unread, and count as refused ([`Refusal::Untrusted`](crate::Refusal::Untrusted)).
+/// - A connection that a proxy opens for itself (`LOCAL`), or whose client it does not know (`UNKNOWN`, `UNSPEC`), is
+///   served with the proxy's address.
+/// - A health check that connects and closes is not an error. Anything other than a header is an error, at
 ///   [`Stage::Establish`](crate::Stage::Establish), with a [`HeaderError`] as its source.
-/// - The header must come within the builder's [`establish_timeout`](crate::Builder::establish_timeout). Under `Sync`
+/// - The header must arrive within the builder's [`establish_timeout`](crate::Builder::establish_timeout). Under `Sync`
 ///   and `Pool` a connection waits for it without a thread.
 ///
-/// The address type fits over Unix-domain sockets, too: see [`ProxiedAddr`].
+/// It also works over Unix-domain sockets: see [`ProxiedAddr`].
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -83,7 +83,7 @@ pub struct ProxyProtocol<T> {
 }
 
 impl<T> ProxyProtocol<T> {
-    /// Wraps a transport that exists already; `ProxyOptions::<()>::new()` has no options for the one inside.
+    /// Wraps an existing transport; `ProxyOptions::<()>::new()` has no options for the inner one.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl<T> ProxyProtocol<T> {
         Ok(Self { inner, rules: Arc::new(options.rules.clone()) })
     }
 
-    /// The transport inside.
+    /// The inner transport.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }

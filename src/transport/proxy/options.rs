@@ -6,9 +6,9 @@ use crate::error::BindError;
 use crate::transport::Offers;
 use crate::transport::Peer;
 
-/// What can be chosen of a [`ProxyProtocol`](super::ProxyProtocol) over a transport with the options `O`.
+/// The options of a [`ProxyProtocol`](super::ProxyProtocol) over a transport with the options `O`.
 ///
-/// No peer is trusted by default, and to bind like that is an error: the proxies have to be named.
+/// By default no peer is trusted, which is an error of `bind`: the proxies have to be named.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions<O> {
     pub(super) inner: O,
@@ -41,40 +41,40 @@ impl<O: Default> Default for ProxyOptions<O> {
 }
 
 impl<O> ProxyOptions<O> {
-    /// Trusts peers from these networks, beside those that are trusted already: proxies, every connection of which begins
-    /// with a header. Others are refused.
+    /// Also trusts peers in these networks: they are proxies, and each of their connections begins with a header. Other
+    /// peers are refused.
     #[must_use]
     pub fn trust(mut self, networks: Networks) -> Self {
         self.rules.networks.extend([networks]);
         self
     }
 
-    /// Trusts peers without an IP address, as those of a Unix-domain socket are. Who can connect to it, its
-    /// [`mode`](crate::Builder::mode) and its folder decide.
+    /// Trusts peers without an IP address, such as those of a Unix-domain socket. Its [`mode`](crate::Builder::mode)
+    /// and its directory determine who can connect.
     #[must_use]
     pub fn trust_unix(mut self) -> Self {
         self.rules.trusts_unix = true;
         self
     }
 
-    /// No connection has a header, and all are served as if there was no [`ProxyProtocol`](super::ProxyProtocol): for
-    /// programs whose configuration says whether there are proxies. No peer may be trusted then.
+    /// Expects no headers: connections are served as if there were no [`ProxyProtocol`](super::ProxyProtocol), for
+    /// programs whose configuration says whether there are proxies. It is an error to trust a peer as well.
     #[must_use]
     pub fn without_headers(mut self) -> Self {
         self.rules.has_headers = false;
         self
     }
 
-    /// How long a header of version 2 may be. Default 4096 bytes, which have room for all that proxies say of a
-    /// connection, with a client's certificate among it; addresses alone take up to 232, and the protocol has room for
-    /// 65 551. One of version 1 has at most 107 bytes.
+    /// The maximum length of a version 2 header, in bytes. Default 4096, enough for everything that proxies send,
+    /// including a client certificate; addresses alone take up to 232 bytes, and the protocol allows 65 551. A version
+    /// 1 header has at most 107 bytes.
     #[must_use]
     pub fn max_header(mut self, bytes: usize) -> Self {
         self.rules.max_header = bytes;
         self
     }
 
-    /// The options of the transport inside.
+    /// The options of the inner transport.
     #[must_use]
     pub fn inner(mut self, options: O) -> Self {
         self.inner = options;

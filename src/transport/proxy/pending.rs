@@ -20,7 +20,7 @@ use crate::transport::Claim;
 use crate::transport::Establish;
 use crate::transport::Peer;
 
-/// A connection whose header has not come yet, or not all of it.
+/// A connection whose header has not arrived completely.
 pub struct ProxyPending<P, S: Socket> {
     state: State<P, S>,
     rules: Arc<Rules>,

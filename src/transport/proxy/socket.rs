@@ -1,4 +1,4 @@
-//! A relayed connection, and whose it is.
+//! A relayed connection, and the address of its client.
 
 use std::fmt;
 use std::io;
@@ -16,9 +16,9 @@ use crate::sys::Interest;
 use crate::transport::Peer;
 use crate::transport::Source;
 
-/// The socket of a connection that a proxy relays: that of type `S`, with what the proxy has said.
+/// The socket of a relayed connection: a socket of type `S`, with the header of the proxy.
 ///
-/// Bytes come and go as on the socket inside.
+/// Bytes are read from and written to the inner socket unchanged.
 #[derive(Debug)]
 pub struct Proxied<S: Socket> {
     socket: S,
@@ -42,27 +42,27 @@ impl<S: Socket> Proxied<S> {
         Self { socket, said: None }
     }
 
-    /// What the proxy has said; `None` where [no header is expected](super::ProxyOptions::without_headers).
+    /// The header sent by the proxy; `None` if [no header is expected](super::ProxyOptions::without_headers).
     pub fn header(&self) -> Option<&Header> {
         self.said.as_ref().map(|said| &said.header)
     }
 
-    /// The other end of this very connection: the proxy. `None` where no header is expected.
+    /// The address of the proxy, which is the other end of the connection. `None` if no header is expected.
     pub fn proxy_addr(&self) -> Option<&S::Addr> {
         self.said.as_ref()?.proxy.as_ref()
     }
 
-    /// The socket inside.
+    /// The inner socket.
     pub fn get_ref(&self) -> &S {
         &self.socket
     }
 
-    /// The socket inside, mutably.
+    /// The inner socket, mutably.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.socket
     }
 
-    /// The socket inside.
+    /// The inner socket.
     pub fn into_inner(self) -> S {
         self.socket
     }
@@ -130,23 +130,22 @@ impl<S: Socket> Socket for Proxied<S> {
     }
 }
 
-/// Whose a connection is that may be relayed; `A` is the address of one that is not.
+/// The address of the client of a connection that may be relayed; `A` is the address of a direct connection.
 ///
-/// It is the same over TCP and over Unix-domain sockets, where a proxy announces addresses of the Internet, too.
+/// It is the same over TCP and Unix-domain sockets, because a proxy can announce IP addresses over both.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProxiedAddr<A> {
-    /// The connection's own: the proxy has announced no other, or not yet.
+    /// The connection's own address: the proxy has announced no other, or not yet.
     Own(A),
-    /// The client that the proxy has announced.
+    /// The client's address, as announced by the proxy.
     Inet(SocketAddr),
-    /// A client that the proxy has announced, on a Unix-domain socket of the proxy's machine: its path, which most
-    /// clients have not.
+    /// An announced client on a Unix-domain socket of the proxy's machine: its path, which most clients do not have.
     Unix(Box<[u8]>),
 }
 
 impl<A> ProxiedAddr<A> {
-    /// What the header announces; the connection's own address if it announces none.
+    /// The address announced by the header, or the connection's own address if it announces none.
     pub(super) fn of(header: &Header, own: Option<&A>) -> Option<Self>
     where
         A: Clone,
@@ -160,7 +159,7 @@ impl<A> ProxiedAddr<A> {
         }
     }
 
-    /// Whether it is what a proxy has announced.
+    /// Whether it was announced by a proxy.
     #[must_use]
     pub fn is_announced(&self) -> bool {
         !matches!(self, Self::Own(_))

@@ -1,4 +1,4 @@
-//! Choosing what a TLS server shows and asks, before it is loaded.
+//! The settings of a TLS server, before its files are loaded.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::loaded::Loaded;
 use super::loaded::Settings;
 use super::pem::Pem;
 
-/// Makes a [`TlsConfig`] that is more than a certificate and its key.
+/// Builds a [`TlsConfig`] with more than a certificate and its key.
 ///
 /// ```no_run
 /// use socketserver::TlsConfig;
@@ -30,54 +30,54 @@ pub struct TlsConfigBuilder {
 }
 
 impl TlsConfigBuilder {
-    /// The certificate (behind it, those that lead to an authority) and its key.
+    /// Loads the certificate, followed by its chain, and its key from PEM files.
     pub fn pem_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.certificate = Some((Pem::File(certificate.into()), Pem::File(key.into())));
         self
     }
 
-    /// As [`pem_files`](Self::pem_files), from memory.
+    /// Like [`pem_files`](Self::pem_files), from memory.
     pub fn pem(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         self.certificate = Some((Pem::Bytes(certificate.as_ref().into()), Pem::Bytes(key.as_ref().into())));
         self
     }
 
-    /// Clients have to present a certificate that was issued by an authority of this PEM file. Default: they are not asked
-    /// for any.
+    /// Requires clients to present a certificate issued by an authority in this PEM file. Default: no certificate is
+    /// requested.
     ///
-    /// The certificate is read by [`TlsSocket::client_certificate`](super::TlsSocket::client_certificate). No list of
-    /// revoked ones is looked at: a configuration of rustls can have one ([`TlsConfig::from_rustls`]).
+    /// [`TlsSocket::client_certificate`](super::TlsSocket::client_certificate) returns it. No revocation list is
+    /// checked; a configuration of rustls can have one ([`TlsConfig::from_rustls`]).
     pub fn client_ca_file(mut self, authorities: impl Into<PathBuf>) -> Self {
         self.client_ca = Some(Pem::File(authorities.into()));
         self
     }
 
-    /// As [`client_ca_file`](Self::client_ca_file), from memory.
+    /// Like [`client_ca_file`](Self::client_ca_file), from memory.
     pub fn client_ca_pem(mut self, authorities: impl AsRef<[u8]>) -> Self {
         self.client_ca = Some(Pem::Bytes(authorities.as_ref().into()));
         self
     }
 
-    /// Clients without a certificate are served as well; one that is presented has to be good all the same. Default:
-    /// where there is a client CA, a certificate is required.
+    /// Also serves clients without a certificate; one that is presented must still be valid. Default: if there is a
+    /// client CA, a certificate is required.
     pub fn client_certificates_optional(mut self) -> Self {
         self.client_certificates_optional = true;
         self
     }
 
-    /// The protocols that are spoken here, the best first, by their names of ALPN: `http/1.1`, for one. A client that asks
-    /// for protocols and for none of these is turned away; one that asks for none is served. Default: none, and nobody
-    /// is turned away.
+    /// The supported protocols by their ALPN names, such as `http/1.1`, in order of preference. A client that offers
+    /// protocols, but none of these, is refused; one that offers none is served. Default: none, and no client is
+    /// refused.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
         self
     }
 
-    /// Loads it.
+    /// Loads the configuration.
     ///
     /// # Errors
     ///
-    /// As [`TlsConfig::from_pem_files`]; and if there is no certificate.
+    /// As for [`TlsConfig::from_pem_files`]; or there is no certificate.
     pub fn build(self) -> Result<TlsConfig, TlsConfigError> {
         let Self { certificate, client_ca, client_certificates_optional, alpn } = self;
         let Some((certificate, key)) = certificate else { return Err(TlsConfigError::NoCertificate) };

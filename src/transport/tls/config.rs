@@ -1,4 +1,4 @@
-//! What a TLS server shows its clients and asks of them: a handle that can be loaded anew while it serves.
+//! The configuration of a TLS server: a handle that can be reloaded while the server runs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,29 +12,29 @@ use super::TlsConfigError;
 use super::loaded::Loaded;
 use super::names::Noting;
 
-/// The certificate of a TLS server, its key, and what it asks of its clients: a handle, whose clones are the same
-/// configuration.
+/// The certificate of a TLS server, its key, and its requirements on clients. This is a handle: clones refer to the
+/// same configuration.
 ///
 /// ```no_run
 /// use socketserver::{Flow, PoolTlsServer, TlsConfig};
 ///
 /// let config = TlsConfig::from_pem_files("cert.pem", "key.pem")?;
 /// let server = PoolTlsServer::builder_fn(|_| Ok(Flow::Close)).tls(config.clone()).bind("0.0.0.0:443")?;
-/// // Elsewhere, when there is a new certificate:
+/// // Later, when there is a new certificate:
 /// config.reload()?;
 /// # Ok::<(), socketserver::BindError>(())
 /// ```
 ///
-/// TLS 1.3 and 1.2, with the cipher suites, groups and signatures that rustls has for safe, of which the server chooses the
-/// suite: AES with 256 bits first. No 0-RTT, no renegotiation.
-/// The cryptography is that of *ring*, whatever the process has chosen as rustls' default elsewhere.
+/// TLS 1.3 and 1.2, with the cipher suites, groups and signatures that rustls considers safe. The server chooses the
+/// suite: AES with 256 bits first. No 0-RTT, no renegotiation. The cryptography is that of *ring*, whatever default
+/// provider the process has installed for rustls.
 ///
 /// # Resumption
 ///
-/// A client that comes back within six to twelve hours resumes its session by a ticket, which holds all that the server
-/// has to remember of it. Its keys are made with this configuration, change every six hours, and are the same in every
-/// process that was forked after it was made. They are kept by [`reload`](Self::reload), unless what is asked of clients
-/// has changed: then every client begins anew.
+/// A client that returns within six to twelve hours can resume its session with a ticket, which contains all the state
+/// of the session. The ticket keys are created with this configuration, change every six hours, and are the same in
+/// every process forked afterwards. [`reload`](Self::reload) keeps them, unless the requirements on clients have
+/// changed: then every client needs a full handshake.
 #[derive(Clone)]
 pub struct TlsConfig {
     shared: Arc<Shared>,
@@ -46,32 +46,31 @@ struct Shared {
 }
 
 impl TlsConfig {
-    /// A certificate and its key from PEM files. Behind the certificate, its file may have those that lead to an authority
-    /// that clients trust.
+    /// Loads a certificate, which may be followed by its chain, and its key from PEM files.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, is not PEM, has none or a bad one, or the key does not belong to the certificate. The error
-    /// names the file.
+    /// A file cannot be read, is not PEM, or has no valid certificate or key, or the key does not match the
+    /// certificate. The error names the file.
     pub fn from_pem_files(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsConfigError> {
         Self::builder().pem_files(certificate, key).build()
     }
 
-    /// As [`from_pem_files`](Self::from_pem_files), from memory.
+    /// Like [`from_pem_files`](Self::from_pem_files), from memory.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`from_pem_files`](Self::from_pem_files).
     pub fn from_pem(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsConfigError> {
         Self::builder().pem(certificate, key).build()
     }
 
-    /// A configuration that was made with rustls, for what there is no method for here: several certificates, lists of
-    /// revoked ones, another provider of cryptography. It is used as it is, without 0-RTT. Its type is that of the
-    /// version of rustls that this crate is built with, and changes with it.
+    /// Uses a configuration made with rustls, for what has no method here: several certificates, revocation lists,
+    /// another cryptography provider. It is used unchanged, except that 0-RTT is disabled. The type is that of the
+    /// version of rustls that this crate depends on, and changes with it.
     ///
-    /// Resumption is what it says. The default of rustls remembers 256 sessions in memory, which another process does not
-    /// know: set a `ticketer` before anything is forked.
+    /// Its settings for resumption apply. By default rustls remembers 256 sessions in memory, which other processes do
+    /// not share: for forked processes, set a `ticketer`.
     #[must_use]
     pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
         let mut rustls = Arc::unwrap_or_clone(config.into());
@@ -80,20 +79,20 @@ impl TlsConfig {
         Self::of(Loaded::given(rustls))
     }
 
-    /// More than a certificate: client certificates, protocols.
+    /// A builder, for client certificates and ALPN protocols.
     pub fn builder() -> TlsConfigBuilder {
         TlsConfigBuilder::default()
     }
 
-    /// Reads the files anew. Connections that are accepted from here on see what is in them now; those that are open keep
-    /// what they have begun with. After an error everything is as before.
+    /// Reads the files again. It applies to connections accepted from now on; open ones keep what they began with. On
+    /// error, the configuration is unchanged.
     ///
-    /// Files that a client of an ACME service renews, say: call it when that has done its work, or from time to time.
+    /// If an ACME client renews the files, for example, call this when it is done, or from time to time.
     ///
     /// # Errors
     ///
-    /// As for [`from_pem_files`](Self::from_pem_files); and if there is no file to be read, because the configuration was
-    /// made from memory: see [`replace`](Self::replace).
+    /// As for [`from_pem_files`](Self::from_pem_files); or there is no file to read, because the configuration was made
+    /// from memory: use [`replace`](Self::replace).
     pub fn reload(&self) -> Result<(), TlsConfigError> {
         let before = self.shared.loaded.read().clone();
         let loaded = before.load_anew()?;
@@ -101,7 +100,7 @@ impl TlsConfig {
         Ok(())
     }
 
-    /// Puts what `other` is now in the place of what this is, for connections that are accepted from here on.
+    /// Replaces this configuration with the current state of `other`, for connections accepted from now on.
     pub fn replace(&self, other: &Self) {
         let loaded = other.shared.loaded.read().clone();
         *self.shared.loaded.write() = loaded;

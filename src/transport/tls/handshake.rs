@@ -18,9 +18,9 @@ use crate::transport::Claim;
 use crate::transport::Establish;
 use crate::transport::Interest;
 
-/// A connection before its TLS handshake is done: what a [`Tls`](super::Tls) transport accepts.
+/// A connection before the end of its TLS handshake: what a [`Tls`](super::Tls) transport accepts.
 ///
-/// `P` is what the transport inside has accepted, whose own second phase comes first, and `S` its socket.
+/// `P` is what the inner transport has accepted, whose own second phase comes first, and `S` its socket.
 pub struct Handshake<P, S: Socket> {
     stage: Stage<P, S>,
     /// What the transport inside holds for the connection.

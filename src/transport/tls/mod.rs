@@ -1,4 +1,4 @@
-//! TLS over any transport of streams.
+//! TLS over any stream transport.
 
 mod builder;
 mod config;
@@ -34,9 +34,8 @@ pub use crate::error::TlsConfigError;
 use crate::request::Socket;
 use crate::request::Stream;
 
-/// TLS over the transport `T` inside: [`Tcp`](super::Tcp), `UnixStream`, or one that wraps another, whose requests are
-/// streams.
-/// Its own requests are [`Stream<TlsSocket<S>>`](TlsSocket), where `T` has `Stream<S>`.
+/// TLS over the transport `T`: [`Tcp`](super::Tcp), `UnixStream`, or a wrapper, whose requests are streams. If the
+/// requests of `T` are `Stream<S>`, those of `Tls<T>` are [`Stream<TlsSocket<S>>`](TlsSocket).
 ///
 /// ```
 /// use std::io::Write;
@@ -44,7 +43,7 @@ use crate::request::Stream;
 ///
 /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
 /// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-/// // Mostly they are in files: `TlsConfig::from_pem_files`.
+/// // Usually from files: `TlsConfig::from_pem_files`.
 /// let config = TlsConfig::from_pem(certificate, key)?;
 /// let server = PoolTlsServer::builder_fn(|request| {
 ///     let name = request.get_ref().server_name().unwrap_or("stranger").to_owned();
@@ -56,16 +55,15 @@ use crate::request::Stream;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The handshake is part of the second phase of a request and goes in turns: under `Sync` and `Pool` a client that is slow
-/// holds no thread, and one that is silent costs its socket and a timer. The builder's
-/// [`establish_timeout`](crate::Builder::establish_timeout) is for all of it; `verify_request` comes after it. Under
-/// `Fork` it is the child that makes it. What goes wrong is told at [`Stage::Establish`](crate::Stage::Establish), in
-/// words.
+/// The handshake is the second phase of a request and does not block: under `Sync` and `Pool` a slow client holds no
+/// thread, and a silent one costs its socket and a timer. The builder's
+/// [`establish_timeout`](crate::Builder::establish_timeout) applies to the whole handshake; `verify_request` is called
+/// after it. Under `Fork` the child performs it. Errors have the stage [`Stage::Establish`](crate::Stage::Establish).
 ///
-/// Both sides end with `close_notify`. What it means if the client's is missing: see
+/// Both sides close with `close_notify`. For a client that does not, see
 /// [`Stream::is_truncated`](crate::Stream::is_truncated).
 ///
-/// The chapter on [TLS](crate::guide::tls) says how certificates are renewed, what a connection costs, and what is not
+/// See the chapter on [TLS](crate::guide::tls) for certificate renewal, what a connection costs, and what is not
 /// defended.
 pub struct Tls<T> {
     inner: T,
@@ -73,17 +71,17 @@ pub struct Tls<T> {
 }
 
 impl<T> Tls<T> {
-    /// Wraps a transport that exists already, with what `config` shows and asks.
+    /// Wraps an existing transport.
     pub fn over(inner: T, config: TlsConfig) -> Self {
         Self { inner, config }
     }
 
-    /// The transport inside.
+    /// The inner transport.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The configuration: a handle.
+    /// A handle to the configuration.
     pub fn config(&self) -> &TlsConfig {
         &self.config
     }

@@ -1,11 +1,11 @@
-//! What can be chosen before a TLS listener is bound.
+//! The options of a TLS listener.
 
 use super::TlsConfig;
 use crate::error::BindError;
 use crate::transport::Offers;
 
-/// What can be chosen of a [`Tls`](super::Tls) transport over one with the options `O`: its configuration, for which there
-/// is no default.
+/// The options of a [`Tls`](super::Tls) transport over one with the options `O`: its configuration, for which there is
+/// no default.
 ///
 /// The builder's [`tls`](crate::Builder::tls) sets it where `Tls` is the outermost transport.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct TlsOptions<O> {
 }
 
 impl<O> TlsOptions<O> {
-    /// This configuration, and every option of the transport inside at its default.
+    /// This configuration, and every option of the inner transport at its default.
     #[must_use]
     pub fn new(config: TlsConfig) -> Self
     where
@@ -24,7 +24,7 @@ impl<O> TlsOptions<O> {
         Self { config: Some(config), inner: O::default() }
     }
 
-    /// The options of the transport inside.
+    /// The options of the inner transport.
     #[must_use]
     pub fn inner(mut self, options: O) -> Self {
         self.inner = options;

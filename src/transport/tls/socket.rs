@@ -1,4 +1,4 @@
-//! What handlers of TLS connections read from and write to.
+//! The socket of TLS connections.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use crate::sys::Descriptor;
 
 /// The socket of a TLS connection: a [`Stream`](crate::Stream) over it is what a [`Tls`](super::Tls) transport serves.
 ///
-/// What was negotiated is read through [`Stream::get_ref`](crate::Stream::get_ref):
+/// A handler reaches it through [`Stream::get_ref`](crate::Stream::get_ref), to see what was negotiated:
 ///
 /// ```
 /// use std::io::Write;
@@ -48,38 +48,37 @@ impl<S> TlsSocket<S> {
         (&mut self.socket, &mut self.session)
     }
 
-    /// The socket below. What is written to it or read from it goes past TLS.
+    /// The inner socket. Reads and writes on it bypass TLS.
     pub fn get_ref(&self) -> &S {
         &self.socket
     }
 
-    /// The protocol that client and server have agreed on (ALPN): one of [`TlsConfigBuilder::alpn`], or `None` if the
-    /// client has asked for none.
+    /// The negotiated protocol (ALPN): one of [`TlsConfigBuilder::alpn`], or `None` if the client offered none.
     ///
     /// [`TlsConfigBuilder::alpn`]: super::TlsConfigBuilder::alpn
     pub fn alpn(&self) -> Option<&[u8]> {
         self.session.connection.alpn_protocol()
     }
 
-    /// The name of the server that the client has asked for (SNI), in small letters; `None` if it has asked for none, as
-    /// clients do that know an address only.
+    /// The server name that the client has requested (SNI), in lower case; `None` if it has requested none, like
+    /// clients that connect to an IP address.
     pub fn server_name(&self) -> Option<&str> {
         self.session.server_name.as_deref()
     }
 
-    /// The client's own certificate, which has been verified, in DER; `None` if it has presented none.
+    /// The client's verified certificate, in DER; `None` if it has presented none.
     pub fn client_certificate(&self) -> Option<&[u8]> {
         self.client_certificates().next()
     }
 
-    /// The client's own certificate, and behind it those that it has sent along, in DER. Also in a session that was
-    /// resumed: then they were presented and verified when it began.
+    /// The client's verified certificate, followed by its chain, in DER. In a resumed session, they are those presented
+    /// and verified when it began.
     pub fn client_certificates(&self) -> impl Iterator<Item = &[u8]> {
         let presented = self.session.connection.peer_certificates().unwrap_or_default();
         presented.iter().map(|certificate| &**certificate)
     }
 
-    /// The version of the protocol: `TLSv1.3` or `TLSv1.2`.
+    /// The protocol version: `TLSv1.3` or `TLSv1.2`.
     pub fn protocol_version(&self) -> &'static str {
         match self.session.connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -89,7 +88,7 @@ impl<S> TlsSocket<S> {
         }
     }
 
-    /// The cipher suite, by the name that its registry has: `TLS_AES_256_GCM_SHA384`, for one.
+    /// The IANA name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`.
     pub fn cipher_suite(&self) -> String {
         let suite = self.session.connection.negotiated_cipher_suite();
         let name = suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default();
@@ -97,13 +96,13 @@ impl<S> TlsSocket<S> {
         name.replacen("TLS13_", "TLS_", 1)
     }
 
-    /// Whether the client has resumed a session that it had before.
+    /// Whether the client has resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.session.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// The state of the connection as rustls has it, for what there is no other method for. Its type is that of the
-    /// version of rustls that this crate is built with, and changes with it.
+    /// The rustls state of the connection, for what has no method here. The type is that of the version of rustls that
+    /// this crate depends on, and changes with it.
     pub fn rustls_state(&self) -> &CommonState {
         &self.session.connection
     }

@@ -20,11 +20,11 @@ use crate::transport::Bind;
 use crate::transport::Transport;
 use crate::transport::listens_as_inner;
 
-/// Connections over the transport `T` inside that begin in the clear, until their handler begins TLS: the STARTTLS of SMTP,
-/// IMAP and LDAP, the request for SSL of PostgreSQL.
+/// Connections over the transport `T` that begin in the clear, until their handler starts TLS: STARTTLS of SMTP, IMAP
+/// and LDAP, the SSL request of PostgreSQL.
 ///
-/// Its requests are [`Stream<StartTlsSocket<S>>`](StartTlsSocket), where `T` has `Stream<S>`. A handler begins TLS with
-/// [`Stream::start_tls`]; one that never does serves connections in the clear.
+/// If the requests of `T` are `Stream<S>`, those of `StartTls<T>` are [`Stream<StartTlsSocket<S>>`](StartTlsSocket). A
+/// handler starts TLS with [`Stream::start_tls`]; a handler that never does serves connections in the clear.
 ///
 /// ```
 /// use std::io::Write;
@@ -55,24 +55,24 @@ use crate::transport::listens_as_inner;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The configuration is what it is for [`Tls`](super::Tls), and so is what a session does from its handshake on.
+/// The configuration is the same as for [`Tls`](super::Tls), and so is a session from its handshake on.
 pub struct StartTls<T> {
     inner: T,
     config: TlsConfig,
 }
 
 impl<T> StartTls<T> {
-    /// Wraps a transport that exists already, with what `config` shows and asks of clients that begin TLS.
+    /// Wraps an existing transport; `config` is for clients that start TLS.
     pub fn over(inner: T, config: TlsConfig) -> Self {
         Self { inner, config }
     }
 
-    /// The transport inside.
+    /// The inner transport.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The configuration: a handle.
+    /// A handle to the configuration.
     pub fn config(&self) -> &TlsConfig {
         &self.config
     }
@@ -80,15 +80,14 @@ impl<T> StartTls<T> {
 
 /// With the feature `tls`.
 impl<S: Socket> Stream<StartTlsSocket<S>> {
-    /// Begins TLS: what was written before goes out in the clear, and what is written or read from here on is inside of
-    /// TLS.
+    /// Starts TLS: what was written before is sent in the clear, and what is written or read from now on is inside TLS.
     ///
-    /// It never waits for the client, whose part in the handshake is awaited as its next message is: after
-    /// [`Flow::Continue`](crate::Flow::Continue) without a thread under `Sync` and `Pool`, and the handler is called again
-    /// with the first message inside of TLS. All of that handshake has the builder's
-    /// [`establish_timeout`](crate::Builder::establish_timeout), and what goes wrong in it is told at
-    /// [`Stage::Establish`](crate::Stage::Establish). A read in the same call of `handle` waits for it as any read does,
-    /// for `read_timeout`. What is written before the handshake is done waits for its end.
+    /// This does not block. The handshake takes place after the handler has returned
+    /// [`Flow::Continue`](crate::Flow::Continue), without a thread under `Sync` and `Pool`, and the handler is called
+    /// again with the first message inside TLS. The handshake is subject to the builder's
+    /// [`establish_timeout`](crate::Builder::establish_timeout), and its errors have the stage
+    /// [`Stage::Establish`](crate::Stage::Establish). A read in the same call of `handle` blocks for it like any read,
+    /// for at most the `read_timeout`. Output written before the handshake is done is held back until then.
     ///
     /// # Errors
     ///
