@@ -30,7 +30,7 @@ crate::serve_on_a_thread!(InPlace);
 impl<J: dispatch::Task> dispatch::Process<J> for InPlace {
     type Running = ();
 
-    fn start(&self, _: &mut dispatch::ServeLoop<J>) -> Result<(), dispatch::StartError> {
+    fn start(&self, _: &mut dispatch::ServeLoop<J>) -> Result<(), ServeError> {
         Ok(())
     }
 

@@ -45,6 +45,7 @@ mod linux {
     use socketserver::HandlerResult;
     use socketserver::Pool;
     use socketserver::PreFork;
+    use socketserver::ServeError;
     use socketserver::StatsHandle;
     use socketserver::Stream;
     use socketserver::Sync;
@@ -54,7 +55,6 @@ mod linux {
     use socketserver::dispatch::Process;
     use socketserver::dispatch::Rejected;
     use socketserver::dispatch::ServeLoop;
-    use socketserver::dispatch::StartError;
     use socketserver::dispatch::Task;
     use socketserver::handler::function;
     use socketserver::transport::Many;
@@ -197,8 +197,8 @@ mod linux {
     impl<J: Task> Process<J> for Broken {
         type Running = ();
 
-        fn start(&self, _: &mut ServeLoop<J>) -> Result<(), StartError> {
-            Err(StartError::Start { dispatch: Self::NAME, source: std::io::Error::other("it is broken") })
+        fn start(&self, _: &mut ServeLoop<J>) -> Result<(), ServeError> {
+            Err(ServeError::Start { dispatch: Self::NAME, source: std::io::Error::other("it is broken") })
         }
 
         fn process_request(&self, (): &mut (), _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {

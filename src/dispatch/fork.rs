@@ -18,7 +18,6 @@ use super::Dispatch;
 use super::Process;
 use super::Rejected;
 use super::ServeLoop;
-use super::StartError;
 use super::Task;
 use crate::end::End;
 use crate::engine::drive::Outcome;
@@ -27,6 +26,7 @@ use crate::engine::source::Report;
 use crate::engine::source::Source;
 use crate::engine::worker::Worker;
 use crate::error::BindError;
+use crate::error::ServeError;
 use crate::event::Event;
 use crate::panics::catch;
 use crate::sys::child::Child as ChildProcess;
@@ -149,14 +149,14 @@ impl<J> fmt::Debug for Running<J> {
 impl<J: Task> Process<J> for Fork {
     type Running = Running<J>;
 
-    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, ServeError> {
         one_thread::check()?;
         Worker::with_local(Worker::warm);
         if let Some(acceptor) = &mut serve_loop.acceptor {
             // A connection that is accepted waits for no other's fork: a child would inherit it.
             acceptor.burst = 1;
         }
-        let failed = |source| StartError::Start { dispatch: Self::NAME, source };
+        let failed = |source| ServeError::Start { dispatch: Self::NAME, source };
         let outcomes = Outcomes::new(serve_loop.reporter.core().permits.limit()).map_err(failed)?;
         let idle = Signal::new().map_err(failed)?;
         Ok(Running { children: HashMap::new(), outcomes, idle, ready: Vec::new() })
@@ -172,7 +172,7 @@ impl<J: Task> Process<J> for Fork {
         running.fork_for(Box::new(job), self.child_timeout, serve_loop)
     }
 
-    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), ServeError> {
         one_thread::check()?;
         let mut ready = std::mem::take(&mut running.ready);
         loop {
@@ -383,7 +383,7 @@ fn ends_well(end: End) -> bool {
     }
 }
 
-impl From<NotOneThread> for StartError {
+impl From<NotOneThread> for ServeError {
     fn from(reason: NotOneThread) -> Self {
         match reason {
             NotOneThread::Several(threads) => Self::NotSingleThreaded { threads },
@@ -396,7 +396,7 @@ impl From<ForkError> for io::Error {
     fn from(error: ForkError) -> Self {
         match error {
             ForkError::System(error) => error,
-            ForkError::Threads(reason) => Self::other(StartError::from(reason)),
+            ForkError::Threads(reason) => Self::other(ServeError::from(reason)),
         }
     }
 }

@@ -12,7 +12,8 @@
 //! handler that is not `Send` does not compile.
 //!
 //! ```
-//! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, StartError, Task};
+//! use socketserver::ServeError;
+//! use socketserver::dispatch::{Dispatch, Process, Rejected, ServeLoop, Task};
 //!
 //! /// A new thread for each request, with no limit but the builder's.
 //! #[derive(Debug, Default)]
@@ -25,7 +26,7 @@
 //! impl<J: Task + Send + 'static> Process<J> for Detached {
 //!     type Running = ();
 //!
-//!     fn start(&self, _: &mut ServeLoop<J>) -> Result<(), StartError> {
+//!     fn start(&self, _: &mut ServeLoop<J>) -> Result<(), ServeError> {
 //!         Ok(())
 //!     }
 //!
@@ -60,7 +61,7 @@ pub use thread_per_request::ThreadPerRequest;
 pub use crate::engine::job::Job;
 pub use crate::engine::serve_loop::Rejected;
 pub use crate::engine::serve_loop::ServeLoop;
-pub use crate::error::ServeError as StartError;
+use crate::error::ServeError;
 use crate::handler::HandlerFactory;
 use crate::transport::Transport;
 
@@ -104,7 +105,7 @@ pub trait Process<J: Task>: Dispatch + Sized {
     /// # Errors
     ///
     /// No threads, no descriptors, or a process in which it cannot work.
-    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Self::Running, StartError>;
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Self::Running, ServeError>;
 
     /// Takes over a request: Python's `process_request`. It must not wait for the peer, unless that is its nature
     /// (`Sync`).
@@ -124,7 +125,7 @@ pub trait Process<J: Task>: Dispatch + Sized {
     /// # Errors
     ///
     /// The listener is broken, or waiting failed.
-    fn serve(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn serve(&self, running: &mut Self::Running, serve_loop: &mut ServeLoop<J>) -> Result<(), ServeError> {
         let mut requests = Vec::new();
         serve_loop.run_with(&mut requests, |serve_loop, job| self.process_request(running, serve_loop, job))
     }

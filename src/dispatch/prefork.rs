@@ -13,11 +13,11 @@ use super::Dispatch;
 use super::Process;
 use super::Rejected;
 use super::ServeLoop;
-use super::StartError;
 use super::Task;
 use crate::engine::acceptor::Sharing;
 use crate::engine::serve_loop::Attention;
 use crate::error::BindError;
+use crate::error::ServeError;
 use crate::sys::one_thread;
 
 /// Serves in several processes, which share the listener and are forked before the first request; in each, requests run
@@ -130,14 +130,14 @@ impl<D: Dispatch> Dispatch for PreFork<D> {
 impl<J: Task, D: Process<J>> Process<J> for PreFork<D> {
     type Running = Supervisor<J>;
 
-    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Supervisor<J>, StartError> {
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Supervisor<J>, ServeError> {
         one_thread::check()?;
         let start = || {
             use crate::engine::source::Report;
             serve_loop.reporter.core().counters.make_places(self.processes)?;
             Supervisor::new(self.processes)
         };
-        start().map_err(|source| StartError::Start { dispatch: Self::NAME, source })
+        start().map_err(|source| ServeError::Start { dispatch: Self::NAME, source })
     }
 
     fn process_request(&self, _: &mut Supervisor<J>, _: &mut ServeLoop<J>, job: J) -> Result<(), Rejected<J>> {
@@ -145,7 +145,7 @@ impl<J: Task, D: Process<J>> Process<J> for PreFork<D> {
         Ok(())
     }
 
-    fn serve(&self, running: &mut Supervisor<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn serve(&self, running: &mut Supervisor<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), ServeError> {
         one_thread::check()?;
         // Ready is who has children that are.
         serve_loop.waiter.errands = Attention::NotYet;
@@ -155,7 +155,7 @@ impl<J: Task, D: Process<J>> Process<J> for PreFork<D> {
         loop {
             running.fork_missing(serve_loop, |orders, serve_loop| serve_as_member(self, orders, serve_loop));
             if let Some(source) = running.has_failed() {
-                return Err(StartError::Start { dispatch: Self::NAME, source });
+                return Err(ServeError::Start { dispatch: Self::NAME, source });
             }
             if !running.turn(serve_loop, self.hang_timeout)? {
                 return Ok(());

@@ -9,7 +9,6 @@ use super::Process;
 use super::Rejected;
 use super::ServeLoop;
 use super::ServesInBackground;
-use super::StartError;
 use super::Task;
 use crate::end::End;
 use crate::engine::answered::Answering;
@@ -20,6 +19,7 @@ use crate::engine::source::Report;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
+use crate::error::ServeError;
 use crate::park::ParkingPlace;
 use crate::park::Wait;
 use crate::park::token::Token;
@@ -59,7 +59,7 @@ impl<J> std::fmt::Debug for Running<J> {
 impl<J: Task> Process<J> for Sync {
     type Running = Running<J>;
 
-    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, ServeError> {
         serve_loop.reporter.core().session.set_one_thread();
         Ok(Running {
             worker: Answering::new(),
@@ -104,7 +104,7 @@ impl<J: Task> Process<J> for Sync {
         serve_loop.acceptor = acceptor;
     }
 
-    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), ServeError> {
         while running.turn(serve_loop)? {}
         Ok(())
     }
@@ -143,16 +143,16 @@ const HANDSHAKES_PER_TURN: Duration = Duration::from_millis(1);
 
 impl<J: Task> Running<J> {
     /// One turn of the loop with everything it brings; false once the server has been told to stop.
-    fn turn(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+    fn turn(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, ServeError> {
         let busy = self.has_more();
         self.turn_with(serve_loop, busy)
     }
 
-    fn turn_at_once(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+    fn turn_at_once(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, ServeError> {
         self.turn_with(serve_loop, true)
     }
 
-    fn turn_with(&mut self, serve_loop: &mut ServeLoop<J>, busy: bool) -> Result<bool, StartError> {
+    fn turn_with(&mut self, serve_loop: &mut ServeLoop<J>, busy: bool) -> Result<bool, ServeError> {
         let mut ready = std::mem::take(&mut self.ready);
         let outcome = serve_loop.turn(busy, &mut ready);
         self.worker.set_now(Instant::now());
@@ -198,7 +198,7 @@ impl<J: Task> Running<J> {
         }
     }
 
-    fn turn_until(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) -> Result<(), StartError> {
+    fn turn_until(&mut self, serve_loop: &mut ServeLoop<J>, until: Instant) -> Result<(), ServeError> {
         if !self.has_more() {
             serve_loop.wait_ready(until);
         }

@@ -17,10 +17,10 @@ use super::Process;
 use super::Rejected;
 use super::ServeLoop;
 use super::ServesInBackground;
-use super::StartError;
 use super::Task;
 use crate::engine::worker::Announced;
 use crate::error::BindError;
+use crate::error::ServeError;
 
 /// Runs each request on its own thread, like Python's `ThreadingMixIn`: for long conversations that block inside
 /// `handle`.
@@ -96,7 +96,7 @@ impl ServesInBackground for ThreadPerRequest {}
 impl<J: Task + Send + 'static> Process<J> for ThreadPerRequest {
     type Running = Threads<J>;
 
-    fn start(&self, _: &mut ServeLoop<J>) -> Result<Threads<J>, StartError> {
+    fn start(&self, _: &mut ServeLoop<J>) -> Result<Threads<J>, ServeError> {
         Ok(Threads { settings: self.clone(), shared: Arc::default() })
     }
 

@@ -26,11 +26,11 @@ use super::Process;
 use super::Rejected;
 use super::ServeLoop;
 use super::ServesInBackground;
-use super::StartError;
 use super::Task;
 use crate::end::End;
 use crate::engine::source::Report;
 use crate::error::BindError;
+use crate::error::ServeError;
 use crate::managed::with_pool;
 use crate::panics::Thrown;
 use crate::sys::Interest;
@@ -141,7 +141,7 @@ where
 {
     type Running = Running<J>;
 
-    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+    fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Running<J>, ServeError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or_else(|| (4 * cpus).max(LEAST_DEFAULT));
         let workers = workers.min(self.max_threads.unwrap_or(workers));
@@ -153,7 +153,7 @@ where
             cpus,
             least_wait: self.least_wait.unwrap_or(LEAST_WAIT),
         };
-        let failed = |source| StartError::Start { dispatch: Self::NAME, source };
+        let failed = |source| ServeError::Start { dispatch: Self::NAME, source };
         let park = Arc::clone(&serve_loop.park);
         let scheduler = Scheduler::new(limits, serve_loop.waiter.address(), park, serve_loop.reporter.clone());
         let scheduler = Arc::new(scheduler.map_err(failed)?);
@@ -170,7 +170,7 @@ where
         Ok(())
     }
 
-    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn serve(&self, running: &mut Running<J>, serve_loop: &mut ServeLoop<J>) -> Result<(), ServeError> {
         let scheduler = &running.scheduler;
         if let Some(acceptor) = serve_loop.acceptor.take() {
             scheduler.give_acceptor(acceptor);
@@ -180,7 +180,7 @@ where
         while !stop.is_stopping() {
             if let Err(source) = wait(stop.draining.descriptor(), Interest::Read, &[], None) {
                 stop_after(running);
-                return Err(StartError::Wait { address: serve_loop.waiter.address().to_owned(), source });
+                return Err(ServeError::Wait { address: serve_loop.waiter.address().to_owned(), source });
             }
         }
         serve_loop.acceptor = scheduler.take_acceptor();

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::StartError;
 use super::member::Orders;
 use crate::dispatch::ServeLoop;
 use crate::dispatch::Task;
@@ -19,6 +18,7 @@ use crate::engine::serve_loop::Attention;
 use crate::engine::serve_loop::Ready;
 use crate::engine::source::Report;
 use crate::error::RequestError;
+use crate::error::ServeError;
 use crate::error::Stage;
 use crate::event::Event;
 use crate::limits::permit::Permit;
@@ -163,7 +163,7 @@ impl<J: Task> Supervisor<J> {
     }
 
     /// One turn of the loop; false once the server has been told to stop.
-    pub(super) fn turn(&mut self, serve_loop: &mut ServeLoop<J>, hang: Option<Duration>) -> Result<bool, StartError> {
+    pub(super) fn turn(&mut self, serve_loop: &mut ServeLoop<J>, hang: Option<Duration>) -> Result<bool, ServeError> {
         let now = Instant::now();
         let due = self.places.iter().filter_map(|place| place.due).min();
         let hang_check = hang.map(|timeout| now + timeout / 3);
@@ -178,7 +178,7 @@ impl<J: Task> Supervisor<J> {
     }
 
     /// Waits for news, and tells the children of them.
-    fn wait_once(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, StartError> {
+    fn wait_once(&mut self, serve_loop: &mut ServeLoop<J>) -> Result<bool, ServeError> {
         let mut ready = std::mem::take(&mut self.ready);
         let outcome = serve_loop.turn(false, &mut ready);
         let heard: Vec<u32> = ready

@@ -12,7 +12,7 @@ use socketserver::dispatch::Process;
 use socketserver::dispatch::Rejected;
 use socketserver::dispatch::ServeLoop;
 use socketserver::dispatch::ServesInBackground;
-use socketserver::dispatch::StartError;
+use socketserver::ServeError;
 use socketserver::dispatch::Task;
 
 /// So many threads.
@@ -49,7 +49,7 @@ pub struct Running<J> {
 impl<J: Task + Send + 'static> Process<J> for Crew {
     type Running = Running<J>;
 
-    fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, StartError> {
+    fn start(&self, _: &mut ServeLoop<J>) -> Result<Running<J>, ServeError> {
         let (sender, receiver) = mpsc::channel::<J>();
         let receiver = Arc::new(Mutex::new(receiver));
         let mut threads = Vec::new();
@@ -62,7 +62,7 @@ impl<J: Task + Send + 'static> Process<J> for Crew {
                     task.run();
                 }
             });
-            threads.push(thread.map_err(|source| StartError::Start { dispatch: Self::NAME, source })?);
+            threads.push(thread.map_err(|source| ServeError::Start { dispatch: Self::NAME, source })?);
         }
         Ok(Running { queue: Some(sender), threads })
     }

@@ -25,7 +25,7 @@ use socketserver::dispatch::Process;
 use socketserver::dispatch::Rejected;
 use socketserver::dispatch::ServeLoop;
 use socketserver::dispatch::ServesInBackground;
-use socketserver::dispatch::StartError;
+use socketserver::ServeError;
 use socketserver::dispatch::Task;
 
 /// A safety net, not a measure.
@@ -120,7 +120,7 @@ impl ServesInBackground for Full {}
 impl<J: Task> Process<J> for Full {
     type Running = ();
 
-    fn start(&self, _: &mut ServeLoop<J>) -> Result<(), StartError> {
+    fn start(&self, _: &mut ServeLoop<J>) -> Result<(), ServeError> {
         Ok(())
     }
 
