@@ -227,7 +227,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn give_connection_up(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
         if let Phase::Open(request, _) | Phase::Closing(request, _) = &phase {
-            self.account.transferred = request.progress().transferred;
+            self.account.transferred = request.state().transferred;
         }
         self.phase = Phase::Over(match phase {
             Phase::Pending(pending) | Phase::Parting(pending, _) => Remains::Pending(pending),
@@ -305,7 +305,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         match guarded(Stage::Verify, || factory.verify_request(request).then(|| factory.speaks_first())) {
             Ok(Some(speaks_first)) => {
                 // Bytes that the second phase has read ahead are as good as new ones: no other may come.
-                let at_once = speaks_first || request.progress().unread > 0;
+                let at_once = speaks_first || request.state().unread > 0;
                 conversation.next = if at_once { Next::Call } else { Next::Input };
             }
             Ok(None) => {
@@ -333,7 +333,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             // client's inside of it is the wait for a message.
             Ok(Fill::NotReady) if worker.is_dedicated && conversation.handler.is_none() => self.call(worker, budget),
             Ok(Fill::NotReady) => {
-                let awaits = Self::awaits(&request.progress());
+                let awaits = Self::awaits(&request.state());
                 // To read may have made a socket answer (TLS: an alert, new keys), and no more may come before it has left.
                 match request.flush_output() {
                     Ok(true) => self.park(awaits, worker),
@@ -343,7 +343,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             // The rest of the input, which no more will follow: shown once more after a call that took none of it, that
             // call would be made again and again.
-            Ok(Fill::End) if request.progress().unread > 0 && !conversation.rest_shown => {
+            Ok(Fill::End) if request.state().unread > 0 && !conversation.rest_shown => {
                 conversation.rest_shown = true;
                 conversation.next = Next::Call;
                 Step::Next
@@ -353,19 +353,19 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Step::Next
             }
             Ok(Fill::Full) => {
-                let unread = request.progress().unread;
+                let unread = request.state().unread;
                 let message = format!("a message longer than max_buffered: the handler takes none of {unread} bytes");
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, message);
                 self.failed(RequestError::failed(Stage::Handle, error))
             }
             // A connection that fails before it has said anything concerns no handler.
-            Err(_) if self.account.calls == 0 && request.progress().unread == 0 => {
+            Err(_) if self.account.calls == 0 && request.state().unread == 0 => {
                 self.finish(End::PeerClosed);
                 self.give_connection_up();
                 Step::Next
             }
             Err(error) => {
-                let stage = if request.progress().in_handshake { Stage::Establish } else { Stage::Handle };
+                let stage = if request.state().in_handshake { Stage::Establish } else { Stage::Handle };
                 self.failed(RequestError::failed(stage, error))
             }
         }
@@ -436,7 +436,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             // What was sent so far leaves with the rest of the output.
             mailbox.end();
         }
-        self.account.transferred = request.progress().transferred;
+        self.account.transferred = request.state().transferred;
         self.phase = Phase::Closing(request, Closing::Flush);
         if is_cut {
             self.give_connection_up();

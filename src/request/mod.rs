@@ -110,12 +110,12 @@ pub trait Request {
     fn set_hangup(&mut self) {}
 
     /// Where the request stands between two calls of `handle`.
-    fn progress(&self) -> Progress {
-        Progress::default()
+    fn state(&self) -> RequestState {
+        RequestState::default()
     }
 
     /// Sends pending output without blocking; returns true once nothing is left. Otherwise it is called again when the
-    /// descriptor is writable, or, if [`Progress::yielded`] is set, after other connections have had their turn.
+    /// descriptor is writable, or, if [`RequestState::yielded`] is set, after other connections have had their turn.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ pub enum Discard {
 /// Where a request stands between two calls of `handle`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct RequestState {
     /// Whether `handle` may be called again at all.
     pub repeats: bool,
     /// Unread bytes in the buffer.

@@ -24,9 +24,9 @@ pub use halves::WriteHalf;
 
 use super::Discard;
 use super::Fill;
-use super::Progress;
 use super::ReadBuffer;
 use super::Request;
+use super::RequestState;
 use super::Session;
 use super::Timeouts;
 use super::buffer::Buffer;
@@ -375,8 +375,8 @@ impl<S: Socket> Request for Stream<S> {
         self.hangup = true;
     }
 
-    fn progress(&self) -> Progress {
-        Progress {
+    fn state(&self) -> RequestState {
+        RequestState {
             repeats: true,
             unread: self.buffer.len(),
             consumed: self.consumed,

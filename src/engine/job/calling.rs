@@ -18,8 +18,8 @@ use crate::handler::Flow;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::park::token::Class;
-use crate::request::Progress;
 use crate::request::Request;
+use crate::request::RequestState;
 use crate::transport::Transport;
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
@@ -39,7 +39,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         }
         let Some(handler) = &mut conversation.handler else { return Step::Next };
         request.call_begins(budget.until);
-        let before = request.progress();
+        let before = request.state();
         let began = worker.now();
         // Looked at before the call, so that its answer could announce the end.
         let handed_over = self.shared.core.stop.state.hands_over();
@@ -47,7 +47,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let outcome = guarded(Stage::Handle, || handler.handle(request));
         worker.call_ends();
         self.account.calls += 1;
-        let after = request.progress();
+        let after = request.state();
         // The handler may have taken its time; what waits from here on begins to wait now.
         let now = Instant::now();
         worker.set_now(now);
@@ -102,7 +102,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         &mut self,
         needs_input: bool,
         is_last: bool,
-        after: &Progress,
+        after: &RequestState,
         worker: &mut Worker,
         budget: &mut Budget,
     ) -> Step {
@@ -154,7 +154,7 @@ enum AfterCall {
 }
 
 impl AfterCall {
-    fn of(flow: Flow, before: &Progress, after: &Progress) -> Self {
+    fn of(flow: Flow, before: &RequestState, after: &RequestState) -> Self {
         match flow {
             // Messages are over after one call, whatever it returns.
             Flow::Continue | Flow::Flush | Flow::Relay if !after.repeats => Self::Close,
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_a_call_leaves_decides_what_comes_next() {
-        let stream = |consumed, unread| Progress { repeats: true, consumed, unread, ..Progress::default() };
+        let stream = |consumed, unread| RequestState { repeats: true, consumed, unread, ..RequestState::default() };
         let cases = [
             (Flow::Continue, stream(0, 8), stream(8, 0), AfterCall::Continue { needs_input: true }),
             (Flow::Continue, stream(0, 8), stream(4, 4), AfterCall::Continue { needs_input: false }),
@@ -183,8 +183,8 @@ mod tests {
             (Flow::Relay, stream(0, 8), stream(4, 4), AfterCall::Relay),
             (Flow::Close, stream(0, 8), stream(4, 4), AfterCall::Close),
             (Flow::Detach, stream(0, 8), stream(4, 4), AfterCall::Detach),
-            (Flow::Continue, Progress::default(), Progress::default(), AfterCall::Close),
-            (Flow::Flush, Progress::default(), Progress::default(), AfterCall::Close),
+            (Flow::Continue, RequestState::default(), RequestState::default(), AfterCall::Close),
+            (Flow::Flush, RequestState::default(), RequestState::default(), AfterCall::Close),
         ];
         for (flow, before, after, next) in cases {
             assert_eq!(AfterCall::of(flow, &before, &after), next, "{flow:?} {before:?} {after:?}");

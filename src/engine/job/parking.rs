@@ -8,15 +8,15 @@ use crate::engine::drive::Turn;
 use crate::engine::worker::Worker;
 use crate::handler::HandlerFactory;
 use crate::park::token::Class;
-use crate::request::Progress;
+use crate::request::RequestState;
 use crate::transport::Transport;
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// What a connection waits for that stands here.
-    pub(super) fn awaits(progress: &Progress) -> Class {
-        match progress.unread {
-            0 if progress.in_handshake => Class::Establish,
-            0 if progress.message_from.is_none() => Class::Idle,
+    pub(super) fn awaits(state: &RequestState) -> Class {
+        match state.unread {
+            0 if state.in_handshake => Class::Establish,
+            0 if state.message_from.is_none() => Class::Idle,
             _ => Class::Message,
         }
     }

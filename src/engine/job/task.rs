@@ -108,7 +108,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
         let Phase::Open(request, _) = &self.phase else { return None };
         // A panic comes again when the request is verified, where it can be told.
         let speaks = || guarded(Stage::Verify, || self.shared.factory.speaks_first()).unwrap_or(true);
-        let waits = self.parks() && request.progress().unread == 0 && !speaks();
+        let waits = self.parks() && request.state().unread == 0 && !speaks();
         waits.then(|| self.wait_for(Class::Idle, self.account.accepted_at))
     }
 
@@ -126,7 +126,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
     fn cut(&mut self, end: End) {
         // A server that hands over keeps those open that may be about to speak: at its deadline they are merely idle.
         let idle = matches!(&self.phase, Phase::Open(request, conversation)
-            if conversation.awaits != Class::Message && request.progress().unread == 0 && self.sending.is_none());
+            if conversation.awaits != Class::Message && request.state().unread == 0 && self.sending.is_none());
         let silent = self.silent && matches!(self.phase, Phase::Pending(_));
         if end == End::Forced && (idle || silent) && self.shared.core.stop.state.hands_over() {
             self.finish(End::Drained);
@@ -150,7 +150,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
         let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
         let Phase::Open(mut request, Conversation { handler: Some(handler), .. }) = phase else { return };
         self.account.end = Some(End::Detached);
-        self.account.transferred = request.progress().transferred;
+        self.account.transferred = request.state().transferred;
         request.release();
         let shared = Arc::clone(&self.shared);
         let id = self.account.id;
@@ -181,7 +181,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
             self.give_connection_up();
         }
         let transferred = match &self.phase {
-            Phase::Open(request, _) => request.progress().transferred,
+            Phase::Open(request, _) => request.state().transferred,
             _ => self.account.transferred,
         };
         let end = if detaches { End::Detached } else { self.account.end.unwrap_or(End::Forced) };

@@ -91,9 +91,9 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
                 Due::first(until, None)
             }
             (Class::Message, Phase::Open(request, _)) => self.waiting_since.map_or_else(Due::default, |since| {
-                let progress = request.progress();
-                let taken = progress.message_from.map_or(0, |from| progress.consumed - from);
-                let bytes = progress.unread as u64 + taken;
+                let state = request.state();
+                let taken = state.message_from.map_or(0, |from| state.consumed - from);
+                let bytes = state.unread as u64 + taken;
                 Due::first(after(since, self.timeout(class)), rate.and_then(|rate| rate.due(since, bytes)))
             }),
             (Class::Write, _) => {
@@ -112,14 +112,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     #[cold]
     pub(super) fn wait_for_room(&mut self, worker: &mut Worker) -> Turn {
         let (Phase::Open(request, _) | Phase::Closing(request, _)) = &self.phase else { return Turn::Done };
-        let progress = request.progress();
-        if progress.yielded {
+        let state = request.state();
+        if state.yielded {
             return Turn::Again;
         }
         // The handler may have taken its time; the wait begins now.
         let now = Instant::now();
         worker.set_now(now);
-        let sent = progress.transferred.1;
+        let sent = state.transferred.1;
         self.sending.get_or_insert_with(|| Box::new(Sending::new(now, sent))).update(now, sent);
         Turn::Park(self.wait_for(Class::Write, now))
     }

@@ -271,7 +271,7 @@ impl<S: Socket, C: Decoder, K: FrameHandler<C, S>> Handler<Stream<S>> for Frames
         let taken = input.len() - rest.len();
         let sent = gathered.output.send(gathered.writer);
         drop(gathered);
-        let before = request.progress().consumed;
+        let before = request.state().consumed;
         request.consume(taken);
         match part {
             None => {}
