@@ -34,6 +34,15 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// Bytes received from and sent to a peer.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Traffic {
+    /// Bytes received from the peer.
+    pub received: u64,
+    /// Bytes sent to the peer.
+    pub sent: u64,
+}
+
 /// Why a connection was turned away.
 ///
 /// ```
@@ -192,7 +201,7 @@ pub enum Event<'a> {
         /// Time since it was accepted.
         duration: Duration,
         /// Bytes received and sent.
-        transferred: (u64, u64),
+        traffic: Traffic,
         /// How often `handle` was called.
         calls: u64,
     },

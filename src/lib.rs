@@ -136,6 +136,7 @@ pub use event::Event;
 pub use event::Observer;
 pub use event::Refusal;
 pub use event::RequestId;
+pub use event::Traffic;
 pub use flavours::*;
 #[doc(inline)]
 pub use handler::Flow;

@@ -280,8 +280,8 @@ mod linux {
                 .read_timeout(SHORT)
                 .linger(SHORT, usize::MAX)
                 .observed(move |event: &Event<'_>| {
-                    if let Event::Stop { end, calls, transferred, .. } = event {
-                        told.set((*end, *calls, *transferred)).expect("one end");
+                    if let Event::Stop { end, calls, traffic, .. } = event {
+                        told.set((*end, *calls, *traffic)).expect("one end");
                         stopper.get().expect("set").shutdown();
                     }
                 })

@@ -18,6 +18,7 @@ use socketserver::Flow;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::ThreadPerRequest;
+use socketserver::Traffic;
 use socketserver::handler::function;
 
 type Connection = Stream<TcpStream>;
@@ -81,7 +82,7 @@ under_each_dispatch! {
             write!(writer, "{rest}:{ended}")?;
             writer.flush()?;
             drop((reader, writer));
-            seen.send(format!("{exact:?} {until:?} {skipped} {peeked:?} {:?}", request.transferred()))?;
+            seen.send(format!("{exact:?} {until:?} {skipped} {peeked:?} {:?}", request.traffic()))?;
             Ok(Flow::Close)
         }))
         .start();
@@ -89,7 +90,7 @@ under_each_dispatch! {
         client.write_all(b"abcde;fgh;ijkl").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(common::read_rest(client), b"jkl:0");
-        let expected = format!("{:?} {:?} 4 Some(105) (14, 5)", b"abc", b"de;");
+        let expected = format!("{:?} {:?} 4 Some(105) {:?}", b"abc", b"de;", Traffic { received: 14, sent: 5 });
         assert_eq!(on_seen.recv_timeout(common::PATIENCE).unwrap(), expected);
         server.stop();
     }

@@ -37,6 +37,7 @@ use exposition::Exposition;
 use socketserver::End;
 use socketserver::Event;
 use socketserver::Stats;
+use socketserver::Traffic;
 
 const KV: &[&str] = &["--listen", "127.0.0.1:0", "--metrics", "0"];
 
@@ -160,7 +161,13 @@ fn a_histogram_counts_each_duration_once() {
     let id = id.unwrap();
     let durations = [0, 1_000_000, 1_000_001, 100_000_000, 4_000_000_000_000].map(Duration::from_nanos);
     for duration in durations {
-        book.count(&Event::Stop { id, end: End::PeerClosed, duration, transferred: (1, 2), calls: 1 });
+        book.count(&Event::Stop {
+            id,
+            end: End::PeerClosed,
+            duration,
+            traffic: Traffic { received: 1, sent: 2 },
+            calls: 1,
+        });
     }
     let exposition = Exposition::parse(&text::text("kv", &book.figures(), &Stats::default()));
     let below = |bound: &str| {

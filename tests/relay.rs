@@ -34,6 +34,7 @@ use socketserver::HandlerResult;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
+use socketserver::Traffic;
 use socketserver::handler::function;
 use socketserver::transport::Descriptor;
 
@@ -375,7 +376,7 @@ under_each_dispatch! {
             }
 
             fn finish(&mut self, request: &mut Connection, end: End) -> HandlerResult<()> {
-                let (received, sent) = request.transferred();
+                let Traffic { received, sent } = request.traffic();
                 Ok(self.1.send((end, received, sent))?)
             }
         }

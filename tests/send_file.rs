@@ -347,7 +347,7 @@ fn a_stream_without_a_server_sends_files() {
     let reader = std::thread::spawn(move || common::read_rest(theirs));
     let mut stream = Stream::new(ours, None);
     stream.send_file(file, 0, MUCH).unwrap();
-    assert_eq!(stream.transferred().1, MUCH);
+    assert_eq!(stream.traffic().sent, MUCH);
     drop(stream);
     assert!(reader.join().unwrap() == pattern(MUCH));
 }

@@ -34,6 +34,7 @@ use socketserver::Sender;
 use socketserver::Socket;
 use socketserver::Stream;
 use socketserver::Tcp;
+use socketserver::Traffic;
 use socketserver::UnixStream;
 use socketserver::dispatch::Job;
 use socketserver::dispatch::Process;
@@ -165,7 +166,7 @@ macro_rules! serve {
         let (joined, on_join) = mpsc::channel();
         let handle = $handle;
         let server = Builder::<Tcp, $D, _>::new(function(move |request: &mut Connection| {
-            if request.transferred().1 == 0 {
+            if request.traffic().sent == 0 {
                 joined.send(request.sender()?)?;
             }
             handle(request)
@@ -269,8 +270,8 @@ under_each_dispatch! {
             Ok(if line == "last\n" { Flow::Close } else { Flow::Continue })
         }))
         .observed(move |event: &Event<'_>| {
-            if let Event::Stop { transferred, end, .. } = event {
-                stopped.send((*transferred, *end)).unwrap();
+            if let Event::Stop { traffic, end, .. } = event {
+                stopped.send((*traffic, *end)).unwrap();
             }
         })
         .start();
@@ -281,7 +282,7 @@ under_each_dispatch! {
         assert_eq!(common::read_rest(&client), b"written last\nsent last\n");
         drop(client);
         let sent = "written first\nsent first\nwritten last\nsent last\n".len() as u64;
-        assert_eq!(on_stop.recv_timeout(PATIENCE).unwrap(), ((11, sent), End::HandlerClosed));
+        assert_eq!(on_stop.recv_timeout(PATIENCE).unwrap(), (Traffic { received: 11, sent }, End::HandlerClosed));
         server.stop();
     }
 

@@ -27,6 +27,7 @@ use socketserver::Stage;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::TcpServer;
+use socketserver::Traffic;
 use socketserver::handler::function;
 
 type Connection = Stream<TcpStream>;
@@ -161,7 +162,7 @@ under_each_dispatch! {
         let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Connection| {
             request.read_line(&mut String::new())?;
             let count = request.write(&pattern(SIZE))?;
-            wrote.send((count, request.transferred().0))?;
+            wrote.send((count, request.traffic().received))?;
             Ok(Flow::Close)
         }))
         .start();
@@ -412,7 +413,7 @@ fn a_stream_without_a_server_reads_and_writes() {
     assert!(peer.join().unwrap() == pattern(1 << 20));
     assert_eq!(Read::by_ref(&mut stream).lines().map(Result::unwrap).collect::<Vec<_>>(), ["second", "the rest"]);
     assert!(stream.is_ended());
-    assert_eq!(stream.transferred(), (21, 1 << 20));
+    assert_eq!(stream.traffic(), Traffic { received: 21, sent: 1 << 20 });
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
     let (_, rest) = stream.into_parts();
     assert_eq!(rest, b"");

@@ -9,6 +9,7 @@ use super::task::Task;
 use super::worker::Worker;
 use crate::end::End;
 use crate::error::RequestError;
+use crate::event::Traffic;
 use crate::park::Wait;
 use crate::park::Waits;
 use crate::park::token::Class;
@@ -131,5 +132,5 @@ pub struct Outcome {
     /// Calls of `handle`.
     pub(crate) calls: u64,
     /// Bytes received and sent.
-    pub(crate) transferred: (u64, u64),
+    pub(crate) traffic: Traffic,
 }

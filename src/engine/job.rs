@@ -40,6 +40,7 @@ use crate::error::Stage;
 use crate::event::Event;
 use crate::event::Refusal;
 use crate::event::RequestId;
+use crate::event::Traffic;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::limits::permit::Permit;
@@ -124,7 +125,7 @@ struct Account {
     accepted_at: Instant,
     calls: u64,
     /// Bytes received and sent, as far as the phase does not know them any more.
-    transferred: (u64, u64),
+    traffic: Traffic,
     /// The first reason that was given.
     end: Option<End>,
     /// In a forked child, where the parent does the accounts.
@@ -140,7 +141,14 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let mut job = Box::new(Self {
             phase: Phase::Pending(pending),
             shared: Arc::clone(shared),
-            account: Account { id, accepted_at: now, calls: 0, transferred: (0, 0), end: None, in_child: false },
+            account: Account {
+                id,
+                accepted_at: now,
+                calls: 0,
+                traffic: Traffic::default(),
+                end: None,
+                in_child: false,
+            },
             hangup: false,
             silent: false,
             waiting_since: None,
@@ -227,7 +235,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     fn give_connection_up(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
         if let Phase::Open(request, _) | Phase::Closing(request, _) = &phase {
-            self.account.transferred = request.state().transferred;
+            self.account.traffic = request.state().traffic;
         }
         self.phase = Phase::Over(match phase {
             Phase::Pending(pending) | Phase::Parting(pending, _) => Remains::Pending(pending),
@@ -436,7 +444,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             // What was sent so far leaves with the rest of the output.
             mailbox.end();
         }
-        self.account.transferred = request.state().transferred;
+        self.account.traffic = request.state().traffic;
         self.phase = Phase::Closing(request, Closing::Flush);
         if is_cut {
             self.give_connection_up();

@@ -39,6 +39,7 @@ pub use writer::Writer;
 pub use crate::sys::bytes::Bytes as ReadBuffer;
 
 use crate::end::End;
+use crate::event::Traffic;
 use crate::options::ServerOptions;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
@@ -231,7 +232,7 @@ pub struct RequestState {
     /// How many bytes the handler has written so far, whether or not they have been sent.
     pub written: u64,
     /// Bytes received from and sent to the peer so far.
-    pub transferred: (u64, u64),
+    pub traffic: Traffic,
     /// Whether the socket may have more than has been taken in.
     pub maybe_more: bool,
     /// Whether a handshake started by the handler waits for the peer.

@@ -12,6 +12,7 @@ use super::socket::receive;
 use super::socket::send;
 use crate::error::cut_short;
 use crate::error::told;
+use crate::event::Traffic;
 use crate::sync::Mutex;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
@@ -43,7 +44,7 @@ pub struct OtherSide {
     pub(super) told: bool,
     pub(super) peer_told: bool,
     /// How many bytes have come from it and gone to it.
-    pub(super) transferred: (u64, u64),
+    pub(super) traffic: Traffic,
     /// What the peer's own descriptor is waited for, and this one.
     pub(super) own: Watch,
     pub(super) watch: Watch,
@@ -119,7 +120,7 @@ impl OtherSide {
             ended: false,
             told: false,
             peer_told: false,
-            transferred: (0, 0),
+            traffic: Traffic::default(),
             own: Watch::default(),
             watch: Watch::default(),
             registration: Mutex::new(Registration::default()),
@@ -148,7 +149,7 @@ impl OtherSide {
                     return if self.socket.is_truncated() { Err(of_other(&cut_short())) } else { Ok(Received::End) };
                 }
                 Ok(count) => {
-                    self.transferred.0 += count as u64;
+                    self.traffic.received += count as u64;
                     let is_all = count < room.len() && self.socket.is_drained_by_short_read();
                     return Ok(Received::Data { count, is_all });
                 }
@@ -162,7 +163,7 @@ impl OtherSide {
     /// Sends without waiting; 0 where there is no room.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.socket.send(bytes).map_err(|error| of_other(&error))?;
-        self.transferred.1 += count as u64;
+        self.traffic.sent += count as u64;
         Ok(count)
     }
 
@@ -213,9 +214,6 @@ fn of_other(error: &io::Error) -> io::Error {
 
 impl fmt::Debug for OtherSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OtherSide")
-            .field("ended", &self.ended)
-            .field("transferred", &self.transferred)
-            .finish_non_exhaustive()
+        f.debug_struct("OtherSide").field("ended", &self.ended).field("traffic", &self.traffic).finish_non_exhaustive()
     }
 }

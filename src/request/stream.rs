@@ -42,6 +42,7 @@ use super::writer::Writer;
 use crate::end::End;
 use crate::error::cut_short;
 use crate::error::of_peer;
+use crate::event::Traffic;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
@@ -252,8 +253,8 @@ impl<S: Socket> Stream<S> {
     }
 
     /// Bytes received from and sent to the peer so far.
-    pub fn transferred(&self) -> (u64, u64) {
-        (self.received(), self.writer.sent_so_far())
+    pub fn traffic(&self) -> Traffic {
+        Traffic { received: self.received(), sent: self.writer.sent_so_far() }
     }
 
     /// The unread bytes that have arrived, and the sending side, to reply from the buffer without a copy.
@@ -381,7 +382,7 @@ impl<S: Socket> Request for Stream<S> {
             unread: self.buffer.len(),
             consumed: self.consumed,
             written: self.writer.written,
-            transferred: self.transferred(),
+            traffic: self.traffic(),
             maybe_more: self.maybe_more,
             in_handshake: self.writer.socket.is_in_handshake(),
             yielded: self.writer.has_yielded(),

@@ -255,6 +255,7 @@ impl fmt::Debug for CheckingObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Traffic;
 
     fn start(id: u64) -> Event<'static> {
         Event::Start { id: RequestId(id), peer: None }
@@ -262,7 +263,7 @@ mod tests {
 
     fn stop(id: u64) -> Event<'static> {
         let (end, duration) = (End::PeerClosed, Duration::ZERO);
-        Event::Stop { id: RequestId(id), end, duration, transferred: (0, 0), calls: 0 }
+        Event::Stop { id: RequestId(id), end, duration, traffic: Traffic::default(), calls: 0 }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use socketserver::End;
 use socketserver::Event;
 use socketserver::RequestId;
+use socketserver::Traffic;
 
 /// All there are: an end that has not happened yet is one that has happened 0 times.
 const ENDS: [End; 11] = [
@@ -141,7 +142,7 @@ impl Book {
                 open.insert(*id, Open { since: Instant::now(), peer });
                 figures.open = open.len() as u64;
             }
-            Event::Stop { id, end, duration, transferred: (received, sent), calls } => {
+            Event::Stop { id, end, duration, traffic: Traffic { received, sent }, calls } => {
                 one_more(&mut figures.ended, end);
                 open.remove(id);
                 figures.open = open.len() as u64;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::end::End;
 use crate::engine::drive::Outcome;
+use crate::event::Traffic;
 use crate::sys::shared::SharedWords;
 
 /// A place for each child there may be at a time.
@@ -47,8 +48,8 @@ impl Outcomes {
     pub(super) fn write(&self, place: Place, outcome: &Outcome) {
         let Some([end, calls, received, sent]) = self.words(place) else { return };
         calls.store(outcome.calls, Ordering::Relaxed);
-        received.store(outcome.transferred.0, Ordering::Relaxed);
-        sent.store(outcome.transferred.1, Ordering::Relaxed);
+        received.store(outcome.traffic.received, Ordering::Relaxed);
+        sent.store(outcome.traffic.sent, Ordering::Relaxed);
         end.store(outcome.end.number() + 1, Ordering::Release);
     }
 
@@ -57,7 +58,7 @@ impl Outcomes {
         let [end, calls, received, sent] = self.words(place)?;
         let end = End::from_number(end.load(Ordering::Acquire).checked_sub(1)?)?;
         let [calls, received, sent] = [calls, received, sent].map(|word| word.load(Ordering::Relaxed));
-        Some(Outcome { end, calls, transferred: (received, sent) })
+        Some(Outcome { end, calls, traffic: Traffic { received, sent } })
     }
 
     fn words(&self, place: Place) -> Option<&[AtomicU64; WORDS]> {
@@ -72,7 +73,8 @@ mod tests {
     #[test]
     fn each_child_has_a_place_of_its_own() {
         let mut outcomes = Outcomes::new(2).unwrap();
-        let outcome = |calls| Outcome { end: End::PeerClosed, calls, transferred: (calls + 1, calls + 2) };
+        let outcome =
+            |calls| Outcome { end: End::PeerClosed, calls, traffic: Traffic { received: calls + 1, sent: calls + 2 } };
         let (one, two) = (outcomes.take().unwrap(), outcomes.take().unwrap());
         assert!(outcomes.take().is_none());
         outcomes.write(one, &outcome(1));
@@ -90,7 +92,7 @@ mod tests {
         let mut outcomes = Outcomes::new(1).unwrap();
         let place = outcomes.take().unwrap();
         for end in End::ALL {
-            let outcome = Outcome { end, calls: 0, transferred: (0, 0) };
+            let outcome = Outcome { end, calls: 0, traffic: Traffic::default() };
             outcomes.write(place, &outcome);
             assert_eq!(outcomes.read(place), Some(outcome));
         }

@@ -150,7 +150,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
         let phase = std::mem::replace(&mut self.phase, Phase::Over(Remains::Nothing));
         let Phase::Open(mut request, Conversation { handler: Some(handler), .. }) = phase else { return };
         self.account.end = Some(End::Detached);
-        self.account.transferred = request.state().transferred;
+        self.account.traffic = request.state().traffic;
         request.release();
         let shared = Arc::clone(&self.shared);
         let id = self.account.id;
@@ -180,12 +180,12 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
         if !detaches {
             self.give_connection_up();
         }
-        let transferred = match &self.phase {
-            Phase::Open(request, _) => request.state().transferred,
-            _ => self.account.transferred,
+        let traffic = match &self.phase {
+            Phase::Open(request, _) => request.state().traffic,
+            _ => self.account.traffic,
         };
         let end = if detaches { End::Detached } else { self.account.end.unwrap_or(End::Forced) };
-        tell(Outcome { end, calls: self.account.calls, transferred });
+        tell(Outcome { end, calls: self.account.calls, traffic });
         if detaches {
             self.detach();
         }
@@ -222,8 +222,8 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
 
     fn ended_elsewhere(&mut self, end: End, outcome: Option<Outcome>) {
         self.account.end.get_or_insert(end);
-        if let Some(Outcome { end: _, calls, transferred }) = outcome {
-            (self.account.calls, self.account.transferred) = (calls, transferred);
+        if let Some(Outcome { end: _, calls, traffic }) = outcome {
+            (self.account.calls, self.account.traffic) = (calls, traffic);
         }
     }
 
@@ -322,7 +322,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
     /// Whatever way it came here: one end, counted and told once.
     fn drop(&mut self) {
         self.give_connection_up();
-        let Account { id, accepted_at, calls, transferred, end, in_child } = self.account;
+        let Account { id, accepted_at, calls, traffic, end, in_child } = self.account;
         let end = end.unwrap_or(End::Forced);
         // The socket closes before the observers are told that it has.
         self.phase = Phase::Over(Remains::Nothing);
@@ -332,7 +332,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drop for Job<T, H> {
         }
         self.shared.core.counters.ended(end);
         let duration = || accepted_at.elapsed();
-        self.shared.observe(|| Event::Stop { id, end, duration: duration(), transferred, calls });
+        self.shared.observe(|| Event::Stop { id, end, duration: duration(), traffic, calls });
     }
 }
 

@@ -119,7 +119,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         // The handler may have taken its time; the wait begins now.
         let now = Instant::now();
         worker.set_now(now);
-        let sent = state.transferred.1;
+        let sent = state.traffic.sent;
         self.sending.get_or_insert_with(|| Box::new(Sending::new(now, sent))).update(now, sent);
         Turn::Park(self.wait_for(Class::Write, now))
     }

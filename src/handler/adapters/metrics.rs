@@ -21,6 +21,7 @@ use ::metrics::histogram;
 use crate::end::End;
 use crate::event::Event;
 use crate::event::Observer;
+use crate::event::Traffic;
 
 /// An observer that counts events with the `metrics` crate; see
 /// [`HandlerFactoryExt::measured`](crate::HandlerFactoryExt::measured).
@@ -173,7 +174,7 @@ impl Observer for Measurements {
                 handles.started.increment(1);
                 handles.open.increment(1.0);
             }
-            Event::Stop { end, duration, transferred: (received, sent), calls, .. } => {
+            Event::Stop { end, duration, traffic: Traffic { received, sent }, calls, .. } => {
                 if let Some(place) = ENDS.iter().position(|other| other == end) {
                     handles.ended[place].increment(1);
                 }

@@ -18,6 +18,7 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::RequestId;
+use crate::event::Traffic;
 use crate::handler::Handler;
 use crate::handler::HandlerFactory;
 use crate::handler::HandlerResult;
@@ -190,7 +191,7 @@ impl Observer for Spans {
                     self.open.lock().insert(*id, span);
                 }
             }
-            Event::Stop { id, end, duration, transferred: (received, sent), calls } => {
+            Event::Stop { id, end, duration, traffic: Traffic { received, sent }, calls } => {
                 let Some(span) = self.open.lock().remove(id) else { return };
                 span.record("end", end.name());
                 span.record("duration_ms", duration.as_secs_f64() * 1000.0);

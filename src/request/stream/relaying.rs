@@ -92,7 +92,7 @@ impl<S: Socket> Stream<S> {
 
     /// What changes when anything is carried.
     fn carried(&self, other: &OtherSide) -> impl PartialEq + use<S> {
-        (self.transferred(), other.transferred, self.ended, other.ended, other.told, other.peer_told)
+        (self.traffic(), other.traffic, self.ended, other.ended, other.told, other.peer_told)
     }
 
     /// True if there is more to carry at once.

@@ -19,7 +19,7 @@ impl<S: Socket> Stream<S> {
     /// Its messages are sent by the thread that serves this connection, between two calls of its handler or while a
     /// read inside `handle` waits for the client, under every dispatch but `Fork`. Up to the builder's
     /// [`max_pending_output`](crate::Builder::max_pending_output) is kept for a client that does not read; it is
-    /// subject to the write timeout, and is counted in [`transferred`](Self::transferred). It does not reset the idle
+    /// subject to the write timeout, and is counted in [`traffic`](Self::traffic). It does not reset the idle
     /// timeout of the client.
     ///
     /// A connection without a sender costs nothing extra. See the chapter on [other

@@ -113,7 +113,7 @@ fn observe_each(observer: &impl Observer) {
         Event::Restarting { pid: 1 },
         Event::Slow { waiting: 1 },
         Event::Start { id, peer: None },
-        Event::Stop { id, end: End::PeerClosed, duration: took, transferred: (1, 1), calls: 1 },
+        Event::Stop { id, end: End::PeerClosed, duration: took, traffic: Traffic { received: 1, sent: 1 }, calls: 1 },
         Event::WaitsEnded { waiting: 1, ended: 1 },
         Event::WorkerStart { name },
         Event::WorkerStop { name },
