@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::sync::thread_local;
 use crate::sys::Descriptor;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 /// A pool that is told when one of its threads waits.
 pub(crate) trait Managed: Send + Sync {
@@ -23,8 +23,8 @@ pub(crate) trait Managed: Send + Sync {
     /// Whether the wait of the thread `index` is to end early, for the sake of others.
     fn is_evicted(&self, index: usize) -> bool;
 
-    /// What is raised when a wait is to end early: that of the thread `index`, or of another that shares the signal.
-    fn relief(&self, index: usize) -> &Signal;
+    /// What is raised when a wait is to end early: that of the thread `index`, or of another that shares the flag.
+    fn relief(&self, index: usize) -> &Flag;
 }
 
 type Worker = (Arc<dyn Managed>, usize);
@@ -57,7 +57,7 @@ impl Blocked {
         Some(Self { pool, index })
     }
 
-    pub(crate) fn relief(&self) -> &Signal {
+    pub(crate) fn relief(&self) -> &Flag {
         self.pool.relief(self.index)
     }
 

@@ -14,8 +14,8 @@ use crate::managed::Blocked;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::Watch;
+use crate::sys::flag::Flag;
 use crate::sys::shared::SharedWords;
-use crate::sys::signal::Signal;
 use crate::sys::wait::Woken;
 use crate::sys::wait::wait_for_either;
 
@@ -136,7 +136,7 @@ pub(crate) struct WaitFor<'a> {
     /// It is for the first byte of a message: nothing is lost where it ends early.
     pub(crate) between_messages: bool,
     /// What ends it with [`MAIL`].
-    pub(crate) bell: Option<&'a Signal>,
+    pub(crate) bell: Option<&'a Flag>,
 }
 
 impl<'a> WaitFor<'a> {
@@ -166,20 +166,20 @@ const SIGNALS: usize = 4;
 pub(crate) struct StopState {
     epoch: Instant,
     drain: Duration,
-    /// What has been told: it is the same in forked children, as the signals are.
+    /// What has been told: it is the same in forked children, as the flags are.
     told: SharedWords,
     /// A signal has come.
     #[cfg(all(unix, feature = "signals"))]
     signalled: AtomicBool,
     /// Raised, and never cleared, from the first `shutdown`: connections that wait for their next message look at it.
-    pub(crate) draining: Signal,
+    pub(crate) draining: Flag,
     /// Raised, and never cleared, from the drain's deadline: every blocked read and write looks at it.
-    pub(crate) force: Signal,
+    pub(crate) force: Flag,
     /// Raised for the serve loop of the process that has made this, to look at the state anew.
-    main_control: Signal,
+    main_control: Flag,
     /// The same in a forked child with a serve loop of its own.
     #[cfg(unix)]
-    own_control: OnceLock<Arc<Signal>>,
+    own_control: OnceLock<Arc<Flag>>,
 }
 
 impl StopState {
@@ -194,9 +194,9 @@ impl StopState {
             told,
             #[cfg(all(unix, feature = "signals"))]
             signalled: AtomicBool::new(false),
-            draining: Signal::new()?,
-            force: Signal::new()?,
-            main_control: Signal::new()?,
+            draining: Flag::new()?,
+            force: Flag::new()?,
+            main_control: Flag::new()?,
             #[cfg(unix)]
             own_control: OnceLock::new(),
         })
@@ -233,42 +233,42 @@ impl StopState {
         }
     }
 
-    /// Waits as `what` says, but not beyond the drain's deadline: [`Woken::Signal`] with [`FORCED`] then.
+    /// Waits as `what` says, but not beyond the drain's deadline: [`Woken::Flag`] with [`FORCED`] then.
     ///
-    /// The drain may be run by the very thread that waits here (`Sync`), so its signal alone would not do. A pool whose
+    /// The drain may be run by the very thread that waits here (`Sync`), so its flag alone would not do. A pool whose
     /// thread waits here puts another in its place, and may end the wait early: with [`EVICTED`].
     pub(crate) fn wait(&self, what: &WaitFor<'_>) -> io::Result<Woken> {
         /// A second stop may shorten the deadline: how often it is looked at.
         const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
         let WaitFor { descriptor, watch, other, until, ends_idle, between_messages, bell } = *what;
-        let wait = |signals: &[Option<&Signal>], until| wait_for_either((descriptor, watch), other, signals, until);
+        let wait = |flags: &[Option<&Flag>], until| wait_for_either((descriptor, watch), other, flags, until);
         let mut blocked = None;
         loop {
             let draining = self.is_stopping();
             if draining && ends_idle && !self.hands_over() {
-                return Ok(Woken::Signal(DRAINING));
+                return Ok(Woken::Flag(DRAINING));
             }
             let blocked: &Option<Blocked> = blocked.get_or_insert_with(|| Blocked::begin(descriptor, between_messages));
             let relief = blocked.as_ref().map(Blocked::relief);
             // The force comes after the drain: one of them is enough, and each costs the kernel a queue to wait in.
-            let signals = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell, relief];
+            let flags = [draining.then_some(&self.force), (!draining).then_some(&self.draining), bell, relief];
             let forced_at = self.forced_at();
             let look_again = draining.then(|| Instant::now() + RECHECK_INTERVAL);
             let pause = [until, forced_at, look_again].into_iter().flatten().min();
-            match wait(&signals, pause)? {
+            match wait(&flags, pause)? {
                 // The next round knows the deadline.
-                Woken::Signal(DRAINING) => {}
-                Woken::Signal(EVICTED) if blocked.as_ref().is_some_and(Blocked::is_evicted) => {
+                Woken::Flag(DRAINING) => {}
+                Woken::Flag(EVICTED) if blocked.as_ref().is_some_and(Blocked::is_evicted) => {
                     // What has come meanwhile goes before.
                     let ready = wait(&[], Some(Instant::now()))?;
-                    return Ok(if ready == Woken::Ready { ready } else { Woken::Signal(EVICTED) });
+                    return Ok(if ready == Woken::Ready { ready } else { Woken::Flag(EVICTED) });
                 }
-                // Another thread of the group is meant, and takes the signal back when it has ended its wait.
-                Woken::Signal(EVICTED) => std::thread::yield_now(),
+                // Another thread of the group is meant, and takes the flag back when it has ended its wait.
+                Woken::Flag(EVICTED) => std::thread::yield_now(),
                 Woken::TimedOut => {
                     let now = Instant::now();
                     if forced_at.is_some_and(|forced_at| forced_at <= now) {
-                        return Ok(Woken::Signal(FORCED));
+                        return Ok(Woken::Flag(FORCED));
                     }
                     if until.is_some_and(|until| until <= now) {
                         return Ok(Woken::TimedOut);
@@ -317,7 +317,7 @@ impl StopState {
     }
 
     /// What the serve loop of this process waits for, to look at the state anew.
-    pub(crate) fn control(&self) -> &Signal {
+    pub(crate) fn control(&self) -> &Flag {
         #[cfg(unix)]
         if let Some(own) = self.own_control.get() {
             return own;
@@ -336,8 +336,8 @@ impl StopState {
 
     /// In a forked child that will have a serve loop of its own, which waits for this.
     #[cfg(unix)]
-    pub(crate) fn in_child(&self, control: Arc<Signal>) {
-        // A child of a child has the signal that its parent has, and no loop.
+    pub(crate) fn in_child(&self, control: Arc<Flag>) {
+        // A child of a child has the flag that its parent has, and no loop.
         let _ = self.own_control.set(control);
     }
 

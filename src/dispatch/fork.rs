@@ -32,12 +32,12 @@ use crate::panics::catch;
 use crate::sys::child::Child as ChildProcess;
 use crate::sys::child::Exit;
 use crate::sys::child::KILL;
+use crate::sys::flag::Flag;
 use crate::sys::fork::ForkError;
 use crate::sys::fork::Purpose;
 use crate::sys::fork::fork;
 use crate::sys::one_thread;
 use crate::sys::one_thread::NotOneThread;
-use crate::sys::signal::Signal;
 
 /// Forks a child for each request, like Python's `ForkingMixIn`.
 ///
@@ -128,7 +128,7 @@ impl Dispatch for Fork {
 pub struct Running<J> {
     children: HashMap<u32, Child<J>>,
     outcomes: Outcomes,
-    idle: Signal,
+    idle: Flag,
     ready: Vec<Ready<J>>,
 }
 
@@ -158,7 +158,7 @@ impl<J: Task> Process<J> for Fork {
         }
         let failed = |source| ServeError::Start { dispatch: Self::NAME, source };
         let outcomes = Outcomes::new(serve_loop.reporter.core().permits.limit()).map_err(failed)?;
-        let idle = Signal::new().map_err(failed)?;
+        let idle = Flag::new().map_err(failed)?;
         Ok(Running { children: HashMap::new(), outcomes, idle, ready: Vec::new() })
     }
 

@@ -24,7 +24,7 @@ use crate::sys::poller::Events;
 use crate::sys::poller::NOTIFIED;
 use crate::transport::Transport;
 
-/// The token of the control signal in the poller.
+/// The token of the control flag in the poller.
 const CONTROL: u64 = u64::MAX - 3;
 
 /// The token of the errands' descriptors in the poller.

@@ -38,7 +38,7 @@ pub trait Report {
     #[cfg(all(test, socketserver_shuttle))]
     fn deferred(&self) {}
 
-    /// For model checks: the signal that ends waits has been raised.
+    /// For model checks: the flag that ends waits has been raised.
     #[cfg(all(test, socketserver_shuttle))]
     fn relieved(&self) {}
 }

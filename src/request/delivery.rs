@@ -65,12 +65,12 @@ impl<'a> Patience<'a> {
         }
         let stop = &session.stop.state;
         let next = [Some(now + pause), limit.and_then(|limit| since.checked_add(limit)), self.until];
-        // The signal is what ends a wait early; nothing else is waited for.
+        // The flag is what ends a wait early; nothing else is waited for.
         let until = next.into_iter().flatten().min();
         match stop.wait(&WaitFor::new(stop.force.descriptor(), Interest::Read, until))? {
             Woken::TimedOut => Ok(()),
-            Woken::Signal(EVICTED) => Err(evicted()),
-            Woken::Ready | Woken::Signal(_) => Err(Stopping::io_error()),
+            Woken::Flag(EVICTED) => Err(evicted()),
+            Woken::Ready | Woken::Flag(_) => Err(Stopping::io_error()),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::stop::MAIL;
 use crate::stop::StopState;
 use crate::stop::WaitFor;
 use crate::sync::Mutex;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 use crate::sys::wait::Woken;
 
 /// Messages from [`Sender`](crate::Sender)s that the connection's server has not taken yet; see
@@ -150,7 +150,7 @@ impl Mailbox {
         state.wake = None;
     }
 
-    /// As [`StopState::wait`]; a message ends the wait, too: [`Woken::Signal`] with [`MAIL`].
+    /// As [`StopState::wait`]; a message ends the wait, too: [`Woken::Flag`] with [`MAIL`].
     pub(crate) fn wait(&self, stop: &StopState, what: &WaitFor<'_>) -> io::Result<Woken> {
         /// Without a descriptor to be woken by, how often it is looked at.
         const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -159,7 +159,7 @@ impl Mailbox {
             // A sender may have been slow to ring it for an earlier wait.
             bell.clear();
             if !self.await_mail(|| Wake::Thread(Arc::clone(bell))) {
-                return Ok(Woken::Signal(MAIL));
+                return Ok(Woken::Flag(MAIL));
             }
             let woken = stop.wait(&WaitFor { bell: Some(bell), ..*what });
             self.attend();
@@ -171,7 +171,7 @@ impl Mailbox {
                 (state.bytes.len(), state.stage)
             };
             if bytes > 0 || stage == Stage::Dismissed {
-                return Ok(Woken::Signal(MAIL));
+                return Ok(Woken::Flag(MAIL));
             }
             let look = Instant::now() + RECHECK_INTERVAL;
             let pause = what.until.map_or(look, |until| until.min(look));
@@ -184,13 +184,13 @@ impl Mailbox {
 }
 
 /// What wakes this thread when it waits for input; `None` where there are no descriptors left.
-fn bell() -> Option<Arc<Signal>> {
+fn bell() -> Option<Arc<Flag>> {
     thread_local! {
-        static BELL: std::cell::RefCell<Option<Arc<Signal>>> = const { std::cell::RefCell::new(None) };
+        static BELL: std::cell::RefCell<Option<Arc<Flag>>> = const { std::cell::RefCell::new(None) };
     }
     BELL.with_borrow_mut(|bell| {
         if bell.is_none() {
-            *bell = Signal::new().ok().map(Arc::new);
+            *bell = Flag::new().ok().map(Arc::new);
         }
         bell.clone()
     })

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::sync::Notify;
 use crate::sync::thread_local;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 /// How the owner of a connection that waits is woken.
 pub(crate) enum Wake {
     /// It is parked under this token.
     Parked(Arc<dyn Notify>, u64),
     /// A thread waits for it.
-    Thread(Arc<Signal>),
+    Thread(Arc<Flag>),
 }
 
 thread_local! {

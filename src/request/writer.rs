@@ -147,9 +147,9 @@ impl<S: Socket> Writer<S> {
             (None, _) => wait(descriptor, needed, &[], until)?,
         };
         match woken {
-            Woken::Ready | Woken::Signal(MAIL) => Ok(()),
-            Woken::Signal(EVICTED) => Err(evicted()),
-            Woken::Signal(_) => Err(Stopping::io_error()),
+            Woken::Ready | Woken::Flag(MAIL) => Ok(()),
+            Woken::Flag(EVICTED) => Err(evicted()),
+            Woken::Flag(_) => Err(Stopping::io_error()),
             Woken::TimedOut => Err(self.timed_out(interest, total.is_some(), due.by_rate)),
         }
     }
@@ -167,9 +167,9 @@ impl<S: Socket> Writer<S> {
             (None, _) => wait(descriptor, needed, &[], total.or(until))?,
         };
         match woken {
-            Woken::Ready | Woken::Signal(MAIL) => Ok(None),
-            Woken::Signal(EVICTED) => Err(evicted()),
-            Woken::Signal(_) => Ok(Some(End::Drained)),
+            Woken::Ready | Woken::Flag(MAIL) => Ok(None),
+            Woken::Flag(EVICTED) => Err(evicted()),
+            Woken::Flag(_) => Ok(Some(End::Drained)),
             Woken::TimedOut if total.is_some() => Err(self.timed_out(Interest::Read, true, false)),
             Woken::TimedOut => Ok(Some(End::IdleTimeout)),
         }

@@ -402,7 +402,7 @@ where
         let address = transport.local_addr().to_string();
         move |source| BindError::SetUp { address, step, source }
     };
-    let state = StopState::new(options.drain_timeout).map_err(failed("stop signals"))?;
+    let state = StopState::new(options.drain_timeout).map_err(failed("stop flags"))?;
     let asked = options.max_connections;
     let most = match dispatch.limit() {
         Some(limit) => limit.min(asked.unwrap_or(limit)),

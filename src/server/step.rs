@@ -92,7 +92,7 @@ fn step<T: Transport, D: Process<Job<T, H>>, H: HandlerFactory<T::Request>>(
             let failed = |source| ServeError::Wait { address: acceptor.address().to_owned(), source };
             match wait_any(&acceptor.listeners(), &[Some(&stop.draining)], until).map_err(failed)? {
                 Woken::Ready => {}
-                Woken::Signal(_) => return Ok(Some(Handled::Stopping)),
+                Woken::Flag(_) => return Ok(Some(Handled::Stopping)),
                 Woken::TimedOut => return Ok(Some(Handled::TimedOut)),
             }
         }

@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 
+use super::flag::Flag;
 use super::one_thread;
 use super::one_thread::NotOneThread;
-use super::signal::Signal;
 
 /// What terminals send to the whole group of processes. Where the server has a handler for it, what it means is the
 /// server's matter, and its children are not to die or stop of it.
@@ -48,7 +48,7 @@ pub(crate) enum ForkError {
 pub(crate) fn fork(
     purpose: Purpose,
     withheld: &[BorrowedFd<'_>],
-    idle: &Signal,
+    idle: &Flag,
     child: impl FnOnce() -> u8,
 ) -> Result<u32, ForkError> {
     let blocked = BlockedSignals::all().map_err(ForkError::System)?;

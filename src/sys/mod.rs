@@ -1,11 +1,11 @@
 //! What the operating system offers and the standard library does not: the only place with `unsafe`.
 //!
-//! Each mechanism has a file of its own: [`signal`] wakes a wait from elsewhere, [`wait`] blocks on one
-//! descriptor, [`poller`] on thousands, `fork` and `child` make and collect processes, `one_thread` tells whether that
-//! is safe, [`shared`] is memory that these have in common, `exit` tells that one has ended, `passed` owns descriptors that were there when the program began, `start` begins a program with some, [`datagram`] moves many
-//! messages in one call, [`send_file`] moves a file to a socket, `socket` receives and sends, `unix_address` reads and
-//! writes names of Unix sockets, `on_signal` acts on signals, and `thread` tells a thread that waits from one that would
-//! run.
+//! Each mechanism has its own file: [`flag`] wakes a wait from elsewhere, [`wait`] blocks on one descriptor, [`poller`]
+//! on thousands, `fork` and `child` start and collect processes, `one_thread` checks that this is safe, [`shared`] is
+//! memory that they share, `exit` reports that one has ended, `passed` owns inherited descriptors, `start` starts a
+//! program with some, [`datagram`] moves many datagrams in one call, [`send_file`] sends a file to a socket, `socket`
+//! receives and sends, `unix_address` reads and writes names of Unix-domain sockets, `on_signal` acts on signals, and
+//! `thread` distinguishes a thread that waits from one that is kept from running.
 
 #![allow(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub(crate) mod child;
 pub(crate) mod datagram;
 #[cfg(unix)]
 pub(crate) mod exit;
+pub(crate) mod flag;
 #[cfg(unix)]
 pub(crate) mod fork;
 #[cfg(all(unix, feature = "testing"))]
@@ -30,7 +31,6 @@ pub(crate) mod passed;
 pub(crate) mod poller;
 pub(crate) mod send_file;
 pub(crate) mod shared;
-pub(crate) mod signal;
 pub(crate) mod socket;
 #[cfg(all(unix, feature = "systemd"))]
 pub(crate) mod start;

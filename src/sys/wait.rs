@@ -1,4 +1,4 @@
-//! Blocking until one descriptor is ready, a signal is raised, or a deadline passes: `poll(2)` with the rest of the
+//! Blocking until one descriptor is ready, a flag is raised, or a deadline passes: `poll(2)` with the rest of the
 //! time.
 
 use std::io;
@@ -12,30 +12,30 @@ use rustix::event::Timespec;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::Watch;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 /// Why [`wait`] returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Woken {
     /// A read (or write) will not block; it may fail.
     Ready,
-    /// The signal with this index is raised.
-    Signal(usize),
+    /// The flag with this index is raised.
+    Flag(usize),
     TimedOut,
 }
 
-/// At most this many signals can be waited for beside the descriptor.
-const SIGNALS: usize = 4;
+/// At most this many flags can be waited for beside the descriptor.
+const FLAGS: usize = 4;
 
-/// Waits, retrying interrupted system calls with the time that is left; a raised signal wins over readiness. Signals
+/// Waits, retrying interrupted system calls with the time that is left; a raised flag wins over readiness. Flags
 /// that are `None` are left out, and the others keep their index.
 pub(crate) fn wait(
     descriptor: Descriptor<'_>,
     interest: Interest,
-    signals: &[Option<&Signal>],
+    flags: &[Option<&Flag>],
     deadline: Option<Instant>,
 ) -> io::Result<Woken> {
-    wait_for_either((descriptor, Watch::of(interest)), None, signals, deadline)
+    wait_for_either((descriptor, Watch::of(interest)), None, flags, deadline)
 }
 
 /// As [`wait`], for one of two descriptors to be ready. One that is watched for nothing is left out, because poll(2) would
@@ -43,31 +43,31 @@ pub(crate) fn wait(
 pub(crate) fn wait_for_either(
     own: (Descriptor<'_>, Watch),
     other: Option<(Descriptor<'_>, Watch)>,
-    signals: &[Option<&Signal>],
+    flags: &[Option<&Flag>],
     deadline: Option<Instant>,
 ) -> io::Result<Woken> {
-    debug_assert!(signals.len() <= SIGNALS, "room for {SIGNALS} signals");
-    let mut set: [_; SIGNALS + 2] = std::array::from_fn(|_| PollFd::from_borrowed_fd(own.0, PollFlags::empty()));
+    debug_assert!(flags.len() <= FLAGS, "room for {FLAGS} flags");
+    let mut set: [_; FLAGS + 2] = std::array::from_fn(|_| PollFd::from_borrowed_fd(own.0, PollFlags::empty()));
     let mut count = 0;
     for (descriptor, watch) in [Some(own), other].into_iter().flatten() {
         if !watch.is_nothing() {
-            set[count] = PollFd::from_borrowed_fd(descriptor, flags(watch));
+            set[count] = PollFd::from_borrowed_fd(descriptor, poll_flags(watch));
             count += 1;
         }
     }
-    let signals_at = count;
-    let mut indices = [0; SIGNALS];
-    for (index, signal) in signals.iter().enumerate() {
-        if let Some(signal) = signal {
-            indices[count - signals_at] = index;
-            set[count] = PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN);
+    let flags_at = count;
+    let mut indices = [0; FLAGS];
+    for (index, flag) in flags.iter().enumerate() {
+        if let Some(flag) = flag {
+            indices[count - flags_at] = index;
+            set[count] = PollFd::from_borrowed_fd(flag.descriptor(), PollFlags::IN);
             count += 1;
         }
     }
-    poll(&mut set[..count], signals_at, &indices, deadline)
+    poll(&mut set[..count], flags_at, &indices, deadline)
 }
 
-fn flags(watch: Watch) -> PollFlags {
+fn poll_flags(watch: Watch) -> PollFlags {
     let wanted = [(watch.read, PollFlags::IN), (watch.write, PollFlags::OUT)];
     wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flags)| flags).collect()
 }
@@ -75,30 +75,30 @@ fn flags(watch: Watch) -> PollFlags {
 /// As [`wait`], for one of several descriptors to be readable.
 pub(crate) fn wait_any(
     descriptors: &[Descriptor<'_>],
-    signals: &[Option<&Signal>],
+    flags: &[Option<&Flag>],
     deadline: Option<Instant>,
 ) -> io::Result<Woken> {
     let mut set: Vec<_> = descriptors.iter().map(|found| PollFd::from_borrowed_fd(*found, PollFlags::IN)).collect();
     let mut indices = Vec::new();
-    for (index, signal) in signals.iter().enumerate() {
-        if let Some(signal) = signal {
+    for (index, flag) in flags.iter().enumerate() {
+        if let Some(flag) = flag {
             indices.push(index);
-            set.push(PollFd::from_borrowed_fd(signal.descriptor(), PollFlags::IN));
+            set.push(PollFd::from_borrowed_fd(flag.descriptor(), PollFlags::IN));
         }
     }
     poll(&mut set, descriptors.len(), &indices, deadline)
 }
 
-/// Waits for the descriptors, and behind `signals_at` the signals, whose indices these are.
-fn poll(set: &mut [PollFd<'_>], signals_at: usize, indices: &[usize], deadline: Option<Instant>) -> io::Result<Woken> {
+/// Waits for the descriptors, and behind `flags_at` the flags, whose indices these are.
+fn poll(set: &mut [PollFd<'_>], flags_at: usize, indices: &[usize], deadline: Option<Instant>) -> io::Result<Woken> {
     loop {
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
         match rustix::event::poll(set, left.as_ref()) {
             Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(Woken::TimedOut),
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => {
-                return Ok(match set[signals_at..].iter().position(|signal| !signal.revents().is_empty()) {
-                    Some(at) => Woken::Signal(indices[at]),
+                return Ok(match set[flags_at..].iter().position(|flag| !flag.revents().is_empty()) {
+                    Some(at) => Woken::Flag(indices[at]),
                     None => Woken::Ready,
                 });
             }

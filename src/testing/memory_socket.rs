@@ -17,7 +17,7 @@ use crate::request::Socket;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 /// The socket of a connection in memory: see [`converse`](super::converse).
 pub struct MemorySocket {
@@ -26,14 +26,14 @@ pub struct MemorySocket {
     /// How much of the output a client that answers has been told of.
     heard: usize,
     /// What is in memory is ready at once; cleared while the client does nothing more.
-    ready: Signal,
+    ready: Flag,
     stop: Arc<OnceLock<StopHandle>>,
 }
 
 impl MemorySocket {
     /// Its output, and the server's handle, come from outside.
     pub(super) fn new(client: Client, output: Arc<Mutex<Vec<u8>>>, stop: Arc<OnceLock<StopHandle>>) -> Self {
-        let ready = Signal::new().expect("a descriptor");
+        let ready = Flag::new().expect("a descriptor");
         ready.raise();
         Self { client, output, heard: 0, ready, stop }
     }

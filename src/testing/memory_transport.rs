@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::request::Stream;
 use crate::stop::StopHandle;
 use crate::sys::Descriptor;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 use crate::transport::Immediate;
 use crate::transport::Transport;
 
@@ -26,13 +26,13 @@ pub(super) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192
 pub struct Memory<R = Stream<MemorySocket>> {
     request: Option<R>,
     /// Raised while the request is there.
-    ready: Signal,
+    ready: Flag,
     stop: Arc<OnceLock<StopHandle>>,
 }
 
 impl<R> Memory<R> {
     pub(super) fn new(request: R, stop: Arc<OnceLock<StopHandle>>) -> Self {
-        let ready = Signal::new().expect("a descriptor");
+        let ready = Flag::new().expect("a descriptor");
         ready.raise();
         Self { request: Some(request), ready, stop }
     }

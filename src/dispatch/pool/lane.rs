@@ -169,7 +169,7 @@ impl<W> Lane<W> {
         (since != 0 && since & EVICTED == 0).then(|| (self.between_messages.load(Ordering::Relaxed), since))
     }
 
-    /// The wait that began at `since` is to end: true if it goes on, and then the signal of its group has to be raised.
+    /// The wait that began at `since` is to end: true if it goes on, and then the flag of its group has to be raised.
     pub(super) fn evict(&self, since: u64) -> bool {
         self.waits_since.compare_exchange(since, since | EVICTED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }

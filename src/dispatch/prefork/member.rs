@@ -27,15 +27,15 @@ use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::panics::catch;
+use crate::sys::flag::Flag;
 use crate::sys::shared::SharedWords;
-use crate::sys::signal::Signal;
 
 /// What a child is given by its supervisor.
 pub(super) struct Orders {
     pub(super) place: usize,
     /// Which of all children there have ever been.
     pub(super) number: u32,
-    pub(super) control: Arc<Signal>,
+    pub(super) control: Arc<Flag>,
     pub(super) page: Arc<SharedWords>,
     pub(super) alive: Arc<OwnedFd>,
 }
@@ -74,7 +74,7 @@ fn serve<J: Task, D: Process<J>>(
     let beat_every = prefork.hang_timeout.map(|timeout| timeout / 3);
     let is_ready = AtomicBool::new(false);
     core.errands.replace(Arc::new(Membership { place, page, alive, beat_every, is_ready }));
-    // The parent's poller, timers and signals are nothing for a child.
+    // The parent's poller, timers and flags are nothing for a child.
     let mut serve_loop = ServeLoop::new(parents.waiter.address(), parents.reporter.clone())?;
     serve_loop.acceptor = parents.acceptor.take();
     if let Some(acceptor) = &mut serve_loop.acceptor {

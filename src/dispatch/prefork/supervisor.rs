@@ -24,10 +24,10 @@ use crate::event::Event;
 use crate::limits::permit::Permit;
 use crate::sys::child::Child;
 use crate::sys::child::Exit;
+use crate::sys::flag::Flag;
 use crate::sys::fork::Purpose;
 use crate::sys::fork::fork;
 use crate::sys::shared::SharedWords;
-use crate::sys::signal::Signal;
 
 /// Words of each place in the page: whether the child serves, and when its loop was heard of last.
 pub(super) const WORDS: usize = 2;
@@ -46,7 +46,7 @@ pub struct Supervisor<J> {
     alive: Arc<OwnedFd>,
     /// Kept by this process alone.
     lifeline: OwnedFd,
-    idle: Signal,
+    idle: Flag,
     /// Children there have ever been.
     forked: u32,
     /// Children in a row that have ended before they served.
@@ -62,7 +62,7 @@ pub struct Supervisor<J> {
 
 /// Where a child is, or will be.
 struct Place {
-    control: Arc<Signal>,
+    control: Arc<Flag>,
     child: Option<Member>,
     /// When to fork anew.
     due: Option<Instant>,
@@ -89,13 +89,13 @@ impl<J: Task> Supervisor<J> {
             rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
         }
         rustix::fs::fcntl_setfl(&alive, rustix::fs::OFlags::NONBLOCK)?;
-        let place = |_| Ok(Place { control: Arc::new(Signal::new()?), child: None, due: None });
+        let place = |_| Ok(Place { control: Arc::new(Flag::new()?), child: None, due: None });
         Ok(Self {
             places: (0..processes).map(place).collect::<io::Result<_>>()?,
             page: Arc::new(SharedWords::new(processes.saturating_mul(WORDS))?),
             alive: Arc::new(alive),
             lifeline,
-            idle: Signal::new()?,
+            idle: Flag::new()?,
             forked: 0,
             failures: 0,
             last_failure: String::new(),

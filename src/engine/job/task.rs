@@ -306,10 +306,10 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             None => stop.wait(&what),
         };
         match woken {
-            Ok(Woken::Ready | Woken::Signal(DRAINING | MAIL)) => {}
-            Ok(Woken::Signal(EVICTED)) if park.class == Class::Relay => self.give_up(park.class),
-            Ok(Woken::TimedOut | Woken::Signal(EVICTED)) => self.expire(park.class),
-            Ok(Woken::Signal(_)) => self.cut(End::Forced),
+            Ok(Woken::Ready | Woken::Flag(DRAINING | MAIL)) => {}
+            Ok(Woken::Flag(EVICTED)) if park.class == Class::Relay => self.give_up(park.class),
+            Ok(Woken::TimedOut | Woken::Flag(EVICTED)) => self.expire(park.class),
+            Ok(Woken::Flag(_)) => self.cut(End::Forced),
             Err(error) => {
                 self.fail(RequestError::failed(Stage::Handle, error));
                 self.give_connection_up();

@@ -27,7 +27,7 @@ use super::NOTIFIED;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
 use crate::sys::Watch;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 use crate::sys::wait::Woken;
 use crate::sys::wait::timespec;
 use crate::sys::wait::wait;
@@ -38,7 +38,7 @@ pub(crate) const EDGE: bool = true;
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    notify: Signal,
+    notify: Flag,
     /// Ends waits. A timeout of epoll_wait(2) would make the kernel set and cancel a timer in every call; this one is
     /// set anew only when it has to ring sooner.
     timer: OwnedFd,
@@ -76,7 +76,7 @@ impl fmt::Debug for Events {
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let notify = Signal::new()?;
+        let notify = Flag::new()?;
         epoll::add(&epoll, notify.descriptor(), EventData::new_u64(NOTIFIED), EventFlags::IN | EventFlags::ET)?;
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // Never read: setting it anew takes a ring back, and each ring is an edge.
@@ -89,7 +89,7 @@ impl Poller {
         Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), edge(Interest::Read))?)
     }
 
-    /// Registers something that is reported for as long as it is ready: listeners, signals, child exits.
+    /// Registers something that is reported for as long as it is ready: listeners, flags, child exits.
     pub(crate) fn add_level(&self, descriptor: Descriptor<'_>, token: u64) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(token), EventFlags::IN)?)
     }

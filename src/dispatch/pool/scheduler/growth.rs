@@ -22,13 +22,13 @@ use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use crate::sync::now;
 use crate::sys::Descriptor;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 /// A spare thread ends when it has not been needed for this long. Models need not wait for it.
 const SPARE_IDLE: Duration =
     if cfg!(socketserver_shuttle) { Duration::from_micros(100) } else { Duration::from_secs(10) };
 
-/// Threads that wait share this many signals, whatever their number: a descriptor for each would be a connection less.
+/// Threads that wait share this many flags, whatever their number: a descriptor for each would be a connection less.
 /// In models all are of one group.
 const GROUPS: usize = if cfg!(socketserver_shuttle) { 1 } else { 16 };
 
@@ -53,7 +53,7 @@ pub(super) struct Growth {
     /// How many threads there are.
     live: AtomicUsize,
     epoch: Instant,
-    relief: [Signal; GROUPS],
+    relief: [Flag; GROUPS],
     /// Since when there has been work and no thread for it, in milliseconds after `epoch`; 0 while that is not so.
     starved_since: AtomicU64,
 }
@@ -71,7 +71,7 @@ impl Growth {
     pub(super) fn new(limits: Limits) -> io::Result<Self> {
         let mut relief = Vec::with_capacity(GROUPS);
         for _ in 0..GROUPS {
-            relief.push(Signal::new()?);
+            relief.push(Flag::new()?);
         }
         let Ok(relief) = relief.try_into() else { unreachable!("as many as were made") };
         Ok(Self {
@@ -338,7 +338,7 @@ impl<J: Task> Scheduler<J> {
         asked.filter(|owner| owner.is_runnable() == Some(true)).count() >= self.cpus.min(SAMPLE)
     }
 
-    /// Raises the signal of a group if one of it is to end its wait, and takes it back if none is. Called after each
+    /// Raises the flag of a group if one of it is to end its wait, and takes it back if none is. Called after each
     /// change of that; the last call, which sees the last change, leaves it right.
     fn settle(&self, group: usize) {
         let relief = &self.growth.relief[group];
@@ -412,7 +412,7 @@ where
         self.lanes.get(index).is_evicted()
     }
 
-    fn relief(&self, index: usize) -> &Signal {
+    fn relief(&self, index: usize) -> &Flag {
         &self.growth.relief[index % GROUPS]
     }
 }

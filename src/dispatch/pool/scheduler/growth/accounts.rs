@@ -3,7 +3,7 @@
 use super::Growth;
 use super::Limits;
 use crate::sync::atomic::Ordering;
-use crate::sys::signal::Signal;
+use crate::sys::flag::Flag;
 
 impl Growth {
     /// How many threads there are, when none is about to come or go.
@@ -22,6 +22,6 @@ impl Growth {
         assert_eq!(workers + beyond, live, "lanes are lost: {used} used, {vacant:?} vacant");
         assert!(used == workers || !vacant.contains(&(used - 1)), "the last lane has no thread");
         assert!(extra <= live - workers, "{extra} more threads for slow work than there are spares");
-        assert!(!self.relief.iter().any(Signal::is_raised), "waits would be ended from here on");
+        assert!(!self.relief.iter().any(Flag::is_raised), "waits would be ended from here on");
     }
 }

@@ -163,7 +163,7 @@ fn model_some_of_those_that_wait_give_way() {
 
 /// One thread; its wait ends by itself while it is being ended.
 #[test]
-fn model_a_signal_that_comes_too_late_is_taken_back() {
+fn model_a_flag_that_comes_too_late_is_taken_back() {
     check(|| {
         let mut pool = Pool::growing(1, 1);
         let waits = pool.open(|call| {

@@ -1,4 +1,4 @@
-//! What a model's pool serves: conversations whose sockets are signals, and whose handlers follow a script.
+//! What a model's pool serves: conversations whose sockets are flags, and whose handlers follow a script.
 
 use std::collections::VecDeque;
 use std::io;
@@ -33,8 +33,8 @@ use crate::stop::StopHandle;
 use crate::stop::StopState;
 use crate::sys::Descriptor;
 use crate::sys::Interest;
+use crate::sys::flag::Flag;
 use crate::sys::poller::Poller;
-use crate::sys::signal::Signal;
 
 pub(super) const WAIT: Wait = Wait { class: Class::Idle, timeout: None, interest: Interest::Read };
 
@@ -132,7 +132,7 @@ impl Call<'_> {
 
     /// Waits as a handler does for its peer, and tells the pool; false if the pool has ended the wait.
     pub(super) fn wait_for_peer(&self, between_messages: bool, until: impl Fn(&Notes) -> bool) -> bool {
-        let blocked = Blocked::begin(self.connection.signal.descriptor(), between_messages).expect("a pool's thread");
+        let blocked = Blocked::begin(self.connection.flag.descriptor(), between_messages).expect("a pool's thread");
         // What has come goes before.
         self.board.wait(|notes| until(notes) || blocked.relief().is_raised() && blocked.is_evicted());
         let ready = until(&self.board.notes.lock().unwrap());
@@ -145,7 +145,7 @@ impl Call<'_> {
 
 /// The two ends of a connection.
 struct Connection {
-    signal: Signal,
+    flag: Flag,
     sent: AtomicUsize,
     /// How many messages have been taken in and answered.
     answered: Mutex<usize>,
@@ -173,7 +173,7 @@ pub(super) struct Conversation {
 
 pub(super) fn connect(poller: &Arc<Poller>, reporter: &Reporter, script: Script) -> (Client, Conversation) {
     let connection = Arc::new(Connection {
-        signal: Signal::new().unwrap(),
+        flag: Flag::new().unwrap(),
         sent: AtomicUsize::new(0),
         answered: Mutex::new(0),
         answer: Condvar::new(),
@@ -193,7 +193,7 @@ impl Client {
     /// As [`send`](Self::send), but the one who polls sees it together with what comes next.
     pub(super) fn send_unseen(&self) {
         self.connection.sent.fetch_add(1, SeqCst);
-        self.connection.signal.raise();
+        self.connection.flag.raise();
     }
 
     /// Waits until everything that was sent has been answered.
@@ -217,7 +217,7 @@ impl Client {
 impl Conversation {
     /// Its socket gets something, which nobody has sent.
     pub(super) fn receive_more(&self) {
-        self.connection.signal.raise();
+        self.connection.flag.raise();
     }
 }
 
@@ -248,7 +248,7 @@ impl Drive for Conversation {
         let connection = &self.connection;
         assert!(!connection.held.swap(true, SeqCst), "one connection on two workers");
         // As one who has read everything: what comes from here on is news.
-        connection.signal.clear();
+        connection.flag.clear();
         let sent = connection.sent.load(SeqCst);
         let next = (self.script)(&Call { board: &self.reporter.0.board, connection });
         if next != Next::Again {
@@ -264,7 +264,7 @@ impl Drive for Conversation {
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
-        Some(self.connection.signal.descriptor())
+        Some(self.connection.flag.descriptor())
     }
 
     fn is_over(&self) -> bool {
@@ -286,7 +286,7 @@ impl Drive for Conversation {
     fn cut(&mut self, _: End) {}
 
     fn set_hangup(&mut self) {
-        unreachable!("signals do not hang up");
+        unreachable!("flags do not hang up");
     }
 
     fn expire(&mut self, _: Class) {
@@ -342,21 +342,21 @@ impl Drive for Conversation {
 
 /// Where clients that have not been accepted wait.
 pub(super) struct Listener {
-    signal: Signal,
+    flag: Flag,
     backlog: Mutex<VecDeque<Conversation>>,
     reporter: Reporter,
 }
 
 impl Listener {
     pub(super) fn new(reporter: &Reporter) -> Self {
-        Self { signal: Signal::new().unwrap(), backlog: Mutex::default(), reporter: reporter.clone() }
+        Self { flag: Flag::new().unwrap(), backlog: Mutex::default(), reporter: reporter.clone() }
     }
 
     /// The one who polls sees it at its next look.
     pub(super) fn push(&self, conversation: Conversation) {
         let mut backlog = self.backlog.lock().unwrap();
         backlog.push_back(conversation);
-        self.signal.raise();
+        self.flag.raise();
     }
 }
 
@@ -367,7 +367,7 @@ impl Source for Arc<Listener> {
         let mut backlog = self.backlog.lock().unwrap();
         let accepted = backlog.pop_front();
         if backlog.is_empty() {
-            self.signal.clear();
+            self.flag.clear();
         }
         let mut conversation = accepted.ok_or(io::ErrorKind::WouldBlock)?;
         conversation.permit = Some(permit);
@@ -379,7 +379,7 @@ impl Source for Arc<Listener> {
     }
 
     fn descriptors<'a>(&'a self, show: &mut dyn FnMut(Descriptor<'a>)) {
-        show(self.signal.descriptor());
+        show(self.flag.descriptor());
     }
 
     fn address(&self) -> String {

@@ -6,13 +6,13 @@ use crate::sys::Descriptor;
 
 /// Readable from [`raise`](Self::raise) to [`clear`](Self::clear), however many wait for it.
 #[derive(Debug)]
-pub(crate) struct Signal {
-    inner: imp::Signal,
+pub(crate) struct Flag {
+    inner: imp::Flag,
 }
 
-impl Signal {
+impl Flag {
     pub(crate) fn new() -> io::Result<Self> {
-        imp::Signal::new().map(|inner| Self { inner })
+        imp::Flag::new().map(|inner| Self { inner })
     }
 
     /// Async-signal-safe: one `write(2)`; raising what is raised changes nothing.
@@ -48,9 +48,9 @@ mod imp {
     use rustix::event::EventfdFlags;
 
     #[derive(Debug)]
-    pub(super) struct Signal(OwnedFd);
+    pub(super) struct Flag(OwnedFd);
 
-    impl Signal {
+    impl Flag {
         pub(super) fn new() -> io::Result<Self> {
             Ok(Self(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
         }
@@ -81,12 +81,12 @@ mod imp {
     use rustix::io::FdFlags;
 
     #[derive(Debug)]
-    pub(super) struct Signal {
+    pub(super) struct Flag {
         reader: OwnedFd,
         writer: OwnedFd,
     }
 
-    impl Signal {
+    impl Flag {
         pub(super) fn new() -> io::Result<Self> {
             let (reader, writer) = rustix::pipe::pipe()?;
             for end in [&reader, &writer] {
@@ -119,9 +119,9 @@ mod imp {
     use std::os::windows::io::BorrowedSocket;
 
     #[derive(Debug)]
-    pub(super) struct Signal(UdpSocket);
+    pub(super) struct Flag(UdpSocket);
 
-    impl Signal {
+    impl Flag {
         pub(super) fn new() -> io::Result<Self> {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.connect(socket.local_addr()?)?;
@@ -148,34 +148,34 @@ mod tests {
     use std::time::Duration;
     use std::time::Instant;
 
-    use super::Signal;
+    use super::Flag;
     use crate::sys::Interest;
     use crate::sys::wait::Woken;
     use crate::sys::wait::wait;
 
-    fn is_raised(signal: &Signal) -> bool {
-        let other = Signal::new().unwrap();
-        let woken = wait(other.descriptor(), Interest::Read, &[Some(signal)], Some(Instant::now())).unwrap();
-        woken == Woken::Signal(0)
+    fn is_raised(flag: &Flag) -> bool {
+        let other = Flag::new().unwrap();
+        let woken = wait(other.descriptor(), Interest::Read, &[Some(flag)], Some(Instant::now())).unwrap();
+        woken == Woken::Flag(0)
     }
 
     #[test]
     fn stays_raised_until_cleared() {
-        let signal = Signal::new().unwrap();
-        assert!(!is_raised(&signal));
-        signal.raise();
-        signal.raise();
-        assert!(is_raised(&signal));
-        assert!(is_raised(&signal));
-        signal.clear();
-        assert!(!is_raised(&signal));
+        let flag = Flag::new().unwrap();
+        assert!(!is_raised(&flag));
+        flag.raise();
+        flag.raise();
+        assert!(is_raised(&flag));
+        assert!(is_raised(&flag));
+        flag.clear();
+        assert!(!is_raised(&flag));
     }
 
     #[test]
     fn a_deadline_bounds_the_wait() {
-        let signal = Signal::new().unwrap();
+        let flag = Flag::new().unwrap();
         let deadline = Instant::now() + Duration::from_millis(20);
-        let woken = wait(signal.descriptor(), Interest::Read, &[], Some(deadline)).unwrap();
+        let woken = wait(flag.descriptor(), Interest::Read, &[], Some(deadline)).unwrap();
         assert_eq!(woken, Woken::TimedOut);
         assert!(Instant::now() >= deadline);
     }
