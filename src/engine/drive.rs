@@ -90,7 +90,8 @@ pub trait Drive: Sized {
     /// In the parent of a forked child: closes the connection here, and keeps what has to be accounted for.
     fn leave_to_child(&mut self);
 
-    /// How it ended where it was left to; the first word counts. The rest of the outcome, where it is known.
+    /// Records how the request ended in the child, and the rest of the outcome, if known. The first reason recorded
+    /// wins.
     fn ended_elsewhere(&mut self, end: End, outcome: Option<Outcome>);
 
     /// As [`refuse`](Self::refuse), after these bytes.

@@ -97,9 +97,9 @@ enum Remains<P, R> {
 struct Conversation<K> {
     handler: Option<K>,
     next: Next,
-    /// What the last call has written waits for what the next, on input that is there, will add.
+    /// Output of the last call is held back: more input is buffered, and the next call will add to it.
     gathering: bool,
-    /// The peer has ended its side, and `handle` has been called with what is left of its input.
+    /// The peer has closed its side, and `handle` has been called with the rest of its input.
     rest_shown: bool,
     /// What of the peer it waits for: its next message, the rest of one, or a handshake that the handler has begun.
     awaits: Class,

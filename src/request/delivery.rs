@@ -27,7 +27,7 @@ use crate::sys::datagram::Reply;
 use crate::sys::datagram::send_batch;
 use crate::sys::wait::Woken;
 
-/// How long one send waits for room, or the sends of one batch together.
+/// How long one send, or the sends of one batch together, may wait for room.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Patience<'a> {
@@ -46,8 +46,8 @@ impl<'a> Patience<'a> {
 
     /// Blocks for `pause`, unless the wait has lasted for `at_most`, or for as long as the server waits for its peers.
     ///
-    /// Nothing tells when there is room: a socket is called writable again when most of its buffer is free, which is
-    /// much later, and not at all if a device has refused the datagram.
+    /// The system does not report when there is room: a socket becomes writable again when most of its buffer is free,
+    /// which is much later, and not at all if a device has refused the datagram.
     fn wait(&mut self, pause: Duration, at_most: Option<Duration>) -> io::Result<()> {
         let Some(session) = self.session else {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "there is no room in the send buffer"));

@@ -1,7 +1,7 @@
 //! How a poller learns that a child has ended: by a pidfd on Linux, by a process event of kqueue on macOS and FreeBSD.
 //!
-//! The tests run on Linux; the kqueue side is type-checked. Whatever fails here, or tells too early, is made up for by
-//! looking after the child.
+//! The tests run on Linux; the kqueue side is only type-checked. If this fails or fires early, the periodic sweep
+//! collects the child.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -66,7 +66,7 @@ impl ExitWatch {
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 impl ExitWatch {
-    /// Nothing tells.
+    /// No exit notification on this platform.
     pub(crate) fn new(_: Pid) -> Option<Self> {
         None
     }

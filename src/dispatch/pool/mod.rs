@@ -244,7 +244,8 @@ where
         let scheduler = Arc::clone(&self.scheduler);
         rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
-            // Not as jobs of rayon's: its workers would look for them at each other, all at all while the last ones start.
+            // In the start handler, not as rayon jobs: idle rayon workers would busily try to steal them from one
+            // another during start-up.
             .start_handler(move |index| {
                 let pool = Arc::clone(&scheduler);
                 with_pool(pool, index, || scheduler.work(index));

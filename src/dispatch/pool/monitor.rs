@@ -17,21 +17,21 @@ const TICK: Duration = Duration::from_millis(1);
 /// The same while calls do not block. Each tick interrupts a worker where all share a CPU, which costs 20 to 30 us of it.
 const CALM_TICK: Duration = Duration::from_millis(4);
 
-/// After so many looks that found no slow call it is calm: calls that block every now and then keep the pace up, or each
-/// would cost the others two calm ticks.
+/// The monitor is calm after this many looks that found no slow call: calls that block every now and then keep up the
+/// pace, or each would cost the others two calm ticks.
 const CALM: u32 = 1024;
 
-/// Where calls take longer than this on the average, in nanoseconds, it is not calm either: those that block may be too
-/// short to be seen by looks that are rare.
+/// If calls take longer than this on average, in nanoseconds, it is not calm either: those that block may be too short
+/// to be seen by rare looks.
 const LONG: u64 = 100_000;
 
-/// A call is slow, too, that computes for so long.
+/// A call that computes for this long is slow, too.
 const COMPUTING: Duration = Duration::from_millis(3);
 
-/// So many looks at the same call are enough, whatever its thread does.
+/// After this many looks at the same call it is slow, whatever its thread does.
 const ENOUGH: u32 = 64;
 
-/// After so many ticks without any call the monitor sleeps until the next. Models need not wait for it.
+/// After this many ticks without any call the monitor sleeps until the next call. Models need not wait for it.
 const QUIET: u32 = if cfg!(socketserver_shuttle) { 1 } else { 8 };
 
 /// Starts the monitor; it ends with the scheduler.
@@ -76,7 +76,7 @@ pub(super) fn watch<J: Task>(scheduler: &Scheduler<J>) {
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     calls: u64,
-    /// So many looks have found it in that call again.
+    /// This many looks have found it in that call again.
     again: u32,
     /// How long its thread had run at the first of them.
     cpu_time: Option<Duration>,

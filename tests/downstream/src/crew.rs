@@ -15,7 +15,7 @@ use socketserver::dispatch::ServesInBackground;
 use socketserver::ServeError;
 use socketserver::dispatch::Task;
 
-/// So many threads.
+/// This many threads.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew(pub usize);
 
