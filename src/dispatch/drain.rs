@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Process;
 use crate::engine::report::Stats;
 use crate::engine::serve_loop::ServeLoop;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::task::Task;
 use crate::event::Event;
 

@@ -22,7 +22,7 @@ use super::Task;
 use crate::end::End;
 use crate::engine::drive::Outcome;
 use crate::engine::serve_loop::Ready;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::source::Source;
 use crate::engine::worker::Worker;
 use crate::error::BindError;

@@ -133,7 +133,7 @@ impl<J: Task, D: Process<J>> Process<J> for PreFork<D> {
     fn start(&self, serve_loop: &mut ServeLoop<J>) -> Result<Supervisor<J>, ServeError> {
         one_thread::check()?;
         let start = || {
-            use crate::engine::source::Report;
+            use crate::engine::source::Observe;
             serve_loop.reporter.core().counters.make_places(self.processes)?;
             Supervisor::new(self.processes)
         };

@@ -15,7 +15,7 @@ use crate::engine::answered::Answering;
 use crate::engine::drive::Drive;
 use crate::engine::drive::Turn;
 use crate::engine::serve_loop::Ready;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;

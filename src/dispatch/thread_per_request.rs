@@ -18,7 +18,7 @@ use super::Rejected;
 use super::ServeLoop;
 use super::ServesInBackground;
 use super::Task;
-use crate::engine::worker::Announced;
+use crate::engine::worker::WorkerSpan;
 use crate::error::BindError;
 use crate::error::ServeError;
 
@@ -203,10 +203,10 @@ impl<J: Task + Send + 'static> Threads<J> {
         let seat = Arc::clone(seat);
         let idle_timeout = self.settings.idle_timeout;
         builder.spawn(move || {
-            let mut announced = None;
+            let mut span = None;
             loop {
                 while let Some(job) = take(&shared, &seat, idle_timeout) {
-                    announced.get_or_insert_with(|| Announced::new(job.reporter()));
+                    span.get_or_insert_with(|| WorkerSpan::new(job.reporter()));
                     job.run();
                     let mut state = shared.state.lock();
                     if let Some(job) = state.queued.pop_front() {
@@ -218,7 +218,7 @@ impl<J: Task + Send + 'static> Threads<J> {
                         state.idle.push(Arc::clone(&seat));
                     }
                 }
-                drop(announced.take());
+                drop(span.take());
                 let mut state = shared.state.lock();
                 // Under the lock under which requests are queued: none is left to a thread that has ended.
                 if let Some(job) = state.queued.pop_front() {

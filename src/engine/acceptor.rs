@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::end::End;
 use crate::engine::drive::Turn;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::source::Source;
 use crate::engine::task::Task;
 use crate::engine::worker::Worker;
@@ -405,7 +405,7 @@ impl<J: Task> Acceptor<J> {
     }
 }
 
-fn tell_stopped(reporter: &impl Report, addresses: &[String]) {
+fn tell_stopped(reporter: &impl Observe, addresses: &[String]) {
     for address in addresses {
         reporter.observe(&Event::ListenStop { address });
     }

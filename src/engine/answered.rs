@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::ops::DerefMut;
 
 use super::drive::Turn;
-use super::source::Report;
+use super::source::Observe;
 use super::task::Task;
 use super::worker::Worker;
 

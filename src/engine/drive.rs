@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::source::Report;
+use super::source::Observe;
 use super::source::Source;
 #[cfg(doc)]
 use super::task::Task;
@@ -24,7 +24,7 @@ pub trait Drive: Sized {
     type Source: Source<Task = Self>;
 
     /// Who is told what happens.
-    type Reporter: Report + Clone;
+    type Reporter: Observe + Clone;
 
     /// As [`Task::run`], up to where it is over (`Done`, `Detach`) or only lingers (`Park`).
     fn run_until_lingering(&mut self) -> Turn;

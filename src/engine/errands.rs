@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::source::Report;
+use super::source::Observe;
 use crate::sys::Descriptor;
 use crate::sys::poller::Poller;
 
@@ -30,7 +30,7 @@ pub(crate) struct Scene<'a> {
     #[cfg_attr(not(all(unix, feature = "systemd")), allow(dead_code, reason = "used by a restart"))]
     pub(crate) listeners: Vec<Descriptor<'a>>,
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by deployments"))]
-    pub(crate) reporter: &'a dyn Report,
+    pub(crate) reporter: &'a dyn Observe,
     #[cfg_attr(not(unix), allow(dead_code, reason = "used by what has a deadline"))]
     pub(crate) now: Instant,
 }

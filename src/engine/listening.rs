@@ -9,7 +9,7 @@ use super::core::Core;
 use super::core::Shared;
 use super::core::guarded;
 use super::job::Job;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::source::Source;
 use crate::error::RequestError;
 use crate::error::Stage;
@@ -94,7 +94,7 @@ impl<T, H> fmt::Debug for Reporter<T, H> {
     }
 }
 
-impl<T: Transport, H: HandlerFactory<T::Request>> Report for Reporter<T, H> {
+impl<T: Transport, H: HandlerFactory<T::Request>> Observe for Reporter<T, H> {
     fn error(&self, error: RequestError) {
         self.1.report(error, None, None);
     }

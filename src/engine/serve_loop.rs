@@ -9,7 +9,7 @@ use super::acceptor::Acceptor;
 use super::acceptor::LISTENER;
 use super::errands::Scene;
 use crate::engine::job::Job;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::task::Task;
 use crate::error::RequestError;
 use crate::error::ServeError;
@@ -195,14 +195,14 @@ impl Waiter {
         }
     }
 
-    fn until_service(&self, reporter: &impl Report, now: Instant) -> Option<Duration> {
+    fn until_service(&self, reporter: &impl Observe, now: Instant) -> Option<Duration> {
         let interval = reporter.core().options.service_interval?;
         // An interval that overflows `Instant` means never.
         now.checked_add(interval)?;
         Some(self.next_service.map_or(interval, |next| next.saturating_duration_since(now)))
     }
 
-    fn serve_actions(&mut self, reporter: &impl Report, now: Instant) {
+    fn serve_actions(&mut self, reporter: &impl Observe, now: Instant) {
         if reporter.core().stop.is_stopping() {
             return;
         }

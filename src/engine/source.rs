@@ -28,7 +28,7 @@ pub trait Source {
 }
 
 /// Who is told what happens.
-pub trait Report {
+pub trait Observe {
     fn error(&self, error: RequestError);
     fn observe(&self, event: &Event<'_>);
     fn service_actions(&self);

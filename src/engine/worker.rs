@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::calls::Calls;
 use super::calls::Recorder;
-use super::source::Report;
+use super::source::Observe;
 use crate::event::Event;
 use crate::event::RequestId;
 use crate::request::Outbox;
@@ -19,16 +19,16 @@ use crate::request::delivery::Patience;
 use crate::request::delivery::deliver_all;
 
 /// A thread that runs tasks, from its start to its end, which are told on it.
-pub(crate) struct Announced<R: Report>(R);
+pub(crate) struct WorkerSpan<R: Observe>(R);
 
-impl<R: Report> Announced<R> {
+impl<R: Observe> WorkerSpan<R> {
     pub(crate) fn new(reporter: R) -> Self {
         reporter.observe(&Event::WorkerStart { name: std::thread::current().name().unwrap_or_default() });
         Self(reporter)
     }
 }
 
-impl<R: Report> Drop for Announced<R> {
+impl<R: Observe> Drop for WorkerSpan<R> {
     fn drop(&mut self) {
         self.0.observe(&Event::WorkerStop { name: std::thread::current().name().unwrap_or_default() });
     }

@@ -9,7 +9,7 @@ use crate::dispatch::Process;
 use crate::engine::acceptor::Accepted;
 use crate::engine::core::guarded;
 use crate::engine::job::Job;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::error::ServeError;
 use crate::error::Stage;
 use crate::handler::HandlerFactory;

@@ -17,7 +17,7 @@ mod entry;
 pub mod example;
 mod figures;
 mod folder;
-mod knocking;
+mod handshake_transport;
 mod log;
 #[cfg(unix)]
 pub mod own_sockets;
@@ -46,7 +46,7 @@ pub use clients::*;
 pub use descriptors::*;
 pub use figures::*;
 pub use folder::*;
-pub use knocking::*;
+pub use handshake_transport::*;
 pub use log::*;
 pub use recorder::*;
 pub use server::*;

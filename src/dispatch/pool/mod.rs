@@ -28,7 +28,7 @@ use super::ServeLoop;
 use super::ServesInBackground;
 use super::Task;
 use crate::end::End;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::error::BindError;
 use crate::error::ServeError;
 use crate::managed::with_pool;

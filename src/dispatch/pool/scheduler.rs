@@ -52,7 +52,7 @@ use crate::engine::serve_loop::Ready;
 use crate::engine::turns::Started;
 use crate::engine::turns::run_turn;
 use crate::engine::turns::start;
-use crate::engine::worker::Announced;
+use crate::engine::worker::WorkerSpan;
 use crate::error::ServeError;
 use crate::park::ParkingPlace;
 use crate::park::token::Class;
@@ -141,7 +141,7 @@ impl<J: Task> Scheduler<J> {
 
     /// The long loop of one thread.
     pub(super) fn work(&self, index: usize) {
-        let mut announced = Some(Announced::new(self.reporter.clone()));
+        let mut span = Some(WorkerSpan::new(self.reporter.clone()));
         self.lanes.get(index).set_owner();
         let mut worker = Answering::new();
         while !self.is_ended() {
@@ -163,11 +163,11 @@ impl<J: Task> Scheduler<J> {
             let led = !self.leaves_lead_to_worker(index) && self.lead(index, false);
             if !led && !self.run_slow(index, &mut worker) && !self.sleep(index) {
                 // Another may have its name when it has retired.
-                drop(announced.take());
+                drop(span.take());
                 if self.retire(index) {
                     return;
                 }
-                announced = Some(Announced::new(self.reporter.clone()));
+                span = Some(WorkerSpan::new(self.reporter.clone()));
             }
         }
         self.sleepers.wake_all();

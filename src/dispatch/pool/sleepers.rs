@@ -12,18 +12,18 @@ use crate::sync::now;
 pub(super) struct Sleepers {
     /// The one that fell asleep last is woken first: its caches are warm, and the others stay asleep.
     asleep: Mutex<Vec<usize>>,
-    beds: Segments<Bed>,
+    parkers: Segments<Parker>,
 }
 
 #[derive(Debug, Default)]
-struct Bed {
+struct Parker {
     woken: Mutex<bool>,
     called: Condvar,
 }
 
 impl Sleepers {
     pub(super) fn new() -> Self {
-        Self { asleep: Mutex::new(Vec::new()), beds: Segments::new() }
+        Self { asleep: Mutex::new(Vec::new()), parkers: Segments::new() }
     }
 
     /// Sleeps until woken. `stay_awake` is asked after this thread can be seen asleep: what it misses, a waker sees.
@@ -34,16 +34,16 @@ impl Sleepers {
             return true;
         }
         let until = at_most.map(|at_most| now() + at_most);
-        let bed = self.bed(index);
-        let mut woken = bed.woken.lock();
+        let parker = self.parker(index);
+        let mut woken = parker.woken.lock();
         while !*woken {
             let Some(until) = until else {
-                woken = bed.called.wait(woken);
+                woken = parker.called.wait(woken);
                 continue;
             };
             let left = until.saturating_duration_since(now());
             if !left.is_zero() {
-                woken = bed.called.wait_for(woken, left);
+                woken = parker.called.wait_for(woken, left);
                 continue;
             }
             // Not under the lock that wakers take under the other.
@@ -52,17 +52,17 @@ impl Sleepers {
                 return false;
             }
             // A waker was faster: its call has to be answered.
-            woken = bed.woken.lock();
+            woken = parker.woken.lock();
             while !*woken {
-                woken = bed.called.wait(woken);
+                woken = parker.called.wait(woken);
             }
         }
         *woken = false;
         true
     }
 
-    fn bed(&self, index: usize) -> &Bed {
-        self.beds.get_or_make(index, |_| Bed::default())
+    fn parker(&self, index: usize) -> &Parker {
+        self.parkers.get_or_make(index, |_| Parker::default())
     }
 
     /// Wakes one; false if none sleeps.
@@ -101,9 +101,9 @@ impl Sleepers {
     }
 
     fn call(&self, index: usize) {
-        let bed = self.bed(index);
-        *bed.woken.lock() = true;
-        bed.called.notify_one();
+        let parker = self.parker(index);
+        *parker.woken.lock() = true;
+        parker.called.notify_one();
     }
 }
 

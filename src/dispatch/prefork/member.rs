@@ -22,7 +22,7 @@ use crate::engine::acceptor::Sharing;
 use crate::engine::errands::Errand;
 use crate::engine::errands::Scene;
 use crate::engine::serve_loop::ERRAND;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;

@@ -16,7 +16,7 @@ use crate::dispatch::Task;
 use crate::engine::core::Counter;
 use crate::engine::serve_loop::Attention;
 use crate::engine::serve_loop::Ready;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::error::RequestError;
 use crate::error::ServeError;
 use crate::error::Stage;

@@ -7,12 +7,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use socketserver::BindError;
+use socketserver::ServeError;
 use socketserver::dispatch::Dispatch;
 use socketserver::dispatch::Process;
 use socketserver::dispatch::Rejected;
 use socketserver::dispatch::ServeLoop;
 use socketserver::dispatch::ServesInBackground;
-use socketserver::ServeError;
 use socketserver::dispatch::Task;
 
 /// This many threads.

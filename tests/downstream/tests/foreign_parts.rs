@@ -15,6 +15,7 @@ use downstream::Shouting;
 use socketserver::Builder;
 use socketserver::HandlerFactoryExt;
 use socketserver::Pool;
+use socketserver::ServeError;
 use socketserver::Server;
 use socketserver::Stage;
 use socketserver::Sync;
@@ -25,7 +26,6 @@ use socketserver::dispatch::Process;
 use socketserver::dispatch::Rejected;
 use socketserver::dispatch::ServeLoop;
 use socketserver::dispatch::ServesInBackground;
-use socketserver::ServeError;
 use socketserver::dispatch::Task;
 
 /// A safety net, not a measure.

@@ -13,7 +13,7 @@ use super::Scheduler;
 use super::Work;
 use crate::dispatch::Task;
 use crate::dispatch::pool::lane::Lane;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::event::Event;
 use crate::managed::Managed;
 use crate::sync::Mutex;

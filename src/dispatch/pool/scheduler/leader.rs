@@ -8,7 +8,7 @@ use crate::dispatch::Task;
 use crate::engine::acceptor::Acceptor;
 use crate::engine::serve_loop::Ready;
 use crate::engine::serve_loop::Waiter;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;

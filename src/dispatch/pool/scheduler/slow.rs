@@ -10,7 +10,7 @@ use crate::dispatch::Task;
 use crate::dispatch::pool::lane::Lane;
 use crate::dispatch::pool::ring::Ring;
 use crate::engine::answered::Answering;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::turns::run_turn;
 use crate::event::Event;
 use crate::park::token::Token;

@@ -18,7 +18,7 @@ use crate::engine::core::Core;
 use crate::engine::drive::Drive;
 use crate::engine::drive::Outcome;
 use crate::engine::drive::Turn;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::engine::source::Source;
 use crate::engine::task::Task;
 use crate::engine::worker::Worker;
@@ -422,7 +422,7 @@ impl Reporter {
     }
 }
 
-impl Report for Reporter {
+impl Observe for Reporter {
     fn error(&self, error: RequestError) {
         panic!("{error}");
     }

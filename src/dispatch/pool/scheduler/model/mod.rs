@@ -49,7 +49,7 @@ use crate::dispatch::pool::monitor;
 use crate::engine::acceptor::Acceptor;
 use crate::engine::core::Counter;
 use crate::engine::drive::Drive;
-use crate::engine::source::Report;
+use crate::engine::source::Observe;
 use crate::managed::with_pool;
 use crate::park::ParkingPlace;
 use crate::park::token::Token;
