@@ -1,4 +1,4 @@
-//! The sixteen flavours: every transport under every dispatch, by name; and four more with the feature `tls`.
+//! The sixteen flavours: a name for every transport under every dispatch; and four more with the feature `tls`.
 
 #[cfg(unix)]
 use crate::dispatch::Fork;
@@ -17,9 +17,9 @@ use crate::transport::UnixStream;
 
 /// TCP, one thread.
 pub type TcpServer<H> = Server<Tcp, Sync, H>;
-/// TCP, a thread a connection.
+/// TCP, a thread per connection.
 pub type ThreadingTcpServer<H> = Server<Tcp, ThreadPerRequest, H>;
-/// TCP, a process a connection.
+/// TCP, a process per connection.
 #[cfg(unix)]
 pub type ForkingTcpServer<H> = Server<Tcp, Fork, H>;
 /// TCP, a pool of threads.
@@ -27,9 +27,9 @@ pub type PoolTcpServer<H> = Server<Tcp, Pool, H>;
 
 /// UDP, one thread.
 pub type UdpServer<H> = Server<Udp, Sync, H>;
-/// UDP, a thread a message.
+/// UDP, a thread per datagram.
 pub type ThreadingUdpServer<H> = Server<Udp, ThreadPerRequest, H>;
-/// UDP, a process a message.
+/// UDP, a process per datagram.
 #[cfg(unix)]
 pub type ForkingUdpServer<H> = Server<Udp, Fork, H>;
 /// UDP, a pool of threads.
@@ -38,10 +38,10 @@ pub type PoolUdpServer<H> = Server<Udp, Pool, H>;
 /// Unix-domain streams, one thread.
 #[cfg(unix)]
 pub type UnixStreamServer<H> = Server<UnixStream, Sync, H>;
-/// Unix-domain streams, a thread a connection.
+/// Unix-domain streams, a thread per connection.
 #[cfg(unix)]
 pub type ThreadingUnixStreamServer<H> = Server<UnixStream, ThreadPerRequest, H>;
-/// Unix-domain streams, a process a connection.
+/// Unix-domain streams, a process per connection.
 #[cfg(unix)]
 pub type ForkingUnixStreamServer<H> = Server<UnixStream, Fork, H>;
 /// Unix-domain streams, a pool of threads.
@@ -51,10 +51,10 @@ pub type PoolUnixStreamServer<H> = Server<UnixStream, Pool, H>;
 /// Unix-domain datagrams, one thread.
 #[cfg(unix)]
 pub type UnixDatagramServer<H> = Server<UnixDatagram, Sync, H>;
-/// Unix-domain datagrams, a thread a message.
+/// Unix-domain datagrams, a thread per datagram.
 #[cfg(unix)]
 pub type ThreadingUnixDatagramServer<H> = Server<UnixDatagram, ThreadPerRequest, H>;
-/// Unix-domain datagrams, a process a message.
+/// Unix-domain datagrams, a process per datagram.
 #[cfg(unix)]
 pub type ForkingUnixDatagramServer<H> = Server<UnixDatagram, Fork, H>;
 /// Unix-domain datagrams, a pool of threads.
@@ -64,10 +64,10 @@ pub type PoolUnixDatagramServer<H> = Server<UnixDatagram, Pool, H>;
 /// TLS over TCP, one thread.
 #[cfg(feature = "tls")]
 pub type TlsServer<H> = Server<Tls<Tcp>, Sync, H>;
-/// TLS over TCP, a thread a connection.
+/// TLS over TCP, a thread per connection.
 #[cfg(feature = "tls")]
 pub type ThreadingTlsServer<H> = Server<Tls<Tcp>, ThreadPerRequest, H>;
-/// TLS over TCP, a process a connection.
+/// TLS over TCP, a process per connection.
 #[cfg(all(feature = "tls", unix))]
 pub type ForkingTlsServer<H> = Server<Tls<Tcp>, Fork, H>;
 /// TLS over TCP, a pool of threads.

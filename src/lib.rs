@@ -19,7 +19,7 @@
 //! // Over TCP, Unix-domain sockets, and anything else that is a stream.
 //! impl<S: Socket> Handler<Stream<S>> for Upper {
 //!     fn handle(&mut self, request: &mut Stream<S>) -> HandlerResult {
-//!         // The line is incomplete: call `handle` again when more has arrived.
+//!         // If the line is incomplete, `handle` is called again when more has arrived.
 //!         let Some(line) = request.line()? else { return Ok(Flow::Continue) };
 //!         request.write_all(line.to_uppercase().as_bytes())?;
 //!         Ok(Flow::Continue)

@@ -1,7 +1,7 @@
-//! What a program that serves needs: `use socketserver::prelude::*`.
+//! The names that most servers need: `use socketserver::prelude::*`.
 //!
-//! Not among it is the dispatch [`Sync`](crate::Sync), which would stand in the way of [`std::marker::Sync`]; the flavours
-//! that use it have names of their own.
+//! The dispatch [`Sync`](crate::Sync) is left out, because it would shadow [`std::marker::Sync`]; the flavours that use
+//! it have their own names.
 //!
 //! ```
 //! use std::io::Write;

@@ -15,7 +15,7 @@ use crate::engine::core::Counter;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections and messages taken from the transport.
+    /// Connections and datagrams accepted.
     pub accepted: u64,
     /// Currently open.
     pub active: usize,
@@ -27,7 +27,7 @@ pub struct Stats {
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
     pub forced: u64,
-    /// Turned away: not verified, over the limit, not dispatched, or in the backlog at the stop.
+    /// Refused: not verified, over the limit, not dispatched, or in the backlog at the stop.
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
@@ -77,7 +77,7 @@ impl Stats {
 #[must_use = "a report may tell that requests were cut off"]
 #[non_exhaustive]
 pub struct Report {
-    /// Connections and messages taken from the transport.
+    /// Connections and datagrams accepted.
     pub accepted: u64,
     /// Ended by the handler or by the peer.
     pub finished: u64,
@@ -88,7 +88,7 @@ pub struct Report {
     pub idle_closed: u64,
     /// Cut off at the drain's deadline.
     pub forced: u64,
-    /// Turned away.
+    /// Refused: not verified, over the limit, not dispatched, or in the backlog at the stop.
     pub refused: u64,
     /// Ended by an error, a panic or a timeout.
     pub failed: u64,
@@ -150,12 +150,11 @@ impl StatsHandle {
         Stats::of(&self.core)
     }
 
-    /// The calls of `handle` that are running now, the longest first; none unless the builder was told to
-    /// [track](crate::Builder::track_calls) them. Each is in the list from its beginning to its end, but the list is not
-    /// taken at one moment.
+    /// The calls of `handle` that are currently running, the longest first; empty unless the builder
+    /// [tracks](crate::Builder::track_calls) them. Each call is in the list from its beginning to its end, but the list
+    /// is not an atomic snapshot.
     ///
-    /// Handlers that run in other processes, as they do under [`Fork`](crate::Fork) and [`PreFork`](crate::PreFork), are
-    /// not listed.
+    /// Handlers in other processes, as under [`Fork`](crate::Fork) and [`PreFork`](crate::PreFork), are not listed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -47,7 +47,7 @@ pub(crate) enum Ready<J> {
     Watched(u32),
 }
 
-/// What a dispatch drives: each turn waits for something to happen and says what.
+/// The serve loop, which a dispatch drives: each turn waits for an event and returns it.
 pub struct ServeLoop<J: Task> {
     pub(crate) park: Arc<ParkingPlace<Box<J>>>,
     pub(crate) reporter: J::Reporter,
@@ -309,7 +309,7 @@ impl<J: Task> fmt::Debug for ServeLoop<J> {
     }
 }
 
-/// A request that a dispatch could not take, by value: nothing is lost.
+/// A request that a dispatch could not take, returned by value.
 #[derive(Debug)]
 pub struct Rejected<J> {
     job: J,
@@ -317,12 +317,12 @@ pub struct Rejected<J> {
 }
 
 impl<J: Task> Rejected<J> {
-    /// `job` cannot be run because of `error`.
+    /// Rejects `job` because of `error`.
     pub fn new(job: J, error: std::io::Error) -> Self {
         Self { job, error }
     }
 
-    /// Takes the request back, to run it otherwise.
+    /// Takes the request back, to run it in another way.
     pub fn into_inner(self) -> J {
         self.job
     }

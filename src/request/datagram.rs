@@ -15,7 +15,7 @@ use crate::stop::StopHandle;
 use crate::sys::datagram::BatchTarget;
 use crate::sys::datagram::Reply;
 
-/// What sends the replies of a datagram transport.
+/// The socket that sends the replies of a datagram transport.
 pub trait ReplySocket<A>: Send + Sync {
     /// Sends one datagram to `peer`, from the local address `from` if the platform supports that.
     ///

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::ops::DerefMut;
 use std::ptr::NonNull;
 
-/// A buffer of fixed length. Long ones go back to the system when they are dropped, whatever the allocator keeps.
+/// A buffer of fixed length. Dropping a long one returns its memory to the system, whatever the allocator keeps.
 pub struct Bytes {
     start: NonNull<u8>,
     length: usize,

@@ -46,7 +46,7 @@ pub type Descriptor<'fd> = std::os::fd::BorrowedFd<'fd>;
 #[cfg(windows)]
 pub type Descriptor<'fd> = std::os::windows::io::BorrowedSocket<'fd>;
 
-/// What a socket that is not ready is waited for.
+/// What to wait for on a socket that is not ready.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Interest {
     /// Something to read, or the end of input.

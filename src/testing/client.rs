@@ -93,9 +93,9 @@ impl Client {
         self
     }
 
-    /// It sends what `answer` returns, and is asked again when the server has taken that up and looks for more, until there
-    /// is nothing that it says. `answer` is given what the server has sent since it was asked before: for handshakes, and
-    /// protocols in which a client has to hear before it can speak. A clone of the client shares it.
+    /// Sends what `answer` returns. It is called again when the server has consumed that and looks for more, until it
+    /// returns nothing, and receives what the server has sent since the last call: for handshakes, and protocols in
+    /// which the client has to react to the server. A clone of the client shares `answer`.
     ///
     /// ```
     /// use std::io::Write;
@@ -108,7 +108,7 @@ impl Client {
     ///     writeln!(request, "{sum}")?;
     ///     Ok(Flow::Continue)
     /// });
-    /// // Says a number, and then each that it hears, up to 3.
+    /// // Sends a number, and then each number it receives, up to 3.
     /// let client = Client::new().answers(|heard| match heard {
     ///     b"" => b"1\n".to_vec(),
     ///     b"3\n" => Vec::new(),

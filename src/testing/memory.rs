@@ -1,4 +1,4 @@
-//! One connection or message in memory, served by a real server.
+//! One in-memory connection or datagram, served by a real server.
 
 use std::cell::RefCell;
 use std::io;
@@ -28,18 +28,18 @@ use crate::server::Server;
 use crate::stop::StopHandle;
 use crate::transport::Transport;
 
-/// Serves a connection in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does.
+/// Serves an in-memory connection on this thread, like a server under [`Sync`](crate::Sync) with default options.
 ///
-/// Each of the `pieces` arrives alone, when the handler has taken up all before it: a handler that waits for more meets
-/// the next piece, and after the last one the end of input. Handlers have to be written for any
-/// [`Socket`](crate::Socket). The peer's address is 192.0.2.1, port 1.
+/// Each of the `pieces` arrives separately, when the handler has consumed everything before it; after the last one
+/// comes the end of input. The handler has to be generic over [`Socket`](crate::Socket). The peer's address is
+/// 192.0.2.1, port 1.
 ///
-/// It returns when the connection is over. A panic of the handler, of a failing assertion in it, say, does not reach
-/// the caller: it is in [`errors`](Outcome::errors).
+/// It returns when the connection is over. A panic in the handler, such as a failed assertion, does not reach the
+/// caller: it is in [`errors`](Outcome::errors).
 ///
 /// # Panics
 ///
-/// If the process is out of descriptors: the connection needs a few, though it has no socket.
+/// If the process is out of descriptors: the connection has no socket, but needs a few.
 pub fn converse<H, P>(factory: H, pieces: impl IntoIterator<Item = P>) -> Outcome<Vec<u8>>
 where
     H: HandlerFactory<Stream<MemorySocket>>,
@@ -49,14 +49,14 @@ where
     converse_with(factory, client, ServerOptions::default())
 }
 
-/// Serves a connection of `client` in memory, on this thread, as a server under [`Sync`](crate::Sync) with these options
-/// does: for clients that fall silent, do not read, or vanish, and for a server that stops. See [`Client`].
+/// Serves an in-memory connection of `client` on this thread, like a server under [`Sync`](crate::Sync) with these
+/// options: for clients that go silent, do not read, or vanish, and for a server that stops. See [`Client`].
 ///
-/// It returns when the connection is over; where that takes a timeout, it takes its time.
+/// It returns when the connection is over, if necessary after a timeout.
 ///
 /// # Panics
 ///
-/// As [`converse`], and if an option has a value that cannot work.
+/// As for [`converse`], or if an option has a value that cannot work.
 pub fn converse_with<H>(factory: H, client: Client, options: ServerOptions) -> Outcome<Vec<u8>>
 where
     H: HandlerFactory<Stream<MemorySocket>>,
@@ -64,11 +64,11 @@ where
     converse_over(|memory| memory, factory, client, options)
 }
 
-/// Serves a connection of `client` in memory, as [`converse_with`] does, over a transport that wraps another: `wrap` makes
-/// it. For handlers behind a wrapper, and for wrappers.
+/// Like [`converse_with`], over a transport that wraps another, which `wrap` makes: for handlers behind a wrapper, and
+/// for wrappers.
 ///
-/// What the client sends goes through the wrapper first, and the output is what comes out of it. The second phase of the
-/// request, with headers and handshakes, is part of what is served.
+/// The client's input and the output both pass through the wrapper. The second phase of the request, with headers and
+/// handshakes, is served as well.
 ///
 /// ```
 /// use std::io::Write;
@@ -95,11 +95,11 @@ where
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A client that has to hear before it can speak, because there is a handshake, [answers](Client::answers).
+/// For a client that has to react to what it receives, as in a handshake, see [`Client::answers`].
 ///
 /// # Panics
 ///
-/// As [`converse_with`], if `wrap` does, and if the wrapper fails to accept with an error that ends servers.
+/// As for [`converse_with`], or if `wrap` panics, or the wrapper fails to accept with an error that ends a server.
 pub fn converse_over<T, H>(
     wrap: impl FnOnce(Memory) -> T,
     factory: H,
@@ -117,7 +117,7 @@ where
     outcome.with(std::mem::take(&mut *output.lock()))
 }
 
-/// Serves a message in memory, on this thread, as a server under [`Sync`](crate::Sync) with default options does; the
+/// Serves an in-memory datagram on this thread, like a server under [`Sync`](crate::Sync) with default options; the
 /// output is the replies.
 ///
 /// ```
@@ -135,7 +135,7 @@ where
 ///
 /// # Panics
 ///
-/// As [`converse`].
+/// As for [`converse`].
 pub fn deliver<H>(factory: H, payload: impl AsRef<[u8]>) -> Outcome<Vec<Vec<u8>>>
 where
     H: HandlerFactory<Datagram<SocketAddr>>,

@@ -1,4 +1,4 @@
-//! What is told of a connection or message in memory when it is over.
+//! The outcome of an in-memory connection or datagram.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use crate::end::End;
 use crate::error::RequestError;
 use crate::error::Stage;
 
-/// How a connection or message was served; see [`converse`](super::converse) and [`deliver`](super::deliver).
+/// How a connection or datagram was served; see [`converse`](super::converse) and [`deliver`](super::deliver).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome<T> {
-    /// What the handler has sent: the bytes of a connection, the messages in answer to a message.
+    /// What the handler has sent: the bytes of a connection, or the replies to a datagram.
     pub output: T,
     /// How it ended.
     pub end: End,
     /// How often `handle` was called.
     pub calls: u64,
-    /// The errors and panics of its steps, as `handle_error` is told them too.
+    /// The errors and panics of its steps, as passed to `handle_error`.
     pub errors: Vec<Failure>,
 }
 
@@ -26,13 +26,13 @@ pub struct Outcome<T> {
 pub struct Failure {
     /// The step.
     pub stage: Stage,
-    /// What [`RequestError`](crate::RequestError) says.
+    /// The text of the [`RequestError`](crate::RequestError).
     pub message: String,
-    /// As [`RequestError::is_timeout`](crate::RequestError::is_timeout).
+    /// See [`RequestError::is_timeout`](crate::RequestError::is_timeout).
     pub is_timeout: bool,
-    /// As [`RequestError::is_disconnect`](crate::RequestError::is_disconnect).
+    /// See [`RequestError::is_disconnect`](crate::RequestError::is_disconnect).
     pub is_disconnect: bool,
-    /// As [`RequestError::is_panic`](crate::RequestError::is_panic).
+    /// See [`RequestError::is_panic`](crate::RequestError::is_panic).
     pub is_panic: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Replies on their way out: gathered for all messages that arrived together, sent in one write.
+//! Pending replies: those to messages that arrived together are sent in one write.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::codec::Encoder;
 use crate::request::Socket;
 use crate::request::Writer;
 
-/// Where a [`FrameHandler`](super::FrameHandler) puts its replies.
+/// The replies of a [`FrameHandler`](super::FrameHandler), sent when all messages that have arrived are handled.
 pub struct Replies<'a, C> {
     codec: &'a mut C,
     output: &'a mut Vec<u8>,
@@ -20,7 +20,7 @@ impl<'a, C> Replies<'a, C> {
         Self { codec, output }
     }
 
-    /// Adds a message.
+    /// Encodes a message and adds it to the replies.
     ///
     /// # Errors
     ///
@@ -32,12 +32,12 @@ impl<'a, C> Replies<'a, C> {
         self.codec.encode(message, self.output)
     }
 
-    /// The bytes that are gathered, to append frames without the codec.
+    /// The encoded replies, to append bytes without the codec.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         self.output
     }
 
-    /// The codec, to change its mode for the messages to come.
+    /// The codec, to change its mode for further messages.
     pub fn codec(&mut self) -> &mut C {
         self.codec
     }

@@ -91,16 +91,15 @@ impl<S: Socket> Stream<StartTlsSocket<S>> {
     ///
     /// # Errors
     ///
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the client has sent more in the clear than the command that begins
-    /// TLS and has been read. An attacker between client and server could have put it there, and a server that took it for
-    /// the client's first words inside of TLS would do what an attacker says in the client's name (CVE-2011-0411).
-    /// Return the error, and the connection is closed. A handler that would rather refuse the command looks at
-    /// [`buffered`](Self::buffered) before it answers. What has not been read by then is taken for the client's handshake,
-    /// which fails.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if plaintext that follows the command has already been read. An
+    /// attacker in the middle could have inserted it, and a server that took it for the client's first message inside
+    /// TLS would execute the attacker's commands in the client's name (CVE-2011-0411). Return the error, which closes
+    /// the connection. To refuse the command instead, check [`buffered`](Self::buffered) before replying to it.
+    /// Plaintext that has not been read by then is taken for the client's handshake, which fails.
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if TLS has begun before, or a file of
-    /// [`send_file`](Self::send_file) has not left yet. What the system said when it sent what was written before. After an
-    /// error the connection is in the clear as before.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if TLS has already been started, or a file of
+    /// [`send_file`](Self::send_file) has not been sent yet. Otherwise an error of the socket while pending output was
+    /// sent. After an error the connection is still in the clear.
     pub fn start_tls(&mut self) -> io::Result<()> {
         if self.get_ref().has_begun() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS has begun on this connection before"));

@@ -14,7 +14,7 @@ pub use self::error::HeaderError;
 pub use self::tlv::Ssl;
 pub use self::tlv::Tlvs;
 
-/// What a proxy has said of the connection that it relays: see [`Proxied::header`](super::Proxied::header).
+/// The PROXY header of a relayed connection: see [`Proxied::header`](super::Proxied::header).
 ///
 /// ```
 /// use socketserver::transport::proxy::{Endpoints, Header};
@@ -25,7 +25,7 @@ pub use self::tlv::Tlvs;
 /// let Endpoints::Inet { source, .. } = header.endpoints() else { panic!("{header:?}") };
 /// assert_eq!(source.to_string(), "192.0.2.1:56324");
 ///
-/// // More has to come.
+/// // Incomplete.
 /// assert!(Header::parse(b"PROXY TCP4 192.0.")?.is_none());
 /// assert!(Header::parse(b"GET / HTTP/1.1\r\n").is_err());
 /// # Ok::<(), socketserver::transport::proxy::HeaderError>(())
@@ -38,7 +38,7 @@ pub struct Header {
     tlvs: Box<[u8]>,
 }
 
-/// Between whom the relayed connection is.
+/// The endpoints of the relayed connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Endpoints {
@@ -46,7 +46,7 @@ pub enum Endpoints {
     Inet {
         /// The client.
         source: SocketAddr,
-        /// Where it has connected to.
+        /// The address it has connected to.
         destination: SocketAddr,
     },
     /// Over a Unix-domain socket of the proxy's machine: paths, empty for a socket without one; an abstract name begins
@@ -54,7 +54,7 @@ pub enum Endpoints {
     Unix {
         /// The client.
         source: Box<[u8]>,
-        /// Where it has connected to.
+        /// The address it has connected to.
         destination: Box<[u8]>,
     },
     /// The header does not say (`UNKNOWN`, `LOCAL`, `UNSPEC`).
@@ -68,20 +68,20 @@ const LONGEST_LINE: usize = 107;
 pub(super) const LONGEST: usize = block::FIXED + u16::MAX as usize;
 
 impl Header {
-    /// The header that `bytes` begin with, and its length; `None` if more bytes have to come.
+    /// Parses the header at the start of `bytes`, and returns it with its length; `None` if it is incomplete.
     ///
     /// # Errors
     ///
-    /// They do not begin with a header, whatever may come.
+    /// `bytes` does not begin with a header, whatever follows.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeaderError> {
         Self::parse_within(bytes, LONGEST)
     }
 
-    /// As [`parse`](Self::parse), for headers of at most this many bytes.
+    /// Like [`parse`](Self::parse), for headers of at most `most` bytes.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), and for a longer one: as soon as its length is known.
+    /// As for [`parse`](Self::parse), or the header is longer: reported as soon as its length is known.
     pub fn parse_within(bytes: &[u8], most: usize) -> Result<Option<(Self, usize)>, HeaderError> {
         let compared = bytes.len().min(block::SIGNATURE.len());
         if bytes[..compared] == block::SIGNATURE[..compared] {
@@ -94,43 +94,43 @@ impl Header {
         Err(HeaderError::none(bytes))
     }
 
-    /// 1 or 2.
+    /// The version of the header, 1 or 2.
     #[must_use]
     pub fn version(&self) -> u8 {
         self.version
     }
 
-    /// Whether the proxy speaks for itself, as it does to look whether the server is there.
+    /// Whether the connection is the proxy's own (`LOCAL`), such as a health check.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// Between whom the relayed connection is.
+    /// The endpoints of the relayed connection.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// What else the proxy has said, in order: type and value of each, without the padding (`NOOP`).
+    /// The extensions (TLVs), in order, without padding (`NOOP`).
     #[must_use]
     pub fn tlvs(&self) -> Tlvs<'_> {
         Tlvs::new(&self.tlvs)
     }
 
-    /// The first value of this type.
+    /// The first value of the type `kind`.
     #[must_use]
     pub fn tlv(&self, kind: u8) -> Option<&[u8]> {
         self.tlvs().find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
 
-    /// The protocol that the client has negotiated with the proxy (ALPN): `h2`, say.
+    /// The protocol that the client has negotiated with the proxy (ALPN), such as `h2`.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.tlv(tlv::ALPN)
     }
 
-    /// The name that the client has connected to (SNI). Not text that could be trusted: the client has chosen it.
+    /// The host name that the client has requested (SNI). The client chooses it, so do not trust it.
     #[must_use]
     pub fn authority(&self) -> Option<&[u8]> {
         self.tlv(tlv::AUTHORITY)
@@ -142,7 +142,7 @@ impl Header {
         self.tlv(tlv::UNIQUE_ID)
     }
 
-    /// The TLS connection between the client and the proxy, if the proxy tells.
+    /// The TLS connection between the client and the proxy, if the proxy reports it.
     #[must_use]
     pub fn ssl(&self) -> Option<Ssl<'_>> {
         self.tlv(tlv::SSL).and_then(Ssl::parse)

@@ -1,4 +1,4 @@
-//! What version 2 says beside the addresses: types, lengths and values.
+//! The extensions of version 2: types, lengths and values.
 
 pub(super) const ALPN: u8 = 0x01;
 pub(super) const AUTHORITY: u8 = 0x02;
@@ -10,7 +10,7 @@ const SSL_VERSION: u8 = 0x21;
 const SSL_CN: u8 = 0x22;
 const SSL_CIPHER: u8 = 0x23;
 
-/// Types and values; see [`Header::tlvs`](super::Header::tlvs).
+/// An iterator over types and values; see [`Header::tlvs`](super::Header::tlvs).
 #[derive(Clone, Debug)]
 pub struct Tlvs<'a> {
     rest: &'a [u8],
@@ -86,25 +86,25 @@ impl<'a> Ssl<'a> {
         self.has_certificate() && self.verify == 0
     }
 
-    /// The version of TLS: `TLSv1.3`, say.
+    /// The TLS version, such as `TLSv1.3`.
     #[must_use]
     pub fn version(&self) -> Option<&'a [u8]> {
         self.tlv(SSL_VERSION)
     }
 
-    /// The name in the client's certificate (CN). Only what [`is_verified`](Self::is_verified) is to be believed.
+    /// The common name (CN) of the client's certificate. Trust it only if [`is_verified`](Self::is_verified) is true.
     #[must_use]
     pub fn common_name(&self) -> Option<&'a [u8]> {
         self.tlv(SSL_CN)
     }
 
-    /// The cipher.
+    /// The cipher suite.
     #[must_use]
     pub fn cipher(&self) -> Option<&'a [u8]> {
         self.tlv(SSL_CIPHER)
     }
 
-    /// All that the proxy has said of it.
+    /// All types and values about the TLS connection.
     #[must_use]
     pub fn tlvs(&self) -> Tlvs<'a> {
         Tlvs::new(self.tlvs)

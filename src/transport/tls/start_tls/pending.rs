@@ -1,4 +1,4 @@
-//! The second phase, which is that of the transport inside: TLS comes later, if it comes.
+//! The second phase, which is that of the inner transport: TLS starts later, if at all.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use crate::transport::tls::TlsConfig;
 
 /// A connection that begins in the clear: what a [`StartTls`](super::StartTls) transport accepts.
 ///
-/// `P` is what the transport inside has accepted.
+/// `P` is what the inner transport has accepted.
 pub struct InTheClear<P> {
     pending: P,
     config: TlsConfig,

@@ -37,7 +37,7 @@ impl<S> StartTlsSocket<S> {
         Self { state: State::Clear(socket), config }
     }
 
-    /// The socket below. What is written to it or read from it goes past TLS.
+    /// The inner socket. Reads and writes on it bypass TLS.
     pub fn get_ref(&self) -> &S {
         match &self.state {
             State::Clear(socket) => socket,
@@ -46,7 +46,7 @@ impl<S> StartTlsSocket<S> {
         }
     }
 
-    /// Whether what is read and written now is inside of TLS: not in the clear, and not before the handshake is done.
+    /// Whether reads and writes are inside TLS: false in the clear, and until the handshake is done.
     pub fn is_secure(&self) -> bool {
         self.tls().is_some()
     }
