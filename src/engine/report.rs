@@ -157,22 +157,16 @@ impl StatsHandle {
     /// Handlers in other processes, as under [`Fork`](crate::Fork) and [`PreFork`](crate::PreFork), are not listed.
     ///
     /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use socketserver::{Flow, PoolTcpServer, handler};
+    /// use socketserver::{Flow, PoolTcpServer};
     ///
-    /// let server = PoolTcpServer::builder(handler::function(|request| {
-    ///     request.set_idle_timeout(None);
-    ///     Ok(Flow::Continue)
-    /// }))
-    /// .track_calls(true)
-    /// .bind("127.0.0.1:0")?;
+    /// let server =
+    ///     PoolTcpServer::builder_fn(|_| Ok(Flow::Close)).track_calls(true).bind("127.0.0.1:0")?;
     /// let stats = server.stats_handle();
     /// // From another thread, or now and then in `service_actions`:
     /// for call in stats.running_calls() {
     ///     println!("{} has been handled for {:?}", call.id, call.duration);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), socketserver::BindError>(())
     /// ```
     #[must_use]
     pub fn running_calls(&self) -> Vec<RunningCall> {
