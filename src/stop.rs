@@ -240,13 +240,13 @@ impl StopState {
     pub(crate) fn wait(&self, what: &WaitFor<'_>) -> io::Result<Woken> {
         /// A second stop may shorten the deadline: how often it is looked at.
         const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
-        let WaitFor { descriptor, watch, other, until, ends_idle, between_messages, bell } = *what;
+        let WaitFor { descriptor, watch, other, until, between_messages, bell, .. } = *what;
         let wait = |flags: &[Option<&Flag>], until| wait_for_either((descriptor, watch), other, flags, until);
         let mut blocked = None;
         loop {
             let draining = self.is_stopping();
-            if draining && ends_idle && !self.hands_over() {
-                return Ok(Woken::Flag(DRAINING));
+            if draining && let Some(over) = self.ends(what) {
+                return Ok(over);
             }
             let blocked: &Option<Blocked> = blocked.get_or_insert_with(|| Blocked::begin(descriptor, between_messages));
             let relief = blocked.as_ref().map(Blocked::relief);
@@ -279,6 +279,17 @@ impl StopState {
         }
     }
 
+    /// Why a wait would end at once; for one that need not wait, too.
+    pub(crate) fn ends(&self, what: &WaitFor<'_>) -> Option<Woken> {
+        if !self.is_stopping() {
+            return None;
+        }
+        if what.ends_idle && !self.hands_over() {
+            return Some(Woken::Flag(DRAINING));
+        }
+        self.is_forced().then_some(Woken::Flag(FORCED))
+    }
+
     /// When waits for peers end, once the server has been told to stop.
     fn forced_at(&self) -> Option<Instant> {
         /// A drain that runs on another thread comes first, and tells the observer.
@@ -286,7 +297,9 @@ impl StopState {
         self.deadline().and_then(|deadline| deadline.checked_add(HEAD_START))
     }
 
-    /// Whether the drain's deadline is over, for those that need not wait: their peer sends faster than they read.
+    /// Whether the drain's deadline is over, for those that need not wait: their peer sends faster than they read, or reads
+    /// faster than they write.
+    #[inline]
     pub(crate) fn is_forced(&self) -> bool {
         self.forced_at().is_some_and(|at| at <= Instant::now())
     }

@@ -387,9 +387,12 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
     /// As in Python, `finish` comes first, and then `handle_error`.
     fn fail(&mut self, error: RequestError) {
         let second = self.run_finish(End::of(&error));
-        let gone = error.is_disconnect();
+        let (gone, is_forced) = (error.is_disconnect(), error.is_stopping());
         for error in [Some(error), second].into_iter().flatten() {
             self.shared.report(error, Some(self.account.id), self.client_address());
+        }
+        if is_forced {
+            self.send_the_rest();
         }
         if gone {
             self.give_connection_up();
@@ -429,6 +432,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
         let mut failure = None;
         if let Some(mut handler) = handler {
             let outcome = guarded(Stage::Finish, || {
+                request.finish_begins();
                 let outcome = handler.finish(&mut request, end);
                 // Its destructor is user code, too.
                 drop(handler);

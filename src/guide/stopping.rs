@@ -47,8 +47,11 @@
 //!    handler that blocks in [`wait_for_message`](crate::Stream::wait_for_message) is between two messages, so its
 //!    connection is idle; one that blocks in the middle of a message is busy until the client has sent the rest or closed. A
 //!    [relay](crate::Flow::Relay) is busy until both of its sides have ended.
-//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) blocked reads and writes fail, and the
-//!    remaining connections are closed; children of `Fork` receive SIGTERM, and shortly afterwards SIGKILL.
+//! 5. At the deadline ([`drain_timeout`](crate::Builder::drain_timeout), 15 s) reads and writes fail: those that
+//!    block, and shortly afterwards those that would not block, so that a handler ends whose client sends or reads without
+//!    end. What was written before, and what `finish` writes then, is still sent if the client has room for it: at most
+//!    [`max_pending_output`](crate::Builder::max_pending_output), or 64 KiB. The remaining connections are closed; children
+//!    of `Fork` receive SIGTERM, and shortly afterwards SIGKILL.
 //! 6. [`serve_forever`](crate::Server::serve_forever) returns its [`Report`](crate::Report): how many requests there
 //!    were, how they ended, and how long the drain took.
 //!

@@ -11,6 +11,7 @@ use super::Outbox;
 use super::Request;
 use super::Session;
 use super::delivery::Patience;
+use crate::error::Stopping;
 use crate::stop::StopHandle;
 use crate::sys::datagram::BatchTarget;
 use crate::sys::datagram::Reply;
@@ -74,6 +75,8 @@ pub struct Datagram<A> {
     session: Option<Arc<Session>>,
     /// When the whole request is over.
     until: Option<Instant>,
+    /// The handler says goodbye.
+    finishes: bool,
 }
 
 impl<A> Datagram<A> {
@@ -90,6 +93,7 @@ impl<A> Datagram<A> {
             more_replies: Vec::new(),
             session: None,
             until: None,
+            finishes: false,
         }
     }
 
@@ -213,6 +217,10 @@ impl<A> Datagram<A> {
     }
 
     fn send(&self, payload: &[u8], address: &A, from: Option<IpAddr>) -> io::Result<()> {
+        if !self.finishes && self.session.as_ref().is_some_and(|session| session.stop.state.is_forced()) {
+            // A handler that never has to wait would never hear of it.
+            return Err(Stopping::io_error());
+        }
         self.socket.send_patiently(payload, address, from, &mut self.patience())
     }
 
@@ -270,6 +278,10 @@ impl<A: Clone + fmt::Debug + Send + Sync + 'static> Request for Datagram<A> {
 
     fn set_deadline(&mut self, until: Instant) {
         self.until = Some(until);
+    }
+
+    fn finish_begins(&mut self) {
+        self.finishes = true;
     }
 
     #[inline]

@@ -79,6 +79,7 @@ impl<S: Socket> Writer<S> {
         if length == 0 {
             return Ok(());
         }
+        self.check_deadline(length)?;
         if self.file.is_some() {
             self.flush_waiting()?;
         }

@@ -159,7 +159,7 @@ impl Mailbox {
             // A sender may have been slow to ring it for an earlier wait.
             bell.clear();
             if !self.await_mail(|| Wake::Thread(Arc::clone(bell))) {
-                return Ok(Woken::Flag(MAIL));
+                return Ok(news(stop, what));
             }
             let woken = stop.wait(&WaitFor { bell: Some(bell), ..*what });
             self.attend();
@@ -171,7 +171,7 @@ impl Mailbox {
                 (state.bytes.len(), state.stage)
             };
             if bytes > 0 || stage == Stage::Dismissed {
-                return Ok(Woken::Flag(MAIL));
+                return Ok(news(stop, what));
             }
             let look = Instant::now() + RECHECK_INTERVAL;
             let pause = what.until.map_or(look, |until| until.min(look));
@@ -181,6 +181,15 @@ impl Mailbox {
             }
         }
     }
+}
+
+/// There is mail already. If it comes without end, a wait still ends for its other reasons.
+fn news(stop: &StopState, what: &WaitFor<'_>) -> Woken {
+    if let Some(over) = stop.ends(what) {
+        return over;
+    }
+    let is_over = what.until.is_some_and(|until| until <= Instant::now());
+    if is_over { Woken::TimedOut } else { Woken::Flag(MAIL) }
 }
 
 /// What wakes this thread when it waits for input; `None` where there are no descriptors left.
@@ -235,5 +244,41 @@ impl fmt::Debug for Mailbox {
             .field("pending", &(state.bytes.len() + state.unsent))
             .field("stage", &state.stage)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(socketserver_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::stop::DRAINING;
+    use crate::stop::FORCED;
+    use crate::stop::StopHandle;
+    use crate::sys::Interest;
+
+    /// How a wait ends while there is always mail.
+    fn wait(stop: &StopState, ends_idle: bool, until: Option<Instant>) -> Woken {
+        let mailbox = Mailbox::new(100);
+        mailbox.send(b"hello").unwrap();
+        let silent = Flag::new().unwrap();
+        let what = WaitFor { ends_idle, ..WaitFor::new(silent.descriptor(), Interest::Read, until) };
+        mailbox.wait(stop, &what).unwrap()
+    }
+
+    #[test]
+    fn mail_without_end_keeps_no_wait_from_ending() {
+        let stop = StopHandle { state: Arc::new(StopState::new(Duration::from_secs(600)).unwrap()) };
+        let mail = Woken::Flag(MAIL);
+        assert_eq!(wait(&stop.state, true, None), mail);
+        assert_eq!(wait(&stop.state, false, Some(Instant::now() + Duration::from_secs(600))), mail);
+        assert_eq!(wait(&stop.state, false, Some(Instant::now())), Woken::TimedOut);
+        stop.shutdown();
+        assert_eq!(wait(&stop.state, false, None), mail);
+        assert_eq!(wait(&stop.state, true, None), Woken::Flag(DRAINING));
+        stop.shutdown_now();
+        let deadline = stop.state.deadline().unwrap();
+        while !stop.state.is_forced() {
+            assert!(deadline.elapsed() < Duration::from_secs(600));
+        }
+        assert_eq!(wait(&stop.state, false, None), Woken::Flag(FORCED));
     }
 }

@@ -102,6 +102,10 @@ pub trait Request {
         let _ = turn_ends;
     }
 
+    /// Called before `finish`, whose output may be sent even after the deadline of a drain, when the writes of `handle`
+    /// fail.
+    fn finish_begins(&mut self) {}
+
     /// The timeouts of this request, if its handler has changed them.
     fn timeouts(&self) -> Option<&Timeouts> {
         None

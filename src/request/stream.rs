@@ -56,7 +56,8 @@ use crate::sys::Interest;
 ///
 /// A read or write that blocks is subject to the builder's `read_timeout` or `write_timeout` (30 s each), counted for
 /// the operation and not for each system call: a `read_line` whose bytes trickle in fails with [`ErrorKind::TimedOut`]
-/// when the time is over. At the deadline of a drain it fails with [`ErrorKind::ConnectionAborted`].
+/// when the time is over. At the deadline of a drain it fails with [`ErrorKind::ConnectionAborted`], and so does every
+/// read or write after it, whether or not it would block.
 ///
 /// # Three ways to read messages
 ///
@@ -365,6 +366,10 @@ impl<S: Socket> Request for Stream<S> {
         self.call = (self.consumed, self.writer.written);
         self.message = if self.message & UNCONFIRMED == 0 { self.message | UNCONFIRMED } else { NO_MESSAGE };
         self.reading = Pieces::default();
+    }
+
+    fn finish_begins(&mut self) {
+        self.writer.finish_begins();
     }
 
     #[inline]

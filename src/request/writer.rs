@@ -49,6 +49,8 @@ pub struct Writer<S: Socket> {
     pub(super) own: Option<Box<Own>>,
     /// How many bytes have been written so far, whether or not they have been sent.
     pub(super) written: u64,
+    /// How many more may be written when the drain's deadline is over: some, when the handler says goodbye.
+    farewell: u64,
 }
 
 /// What few connections have; in a box, so that the others need no room for it.
@@ -72,6 +74,7 @@ impl<S: Socket> Writer<S> {
             inbox: None,
             own: None,
             written: 0,
+            farewell: 0,
         }
     }
 
@@ -237,6 +240,28 @@ impl<S: Socket> Writer<S> {
         }
     }
 
+    /// The handler is about to say goodbye, for which there is room after the drain's deadline, too.
+    pub(super) fn finish_begins(&mut self) {
+        /// Where less may wait.
+        const LEAST: usize = 64 * 1024;
+        self.farewell = self.limits().1.max(LEAST) as u64;
+    }
+
+    /// An error when the drain's deadline is over: a handler that never has to wait would never hear of it.
+    #[inline]
+    pub(super) fn check_deadline(&mut self, count: u64) -> io::Result<()> {
+        match &self.session {
+            Some(session) if session.stop.state.is_forced() => self.take_leave(count),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn take_leave(&mut self, count: u64) -> io::Result<()> {
+        self.farewell = self.farewell.checked_sub(count).ok_or_else(Stopping::io_error)?;
+        Ok(())
+    }
+
     /// How much is gathered before it is sent, and how much may wait for a peer that does not read.
     fn limits(&self) -> (usize, usize) {
         self.session
@@ -279,6 +304,7 @@ impl<S: Socket> Writer<S> {
 impl<S: Socket> Write for Writer<S> {
     /// Takes all of `bytes`, or fails.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_deadline(bytes.len() as u64)?;
         let (buffered, allowance) = self.limits();
         self.written += bytes.len() as u64;
         let mut rest = bytes;

@@ -8,6 +8,7 @@ use super::Job;
 use super::Phase;
 use crate::end::End;
 use crate::engine::core::Core;
+use crate::engine::core::guarded;
 use crate::engine::drive::Drive;
 use crate::engine::drive::Turn;
 use crate::engine::worker::Worker;
@@ -69,6 +70,14 @@ impl Linger {
 }
 
 impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
+    /// At the deadline of a drain: what the peer has room for now, of what has been written before.
+    pub(super) fn send_the_rest(&mut self) {
+        if let Phase::Open(request, _) | Phase::Closing(request, _) = &mut self.phase {
+            // It is closed, whatever becomes of that.
+            let _ = guarded(Stage::Close, || request.flush_output());
+        }
+    }
+
     /// Sends the rest, says that no more will come, reads until the peer has closed too (or for a while), closes.
     ///
     /// Without the reading, unread input would make the kernel reset the connection, and the reset could

@@ -1,7 +1,5 @@
 //! A connection whose bytes go to another and come from there: no handler is called any more.
 
-use std::time::Instant;
-
 use super::Job;
 use super::Phase;
 use super::Step;
@@ -38,11 +36,6 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Job<T, H> {
             }
             Ok(Relayed::Yielded) => {
                 self.waiting_since = None;
-                // Two peers that are fast never wait, where else the deadline of a drain is looked at.
-                if self.shared.core.stop.state.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
-                    self.finish(End::Forced);
-                    return Step::Next;
-                }
                 Step::Turn(Turn::Again)
             }
             Ok(Relayed::Waits { moved }) => self.wait_for_either(moved, worker),

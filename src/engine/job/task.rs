@@ -61,7 +61,15 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
     fn turn(&mut self, worker: &mut Worker) -> Turn {
         // Steps catch the panics of handlers and hooks. What is left are custom sockets and requests: theirs
         // cost one request, too.
-        guarded(Stage::Handle, || self.converse(worker)).unwrap_or_else(|error| self.broken(error))
+        let converse = || match self.converse(worker) {
+            // It never has to wait, where else the deadline of a drain is looked at.
+            Turn::Again if self.shared.core.stop.state.is_forced() => {
+                self.cut(End::Forced);
+                Turn::Done
+            }
+            turn => turn,
+        };
+        guarded(Stage::Handle, converse).unwrap_or_else(|error| self.broken(error))
     }
 
     fn descriptor(&self) -> Option<Descriptor<'_>> {
@@ -142,6 +150,7 @@ impl<T: Transport, H: HandlerFactory<T::Request>> Drive for Job<T, H> {
         self.finish(end);
         if end == End::Forced {
             self.account.end.get_or_insert(end);
+            self.send_the_rest();
             self.give_connection_up();
         }
     }

@@ -13,6 +13,7 @@ use super::Socket;
 use super::Stream;
 use super::UNCONFIRMED;
 use crate::end::End;
+use crate::error::Stopping;
 use crate::error::cut_short;
 use crate::error::told;
 use crate::request::Fill;
@@ -161,6 +162,7 @@ impl<S: Socket> Stream<S> {
         while !self.ended {
             match self.fill()? {
                 Fill::NotReady => {}
+                Fill::Data if self.is_forced() => return Err(Stopping::io_error()),
                 Fill::Data | Fill::End | Fill::Full => break,
             }
             // The peer may be waiting for the answer before it goes on.

@@ -59,7 +59,7 @@ impl<S: Socket> Stream<S> {
         }
     }
 
-    fn is_forced(&self) -> bool {
+    pub(super) fn is_forced(&self) -> bool {
         self.writer.session.as_ref().is_some_and(|session| session.stop.state.is_forced())
     }
 
