@@ -238,8 +238,10 @@ impl<J: Task> Scheduler<J> {
             self.growth.starved_since.store(self.growth.millis(), Ordering::Relaxed);
         } else if !self.sleepers.wake_one()
             && (self.computes() || !self.start_spare())
-            // The thread that may not be started may have been, by one that waits.
+            // The thread that may not be started may have been, by one that waits, and have taken the work; by now it may
+            // wait itself.
             && self.on_duty.load(Ordering::SeqCst) == 0
+            && self.has_work()
         {
             self.end_waits(since);
         }
