@@ -111,7 +111,7 @@ fn other_dispatches_are_refused_with_the_reason() {
         Command::new(example::program("exec")).args(["--dispatch", "pool", "--run", "cat"]).output().expect("it ends");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("a process becomes the program"), "{said}");
+    assert!(said.contains("the child process becomes the program"), "{said}");
 }
 
 #[test]

@@ -413,7 +413,7 @@ mod linux {
             client = Some(asking);
         });
         let said = read_line(client.as_mut().expect("a client"));
-        assert!(said.starts_with("under Fork each connection has a process of its own"), "{said}");
+        assert!(said.starts_with("under Fork each connection is in its own process"), "{said}");
         assert_eq!(report.finished, 1, "{report}");
     }
 

@@ -363,6 +363,7 @@ impl<S: Socket> Request for Stream<S> {
     #[inline]
     fn call_begins(&mut self, turn_ends: Option<Instant>) {
         TURN_ENDS.set(turn_ends);
+        Writer::<S>::call_begins();
         self.call = (self.consumed, self.writer.written);
         self.message = if self.message & UNCONFIRMED == 0 { self.message | UNCONFIRMED } else { NO_MESSAGE };
         self.reading = Pieces::default();

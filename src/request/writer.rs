@@ -1,5 +1,6 @@
 //! The sending side of a connection: direct, complete, and without waiting where that can be avoided.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::io::Write;
@@ -49,8 +50,12 @@ pub struct Writer<S: Socket> {
     pub(super) own: Option<Box<Own>>,
     /// How many bytes have been written so far, whether or not they have been sent.
     pub(super) written: u64,
-    /// How many more may be written when the drain's deadline is over: some, when the handler says goodbye.
-    farewell: u64,
+}
+
+thread_local! {
+    /// How many more bytes may be written when the drain's deadline is over: some, when a handler says goodbye. It is of
+    /// the thread, so that connections need no room for it.
+    static FAREWELL: Cell<u64> = const { Cell::new(0) };
 }
 
 /// What few connections have; in a box, so that the others need no room for it.
@@ -60,6 +65,12 @@ pub(super) struct Own {
     pub(super) max_buffered: Option<usize>,
     /// Where the bytes go to, and come from.
     pub(super) relay: Option<Box<OtherSide>>,
+}
+
+#[cold]
+fn take_leave(count: u64) -> io::Result<()> {
+    FAREWELL.set(FAREWELL.get().checked_sub(count).ok_or_else(Stopping::io_error)?);
+    Ok(())
 }
 
 impl<S: Socket> Writer<S> {
@@ -74,7 +85,6 @@ impl<S: Socket> Writer<S> {
             inbox: None,
             own: None,
             written: 0,
-            farewell: 0,
         }
     }
 
@@ -241,25 +251,25 @@ impl<S: Socket> Writer<S> {
     }
 
     /// The handler is about to say goodbye, for which there is room after the drain's deadline, too.
-    pub(super) fn finish_begins(&mut self) {
+    pub(super) fn finish_begins(&self) {
         /// Where less may wait.
         const LEAST: usize = 64 * 1024;
-        self.farewell = self.limits().1.max(LEAST) as u64;
+        FAREWELL.set(self.limits().1.max(LEAST) as u64);
+    }
+
+    /// A call of `handle` is no goodbye.
+    #[inline]
+    pub(super) fn call_begins() {
+        FAREWELL.set(0);
     }
 
     /// An error when the drain's deadline is over: a handler that never has to wait would never hear of it.
     #[inline]
-    pub(super) fn check_deadline(&mut self, count: u64) -> io::Result<()> {
+    pub(super) fn check_deadline(&self, count: u64) -> io::Result<()> {
         match &self.session {
-            Some(session) if session.stop.state.is_forced() => self.take_leave(count),
+            Some(session) if session.stop.state.is_forced() => take_leave(count),
             _ => Ok(()),
         }
-    }
-
-    #[cold]
-    fn take_leave(&mut self, count: u64) -> io::Result<()> {
-        self.farewell = self.farewell.checked_sub(count).ok_or_else(Stopping::io_error)?;
-        Ok(())
     }
 
     /// How much is gathered before it is sent, and how much may wait for a peer that does not read.
