@@ -338,13 +338,13 @@ fn refusal(name: &str, flags: &[&str]) -> String {
 #[test]
 fn wrong_values_are_told() {
     let wrong: &[(&[&str], &str)] = &[
-        (&["--max-connections", "0"], "option max_connections = 0: "),
+        (&["--max-connections", "0"], "--max-connections 0: it must be"),
         (&["--max-connections", "many"], "--max-connections many: "),
         (&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
         (&["--listen", "127.0.0.1:0", "--listen", "systemd"], "--listen: give either addresses or sockets"),
     ];
     let of_streams: &[(&[&str], &str)] = &[
-        (&["--max-per-source", "0"], "--max-per-source 0: no client could connect; it must be at least 1"),
+        (&["--max-per-source", "0"], "--max-per-source 0: it must be a whole number, 1 or more"),
         (&["--max-per-source", "-1"], "--max-per-source -1: "),
         (&["--proxy-from", "10.0.0.0/33"], "--proxy-from 10.0.0.0/33: "),
         (&["--proxy-from", "10.0.0.1/8"], "--proxy-from 10.0.0.1/8: "),
@@ -354,7 +354,7 @@ fn wrong_values_are_told() {
         (&["--proxy-from"], "--proxy-from"),
     ];
     let of_the_pool: &[(&[&str], &str)] = &[
-        (&["--max-threads", "0"], "option max_threads = 0: "),
+        (&["--max-threads", "0"], "--max-threads 0: it must be"),
         (&["--max-threads", "all"], "--max-threads all: "),
         (&["--workers", "2", "--max-threads", "1"], "option max_threads = 1: "),
         (

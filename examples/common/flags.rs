@@ -76,10 +76,10 @@ impl Flags {
             "listen" => self.listen.push(parser.value()?.string()?),
             "dispatch" => self.dispatch = Some(parser.value()?.string()?),
             "transport" => self.transport = Some(parser.value()?.string()?),
-            "processes" => self.processes = Some(parser.value()?.parse()?),
-            "workers" => self.workers = Some(parser.value()?.parse()?),
-            "max-threads" => self.max_threads = Some(parser.value()?.parse()?),
-            "max-connections" => self.max_connections = Some(parser.value()?.parse()?),
+            "processes" => self.processes = Some(count(parser)?),
+            "workers" => self.workers = Some(count(parser)?),
+            "max-threads" => self.max_threads = Some(count(parser)?),
+            "max-connections" => self.max_connections = Some(count(parser)?),
             name if self.front.take(name, parser)? => {}
             name if self.tls.take(name, parser)? => {}
             name => return own(name, parser),
@@ -121,6 +121,15 @@ impl Flags {
     /// The options of a transport of streams.
     pub fn front<O: Default>(&self) -> Outcome<FrontOptions<O>> {
         self.front.options(self.transport.as_deref().is_some_and(|transport| transport.starts_with("unix")))
+    }
+}
+
+/// The value of a flag that says how many of something there are.
+pub fn count(parser: &mut Parser) -> Outcome<usize> {
+    let value = parser.value()?.string()?;
+    match value.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(lexopt::Error::ParsingFailed { value, error: "it must be a whole number, 1 or more".into() }.into()),
     }
 }
 

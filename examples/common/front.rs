@@ -11,6 +11,7 @@ use socketserver::transport::ProxyOptions;
 use socketserver::transport::ProxyProtocol;
 
 use super::Outcome;
+use super::flags::count;
 use super::wrong_usage;
 
 /// The transport `T` with all of it. One type for all command lines: what was not asked for is not done.
@@ -47,10 +48,7 @@ impl FrontFlags {
                     _ => Proxies::In(value.to_string_lossy().into_owned(), value.parse()?),
                 });
             }
-            "max-per-source" => match parser.value()?.parse()? {
-                0 => return Err(wrong_usage("--max-per-source 0: no client could connect; it must be at least 1")),
-                most => self.most = Some(most),
-            },
+            "max-per-source" => self.most = Some(count(parser)?),
             _ => return Ok(false),
         }
         Ok(true)
