@@ -108,10 +108,7 @@ macro_rules! serve_both {
         restart.serve("udp", &udp)?;
         restart.serve("tcp", &tcp)?;
         let tcp = tcp.serve_in_background()?;
-        // Both hear the signals.
-        #[cfg(unix)]
-        let _signals = socketserver::signals::stop_on_signals(tcp.stop_handle())?;
-        common::serve_until_signal(udp, &restart)?;
+        common::serve_until_signal(udp, &restart, &[tcp.stop_handle()])?;
         common::complain(tcp.join()?);
         Ok(())
     }};

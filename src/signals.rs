@@ -3,6 +3,7 @@
 //! By default no signal handler is installed; see [`stop_on_signals`] and [`wake_on_signal`].
 
 use std::io;
+use std::sync::Arc;
 
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
@@ -50,14 +51,38 @@ pub struct SignalGuard {
 /// # Errors
 ///
 /// The system refuses to set the handlers.
-#[allow(clippy::needless_pass_by_value, reason = "the signals keep the handle")]
 pub fn stop_on_signals(stop: StopHandle) -> io::Result<SignalGuard> {
+    stop_all_on_signals([stop])
+}
+
+/// Like [`stop_on_signals`], for a program with several servers: each signal reaches all of them. With a call of
+/// `stop_on_signals` for each, a signal that arrives between two of the calls would stop only some.
+///
+/// ```
+/// use socketserver::{Flow, TcpServer, UdpServer};
+///
+/// let tcp = TcpServer::bind_fn("127.0.0.1:0", |_| Ok(Flow::Close))?;
+/// let udp = UdpServer::bind_fn("127.0.0.1:0", |_| Ok(Flow::Close))?;
+/// let _signals = socketserver::signals::stop_all_on_signals([tcp.stop_handle(), udp.stop_handle()])?;
+/// # tcp.stop_handle().shutdown();
+/// # udp.stop_handle().shutdown();
+/// let tcp = tcp.serve_in_background()?;
+/// udp.serve_forever()?;
+/// tcp.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// The system refuses to set the handlers.
+pub fn stop_all_on_signals(stops: impl IntoIterator<Item = StopHandle>) -> io::Result<SignalGuard> {
+    let stops: Arc<[StopHandle]> = stops.into_iter().collect();
     let mut actions = Vec::new();
     for signal in [SIGINT, SIGTERM] {
         if signal == SIGINT && is_ignored(signal) {
             continue;
         }
-        actions.push(OnSignal::new(signal, Stop(stop.clone()))?);
+        actions.push(OnSignal::new(signal, Stop(Arc::clone(&stops)))?);
     }
     Ok(SignalGuard { _actions: actions })
 }
@@ -118,10 +143,10 @@ impl SignalGuard {
     }
 }
 
-struct Stop(StopHandle);
+struct Stop(Arc<[StopHandle]>);
 
 impl SignalSafe for Stop {
     fn act(&self) {
-        self.0.signalled();
+        self.0.iter().for_each(StopHandle::signalled);
     }
 }

@@ -36,6 +36,7 @@ mod unix {
     use socketserver::handler::Function;
     use socketserver::handler::OnService;
     use socketserver::handler::function;
+    use socketserver::signals::stop_all_on_signals;
     use socketserver::signals::stop_on_signals;
     use socketserver::signals::wake_on_signal;
     use std::os::unix::process::ExitStatusExt;
@@ -55,6 +56,7 @@ mod unix {
             after_the_guard_signals_end_the_process,
             a_guard_leaves_the_signals_to_others,
             a_second_guard_is_as_good_as_the_first,
+            one_signal_stops_several_servers,
             handlers_that_were_there_before_stay,
             a_signal_wakes_the_loop,
             signals_that_cannot_be_caught_are_named,
@@ -83,6 +85,17 @@ mod unix {
                 drop(guard);
                 announce(&server);
                 eprintln!("{}", server.serve_forever().expect("serve"));
+            }
+            "several servers" => {
+                let servers = [bind(), bind(), bind()];
+                let _signals = stop_all_on_signals(servers.iter().map(Server::stop_handle)).expect("signals");
+                announce(&servers[0]);
+                std::thread::scope(|scope| {
+                    for server in servers {
+                        scope.spawn(|| server.serve_forever().expect("serve"));
+                    }
+                });
+                eprintln!("1 accepted, and all have ended");
             }
             "woken sync" => serve_woken::<Sync>(),
             "woken threads" => serve_woken::<ThreadPerRequest>(),
@@ -179,6 +192,10 @@ mod unix {
 
     fn a_second_guard_is_as_good_as_the_first() {
         stops(start(":", "one of two guards"));
+    }
+
+    fn one_signal_stops_several_servers() {
+        stops(start(":", "several servers"));
     }
 
     fn stops(server: Example) {

@@ -250,11 +250,11 @@ fn what_is_missing_is_named_and_exits_with_2() {
 fn where_tls_cannot_be_the_flags_say_why() {
     let refused: &[(&str, &[&str], &str)] = &[
         ("dns", &[], "UDP"),
-        ("echo", &["--transport", "udp"], "messages"),
-        ("echo", &["--transport", "unix-datagram"], "messages"),
+        ("echo", &["--transport", "udp"], "datagrams"),
+        ("echo", &["--transport", "unix-datagram"], "datagrams"),
         ("exec", &["--run", "cat"], "socket itself"),
-        ("syslog", &[], "messages"),
-        ("syslog", &["--transport", "unix"], "messages"),
+        ("syslog", &[], "datagrams"),
+        ("syslog", &["--transport", "unix"], "datagrams"),
     ];
     for (name, flags, reason) in refused {
         for flag in ["--tls-cert", "--tls-key", "--tls-client-ca"] {

@@ -22,6 +22,7 @@ use std::fmt::Display;
 use socketserver::Builder;
 use socketserver::HandlerFactory;
 use socketserver::Server;
+use socketserver::StopHandle;
 use socketserver::Transport;
 use socketserver::deploy::PassedSocket;
 use socketserver::deploy::Restart;
@@ -43,22 +44,28 @@ where
     H: HandlerFactory<T::Request>,
 {
     let (server, metrics, restart) = deployed::bind(builder, listen)?;
-    serve_beside(metrics, server, &restart)
+    serve_beside(metrics, server, &restart, &[])
 }
 
-/// Says where the server listens, serves until SIGINT or SIGTERM, and prints the report. SIGUSR2 restarts the program.
-pub fn serve_until_signal<T, A, D, H>(server: Server<T, D, H>, restart: &Restart) -> Outcome
+/// Says where the server listens, serves until SIGINT or SIGTERM, which stop these others as well, and prints the report.
+/// SIGUSR2 restarts the program.
+pub fn serve_until_signal<T, A, D, H>(server: Server<T, D, H>, restart: &Restart, others: &[StopHandle]) -> Outcome
 where
     T: Transport<Addr = Addresses<A>>,
     A: Clone + Display,
     D: Serves<T, H>,
     H: HandlerFactory<T::Request>,
 {
-    serve_beside(None, server, restart)
+    serve_beside(None, server, restart, others)
 }
 
 /// As [`serve_until_signal`], with the server of its metrics, which goes on until the drain is over.
-fn serve_beside<T, A, D, H>(metrics: Option<metrics::Bound>, server: Server<T, D, H>, restart: &Restart) -> Outcome
+fn serve_beside<T, A, D, H>(
+    metrics: Option<metrics::Bound>,
+    server: Server<T, D, H>,
+    restart: &Restart,
+    others: &[StopHandle],
+) -> Outcome
 where
     T: Transport<Addr = Addresses<A>>,
     A: Clone + Display,
@@ -68,7 +75,7 @@ where
     // Before anybody can know that the server is there: a signal finds it ready.
     #[cfg(unix)]
     let _signals = (
-        socketserver::signals::stop_on_signals(server.stop_handle())?,
+        socketserver::signals::stop_all_on_signals(others.iter().cloned().chain([server.stop_handle()]))?,
         restart.on_signal()?,
         tls::reload_on_signal(server.stop_handle())?,
     );

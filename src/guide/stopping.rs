@@ -35,7 +35,8 @@
 //!
 //! With the feature `signals`, `signals::stop_on_signals(server.stop_handle())` does this on SIGINT and SIGTERM: the first
 //! drains, a second one does not wait. By default no signal handler is installed. Two signals of the same number that arrive
-//! within milliseconds can merge into one; SIGINT after SIGTERM cannot.
+//! within milliseconds can merge into one; SIGINT after SIGTERM cannot. A program with several servers uses
+//! `signals::stop_all_on_signals`.
 //!
 //! # The order
 //!
