@@ -5,6 +5,8 @@ mod common;
 
 use std::net::TcpStream;
 
+use common::Receiver;
+use common::Sender;
 use common::Start;
 use common::ask;
 use common::channel;
@@ -12,22 +14,29 @@ use common::connect;
 use common::eventually;
 use socketserver::Builder;
 use socketserver::Flow;
+use socketserver::HandlerResult;
 use socketserver::Stream;
 use socketserver::Tcp;
 use socketserver::handler::function;
+
+/// A handler that says when a call begins, and then waits until it may go on.
+fn echo_when_told(
+    begun: Sender<usize>,
+    goes_on: Receiver<usize>,
+) -> impl Fn(&mut Stream<TcpStream>) -> HandlerResult + Clone + Send + Sync + 'static {
+    move |request| {
+        begun.send(1)?;
+        goes_on.recv()?;
+        common::echo::echo_line(request)?;
+        Ok(Flow::Continue)
+    }
+}
 
 under_each_dispatch! {
     fn a_call_is_listed_while_it_runs<D>() {
         let (begun, begins) = channel();
         let (go_on, goes_on) = channel();
-        let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Stream<TcpStream>| {
-            begun.send(1_usize)?;
-            goes_on.recv()?;
-            common::echo::echo_line(request)?;
-            Ok(Flow::Continue)
-        }))
-        .track_calls(true)
-        .start();
+        let server = Builder::<Tcp, D, _>::new(function(echo_when_told(begun, goes_on))).track_calls(true).start();
         let in_this_process = !std::any::type_name::<D>().ends_with("Fork");
         let stats = server.stats_handle();
         assert_eq!(stats.running_calls(), []);
@@ -63,13 +72,7 @@ under_each_dispatch! {
     fn nothing_is_listed_by_default<D>() {
         let (begun, begins) = channel();
         let (go_on, goes_on) = channel();
-        let server = Builder::<Tcp, D, _>::new(function(move |request: &mut Stream<TcpStream>| {
-            begun.send(1_usize)?;
-            goes_on.recv()?;
-            common::echo::echo_line(request)?;
-            Ok(Flow::Close)
-        }))
-        .start();
+        let server = Builder::<Tcp, D, _>::new(function(echo_when_told(begun, goes_on))).start();
         let client = connect(server.local_addr());
         std::thread::scope(|scope| {
             let answer = scope.spawn(|| ask(&client, "hello"));
